@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose train`: render synthetic recordings, train the stages, export a checkpoint."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from hybrid_pose_ros.networks.config import ModelConfig
+    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+    from hybrid_pose_ros.training.shards import Shard
+
+STAGES = ("ann", "snn", "hybrid")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `train` and its own subcommands."""
+    parser = subparsers.add_parser("train", help="train a model on synthetic recordings")
+    commands = parser.add_subparsers(dest="train_command", required=True, metavar="COMMAND")
+
+    render = commands.add_parser("render", help="simulate recordings and bin them for training")
+    render.add_argument("--data", type=Path, required=True, help="folder for the training data")
+    render.add_argument("--minutes", type=float, default=40.0, help="length in all (minutes)")
+    render.add_argument("--seed", type=int, default=0, help="the data is a function of it")
+    render.add_argument("--workers", type=int, default=2, help="processes")
+    render.add_argument("--mocap", type=Path, help="motion capture (.npz) mixed with the motions")
+    render.add_argument("--calibration", type=Path, help="folder with the DHP19 matrices P1..P4")
+
+    for stage, what in zip(
+        STAGES, ("the ANN", "the SNN alone", "SNN and initialiser on a trained ANN"), strict=True
+    ):
+        command = commands.add_parser(stage, help=f"train {what}")
+        command.add_argument("--data", type=Path, required=True, help="folder made by `render`")
+        command.add_argument("--out", type=Path, required=True, help="folder of the training run")
+        command.add_argument("--updates", type=int, default=20_000, help="optimiser updates")
+        command.add_argument("--batch", type=int, default=32 if stage == "ann" else 16)
+        command.add_argument("--learning-rate", type=float, default=1e-3)
+        command.add_argument("--window", type=int, default=10, help="SNN steps per sample")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
+        command.add_argument("--threads", type=int, default=2, help="CPU threads")
+
+    export = commands.add_parser("export", help="write the checkpoint that the nodes load")
+    export.add_argument("--out", type=Path, required=True, help="folder of the training run")
+    export.add_argument("--data", type=Path, required=True, help="folder made by `render`")
+    export.add_argument("--checkpoint", type=Path, required=True, help="file to write")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen subcommand."""
+    if args.train_command == "render":
+        return _render(args)
+    if args.train_command == "export":
+        return _export(args)
+    return _train(args)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+
+
+def _render(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
+
+    plan = RenderPlan(
+        seconds=args.minutes * 60, seed=args.seed, mocap=args.mocap, calibration=args.calibration
+    )
+    with _progress() as progress:
+        task = progress.add_task("rendering", total=None, note="")
+
+        def done(finished: int, total: int) -> None:
+            progress.update(task, completed=finished, total=total)
+
+        render_shards(args.data, plan, workers=args.workers, progress=done)
+    return 0
+
+
+def _validation(
+    shards: "list[Shard]", config: "ModelConfig", samples: int = 512
+) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
+    import numpy as np
+
+    from hybrid_pose_ros.evaluation.comparison import compare
+    from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
+
+    batch = 32
+    source = BatchSource(
+        shards, config, batch=batch, steps=10, seed=0, augmentation=NO_AUGMENTATION
+    )
+    labels = np.concatenate([shard.labels for shard in shards])
+    weight = labels[..., 2:]
+    mean_points = (labels[..., :2] * weight).sum(0) / weight.sum(0)
+
+    def validate(network: "HybridPoseNetwork") -> dict[str, float]:
+        batches = (source[i] for i in range(samples // batch))
+        errors = compare(network, batches, mean_points)
+        return {f"{name}_px": float(np.mean(values)) for name, values in errors.items()}
+
+    return validate
+
+
+def _train(args: argparse.Namespace) -> int:
+    import torch
+
+    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.training.sampling import Augmentation, BatchSource
+    from hybrid_pose_ros.training.shards import open_shards
+    from hybrid_pose_ros.training.stages import Stage
+    from hybrid_pose_ros.training.trainer import Report, TrainingPlan, train_stage
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    stage = Stage(args.train_command)
+    network = _load_stages(args.out, stage).to(args.device)
+    plan = TrainingPlan(
+        stage=stage,
+        updates=args.updates,
+        batch=args.batch,
+        window_steps=0 if stage is Stage.ANN else args.window,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
+    source = BatchSource(
+        open_shards(args.data / "train", EDGE),
+        EDGE,
+        batch=plan.batch,
+        steps=plan.window_steps,
+        seed=plan.seed,
+        augmentation=Augmentation(),
+    )
+    validate = _validation(open_shards(args.data / "validation", EDGE), EDGE)
+    console = Console()
+
+    def reported(report: Report) -> None:
+        figures = "  ".join(f"{name} {value:.2f}" for name, value in report.validation.items())
+        console.print(f"{report.update}: loss {report.loss:.4f}, {figures}")
+
+    with _progress() as progress:
+        task = progress.add_task(stage.value, total=plan.updates, note="")
+
+        def advanced(update: int, loss: float) -> None:
+            progress.update(task, completed=update, note=f"loss {loss:.4f}")
+
+        train_stage(
+            network,
+            source,
+            plan,
+            args.out,
+            validate=validate,
+            progress=advanced,
+            reported=reported,
+        )
+    return 0
+
+
+def _load_stages(folder: Path, stage: Any) -> "HybridPoseNetwork":
+    """Build the network with what earlier stages of this run have trained."""
+    import torch
+
+    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+    from hybrid_pose_ros.training.stages import Stage
+
+    network = HybridPoseNetwork(EDGE)
+    ann, snn = folder / "ann.pt", folder / "snn.pt"
+    if stage is Stage.HYBRID:
+        if not ann.is_file():
+            raise FileNotFoundError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
+        if snn.is_file():
+            _load_part(network.snn, torch.load(snn, weights_only=True)["network"], "snn.")
+        _load_part(network.ann, torch.load(ann, weights_only=True)["network"], "ann.")
+    return network
+
+
+def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
+    module.load_state_dict(
+        {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+    )
+
+
+def _export(args: argparse.Namespace) -> int:
+    import torch
+
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
+    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+    from hybrid_pose_ros.training.shards import open_shards
+
+    path = args.out / "hybrid.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: train the stages first, `hybrid` last")
+    state = torch.load(path, weights_only=True)
+    network = HybridPoseNetwork(EDGE)
+    network.load_state_dict(state["network"])
+    validate = _validation(open_shards(args.data / "validation", EDGE), EDGE, samples=2048)
+    # half-precision weights are what users get, so they are what is measured
+    save_checkpoint(args.checkpoint, network, {})
+    figures = validate(load_checkpoint(args.checkpoint).network)
+    plan = {key: value for key, value in state["plan"].items()}
+    summary = {"plan": plan, "updates": state["update"], "validation_px": figures}
+    digest = save_checkpoint(args.checkpoint, network, summary)
+    print(json.dumps({"checkpoint": str(args.checkpoint), "digest": digest, **summary}, indent=2))
+    return 0

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's comparison on windows of a few steps: ANN, hybrid, and what each lacks."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hybrid_pose_ros.evaluation.metrics import mpjpe
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.training.sampling import Batch
+
+
+def compare(
+    network: HybridPoseNetwork, batches: Iterable[Batch], mean_points: NDArray[np.float32]
+) -> dict[str, list[float]]:
+    """2D error per step of a window, in pixels of the model's view.
+
+    Args:
+        network: in evaluation mode.
+        batches: windows with T steps after t0.
+        mean_points: the mean pose in cells, [13, 2].
+
+    Returns:
+        error after each of the T steps for ``mean_pose``, ``ann_held`` (the ANN's pose at t0,
+        kept), ``snn_from_rest`` (the same SNN without initialisation) and ``hybrid``; and
+        ``ann`` (the ANN at t0 itself, one value).
+    """
+    cell = network.config.view.cell
+    truth, visible = [], []
+    found: dict[str, list[NDArray[np.float32]]] = {
+        name: [] for name in ("ann", "ann_held", "snn_from_rest", "hybrid")
+    }
+    with torch.inference_mode():
+        for batch in batches:
+            heatmaps, state = network.initial_state(batch.windows)
+            ann, _ = decode_heatmaps(heatmaps)
+            rest = network.snn.rest(len(batch.windows), *batch.windows.shape[-2:])
+            found["ann"].append(ann[None].numpy())
+            found["ann_held"].append(ann.expand(len(batch.counts), *ann.shape).numpy())
+            found["snn_from_rest"].append(_decode(network.run(rest, batch.counts)))
+            found["hybrid"].append(_decode(network.run(state, batch.counts)))
+            truth.append(batch.points.numpy())
+            visible.append(batch.visible.numpy())
+    points, seen = np.concatenate(truth, 1) * cell, np.concatenate(visible, 1)
+    errors = {
+        name: [
+            mpjpe(estimate * cell, points[step], seen[step])
+            for step, estimate in _with_steps(name, np.concatenate(parts, 1))
+        ]
+        for name, parts in found.items()
+    }
+    errors["mean_pose"] = [
+        mpjpe(mean_points * cell, points[step], seen[step]) for step in range(1, len(points))
+    ]
+    return errors
+
+
+def _with_steps(
+    name: str, estimates: NDArray[np.float32]
+) -> Iterable[tuple[int, NDArray[np.float32]]]:
+    return enumerate(estimates, 0 if name == "ann" else 1)
+
+
+def _decode(heatmaps: list[Tensor]) -> NDArray[np.float32]:
+    points, _ = decode_heatmaps(torch.stack(heatmaps))
+    return points.numpy()

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The event array: one numpy structured array, in order of sensor time."""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EVENT_DTYPE: Final = np.dtype(
+    [("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("polarity", "?")], align=True
+)
+"""t: sensor time in ns; x, y: pixel column and row; polarity: True = brighter (ON)."""
+
+EventArray: TypeAlias = NDArray[np.void]
+"""Array [n] of :data:`EVENT_DTYPE` in non-decreasing ``t``."""
+
+
+class MalformedEventsError(ValueError):
+    """An event array is not what it should be; the message says where."""
+
+
+def empty_events() -> EventArray:
+    """Return an array without events."""
+    return np.empty(0, EVENT_DTYPE)
+
+
+def make_events(t: ArrayLike, x: ArrayLike, y: ArrayLike, polarity: ArrayLike) -> EventArray:
+    """Build an event array from its columns (t in ns), each [n]."""
+    events = np.empty(len(np.atleast_1d(t)), EVENT_DTYPE)
+    events["t"], events["x"], events["y"], events["polarity"] = t, x, y, polarity
+    return events
+
+
+def slice_time(events: EventArray, start_ns: int, end_ns: int) -> EventArray:
+    """Return the events with ``start_ns <= t < end_ns`` (a view)."""
+    first, last = np.searchsorted(events["t"], (start_ns, end_ns))
+    return events[first:last]
+
+
+def check_events(events: EventArray, width: int, height: int) -> None:
+    """Check the type, the order in time and the coordinates.
+
+    Raises:
+        MalformedEventsError: names the first event that is wrong.
+    """
+    if events.dtype != EVENT_DTYPE or events.ndim != 1:
+        raise MalformedEventsError(f"not an event array: {events.dtype}, {events.ndim} dimensions")
+    outside = np.flatnonzero((events["x"] >= width) | (events["y"] >= height))
+    if len(outside):
+        x, y = int(events["x"][outside[0]]), int(events["y"][outside[0]])
+        raise MalformedEventsError(
+            f"event {outside[0]} lies at ({x}, {y}), outside the sensor of {width}x{height}"
+        )
+    backwards = np.flatnonzero(np.diff(events["t"]) < 0)
+    if len(backwards):
+        raise MalformedEventsError(f"event {backwards[0] + 1} is older than the one before it")

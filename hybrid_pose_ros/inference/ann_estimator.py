@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ANN over a stream of event steps."""
+
+import copy
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.events.binning import GridView, Step
+from hybrid_pose_ros.inference.state import StateInit, encode_state
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
+from hybrid_pose_ros.networks.layers import fold_batchnorm
+
+
+def sum_windows(history: NDArray[np.generic], widths: Sequence[int]) -> NDArray[np.float32]:
+    """Sum a history of steps into the ANN's input windows.
+
+    Args:
+        history: counts per step, oldest first, [sum(widths), 2, H, W].
+        widths: steps per window, newest window first.
+
+    Returns:
+        float32 [2 * len(widths), H, W]: OFF and ON of the newest window first.
+    """
+    edges = len(history) - np.cumsum([0, *widths])
+    windows = [
+        history[start:end].sum(0, dtype=np.float32)
+        for end, start in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return np.concatenate(windows)
+
+
+class AnnEstimator:
+    """Keeps the recent steps and turns them into state initialisations.
+
+    Args:
+        checkpoint: the model; its ANN and initialiser are used, with BatchNorm folded.
+        view: the mapping from the sensor to the model's grid.
+
+    ``snapshot`` and ``infer`` are apart so that inference may run in another thread while steps
+    are pushed.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, view: GridView) -> None:
+        self._config = checkpoint.config
+        self._model_id = checkpoint.digest
+        self._network = copy.deepcopy(checkpoint.network)
+        fold_batchnorm(self._network)
+        self._view = view
+        grid = self._config.view
+        length = self._config.ann.history_steps
+        self._ring: NDArray[np.uint16] = np.zeros(
+            (length, 2, grid.grid_height, grid.grid_width), np.uint16
+        )
+        self._newest = -1  # index of the newest step; step k lies at k modulo the ring's length
+        self._seq = 0
+
+    def reset(self) -> None:
+        """Forget all events."""
+        self._ring[:] = 0
+        self._newest = -1
+
+    def push(self, step: Step) -> None:
+        """Add a step. Steps that were skipped before it count as empty."""
+        length = len(self._ring)
+        skipped = step.index - self._newest - 1
+        if self._newest < 0 or skipped >= length:
+            self._ring[:] = 0
+        else:
+            for index in range(self._newest + 1, step.index):
+                self._ring[index % length] = 0
+        self._ring[step.index % length] = step.counts
+        self._newest = step.index
+
+    @property
+    def newest_index(self) -> int:
+        """Index of the newest step, -1 before the first."""
+        return self._newest
+
+    def snapshot(self) -> tuple[NDArray[np.float32], int]:
+        """Return the network's input, and the sensor time in ns up to which it holds events."""
+        oldest = (self._newest + 1) % len(self._ring)
+        history = np.concatenate((self._ring[oldest:], self._ring[:oldest]))
+        windows = sum_windows(history, self._config.ann.window_steps)
+        return windows, (self._newest + 1) * self._config.step_ns
+
+    def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
+        """Run the ANN and the initialiser, by default on the newest steps."""
+        windows, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
+        start = time.perf_counter_ns()
+        with torch.inference_mode():
+            heatmaps, state = self._network.initial_state(torch.from_numpy(windows)[None])
+            points, confidence = decode_heatmaps(heatmaps[0])
+        tensors = encode_state(state)
+        self._seq += 1
+        return StateInit(
+            sensor_time_ns=sensor_time_ns,
+            seq=self._seq,
+            model_id=self._model_id,
+            tensors=tensors,
+            keypoints=self._view.to_sensor(points.numpy()).astype(np.float32),
+            confidence=confidence.numpy(),
+            inference_ns=time.perf_counter_ns() - start,
+        )

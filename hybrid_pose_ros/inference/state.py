@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the estimators exchange: poses, and the state that the ANN hands to the SNN."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hybrid_pose_ros.networks.config import SPIKING_LAYERS
+from hybrid_pose_ros.networks.snn import SnnState
+
+HEATMAPS = "heatmaps"
+"""Name of the accumulator among the tensors of a :class:`StateInit`."""
+
+_CODES = 255
+
+
+class InitRejectedError(ValueError):
+    """A state initialisation cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """A pose at one moment.
+
+    Attributes:
+        sensor_time_ns: the moment: events before it are in the pose.
+        keypoints: (x, y) in sensor pixels, float32 [13, 2]; integers are pixel centres.
+        confidence: 0 to 1, float32 [13].
+        source: ``"ann"`` or ``"snn"``.
+        steps_since_init: SNN steps since the moment that the last initialisation describes;
+            -1 before the first.
+        init_age_ns: sensor time since that moment; -1 before the first.
+    """
+
+    sensor_time_ns: int
+    keypoints: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    source: str
+    steps_since_init: int
+    init_age_ns: int
+
+
+@dataclass(frozen=True)
+class EncodedTensor:
+    """A tensor as it travels.
+
+    ``uint8_affine``: one byte c per value, value = offset + scale * c. ``float16``: little-endian
+    half precision; scale and offset are not used. Values are in C order.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    offset: float
+    data: bytes
+
+
+@dataclass(frozen=True)
+class StateInit:
+    """The ANN's answer: the whole state of the SNN at one moment, and the ANN's own pose.
+
+    Attributes:
+        sensor_time_ns: events before this moment are in the state; a multiple of the step.
+        seq: counts the initialisations of one ANN estimator.
+        model_id: digest of the checkpoint.
+        tensors: one per spiking layer, and the accumulator's heatmaps.
+        keypoints, confidence: the ANN's pose, as in :class:`PoseEstimate`.
+        inference_ns: time that the network took.
+    """
+
+    sensor_time_ns: int
+    seq: int
+    model_id: str
+    tensors: tuple[EncodedTensor, ...]
+    keypoints: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    inference_ns: int
+
+
+def encode_affine(name: str, values: Tensor) -> EncodedTensor:
+    """Encode a tensor [1, C, H, W] in 8 bits per value; the error is at most half a code."""
+    array = values[0].numpy()
+    low, high = float(array.min()), float(array.max())
+    scale = float(np.float32((high - low) / _CODES)) or 1.0
+    offset = float(np.float32(low))
+    codes = np.clip(np.rint((array - offset) / scale), 0, _CODES).astype(np.uint8)
+    return EncodedTensor(name, array.shape, "uint8_affine", scale, offset, codes.tobytes())
+
+
+def decode_tensor(encoded: EncodedTensor) -> Tensor:
+    """Decode to float32 [1, C, H, W].
+
+    Raises:
+        InitRejectedError: unknown code, wrong number of bytes, or values that are not finite.
+    """
+    itemsize = {"uint8_affine": 1, "float16": 2}.get(encoded.dtype)
+    if itemsize is None:
+        raise InitRejectedError(f"tensor {encoded.name} has the unknown dtype {encoded.dtype!r}")
+    expected = int(np.prod(encoded.shape)) * itemsize
+    if len(encoded.data) != expected:
+        raise InitRejectedError(
+            f"tensor {encoded.name} has {len(encoded.data)} bytes, "
+            f"its shape {encoded.shape} needs {expected}"
+        )
+    if encoded.dtype == "uint8_affine":
+        codes = np.frombuffer(encoded.data, np.uint8).astype(np.float32)
+        values = codes * np.float32(encoded.scale) + np.float32(encoded.offset)
+    else:
+        values = np.frombuffer(encoded.data, "<f2").astype(np.float32)
+    if not np.isfinite(values).all():
+        raise InitRejectedError(f"tensor {encoded.name} holds values that are not finite")
+    return torch.from_numpy(values.reshape(1, *encoded.shape))
+
+
+def encode_state(state: SnnState) -> tuple[EncodedTensor, ...]:
+    """Encode the membranes in layer order and then the heatmaps."""
+    membranes = (encode_affine(name, state.membranes[name]) for name in SPIKING_LAYERS)
+    return (*membranes, encode_affine(HEATMAPS, state.heatmaps))
+
+
+def decode_state(tensors: tuple[EncodedTensor, ...], like: SnnState) -> SnnState:
+    """Decode a state that has the layers and shapes of ``like``.
+
+    Raises:
+        InitRejectedError: a tensor is missing, unexpected, of another shape, or damaged.
+    """
+    expected: Mapping[str, Tensor] = {**like.membranes, HEATMAPS: like.heatmaps}
+    by_name = {tensor.name: tensor for tensor in tensors}
+    if by_name.keys() != expected.keys() or len(tensors) != len(expected):
+        raise InitRejectedError(
+            f"its tensors are {sorted(t.name for t in tensors)}, not {sorted(expected)}"
+        )
+    for name, tensor in by_name.items():
+        shape = tuple(expected[name].shape[1:])
+        if tuple(tensor.shape) != shape:
+            raise InitRejectedError(f"tensor {name} has shape {tensor.shape}, not {shape}")
+    membranes = {name: decode_tensor(by_name[name]) for name in SPIKING_LAYERS}
+    return SnnState(membranes, decode_tensor(by_name[HEATMAPS]))

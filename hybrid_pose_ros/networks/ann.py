@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ANN: a U-Net from event windows to 13 heatmaps, whose activations initialise the SNN."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from hybrid_pose_ros.networks.config import AnnConfig
+from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+
+class _Down(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, norm: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(in_channels, out_channels, kernel, norm=norm)
+        self.conv2 = ConvNorm(out_channels, out_channels, kernel, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = avg_pool2d(x, 2, ceil_mode=True)
+        return leaky(self.conv2(leaky(self.conv1(x))))
+
+
+class _Up(nn.Module):
+    def __init__(self, in_channels: int, out_channels: int, norm: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(in_channels, out_channels, 3, norm=norm)
+        self.conv2 = ConvNorm(2 * out_channels, out_channels, 3, norm=norm)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        x = leaky(self.conv1(resize_to(x, skip)))
+        return leaky(self.conv2(torch.cat((x, skip), 1)))
+
+
+class AnnUNet(nn.Module):
+    """U-Net of section 4 of the paper, in the widths and depth of ``config``."""
+
+    def __init__(self, config: AnnConfig) -> None:
+        super().__init__()
+        self.log_counts = config.log_counts
+        channels, kernel = config.stem
+        planes = 2 * len(config.window_steps)
+        self.stem1 = ConvNorm(planes, channels, kernel, norm=config.norm)
+        self.stem2 = ConvNorm(channels, channels, kernel, norm=config.norm)
+        widths = [channels, *(width for width, _ in config.downs)]
+        self.downs = nn.ModuleList(
+            _Down(width, out, k, config.norm)
+            for width, (out, k) in zip(widths, config.downs, strict=False)
+        )
+        self.ups = nn.ModuleList(
+            _Up(widths[i + 1], widths[i], config.norm) for i in reversed(range(len(config.downs)))
+        )
+        self.head = ConvNorm(channels, NUM_JOINTS, config.head_kernel, norm=False)
+        # heatmaps start near zero, where the loss is 1 whatever the layers below do
+        nn.init.normal_(self.head.conv.weight, std=1e-3)
+        self.tap_channels = {"stem": channels}
+        self.tap_channels |= {f"down{i}": w for i, w in enumerate(widths[1:], 1)}
+        self.tap_channels |= {f"up{i}": w for i, w in enumerate(reversed(widths[:-1]), 1)}
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Estimate heatmaps.
+
+        Args:
+            windows: event counts, [N, 2 * windows, H, W]; OFF and ON of the newest window first.
+
+        Returns:
+            heatmaps [N, 13, H, W], and the activations ``stem``, ``down1``..., ``up1``...
+        """
+        x = torch.log1p(windows) if self.log_counts else windows
+        x = leaky(self.stem2(leaky(self.stem1(x))))
+        taps = {"stem": x}
+        skips = []
+        for i, down in enumerate(self.downs, 1):
+            skips.append(x)
+            x = taps[f"down{i}"] = down(x)
+        for i, up in enumerate(self.ups, 1):
+            x = taps[f"up{i}"] = up(x, skips.pop())
+        return self.head(x), taps

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: one safetensors file with weights, configuration and training summary.
+
+The weights are stored as float16 and computed with as float32, so that a file is half as large
+and every machine starts from the same values. The digest covers everything that a pose depends
+on: the configuration and the stored weights.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hybrid_pose_ros.networks.config import ModelConfig
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+
+FORMAT = "hybrid_pose_ros/1"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be read; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model.
+
+    Attributes:
+        network: in evaluation mode, float32, BatchNorm not folded.
+        digest: 16 hexadecimal digits that identify configuration and weights.
+        summary: how it was trained and what it scored, as written by the trainer.
+    """
+
+    network: HybridPoseNetwork
+    digest: str
+    summary: Mapping[str, Any]
+
+    @property
+    def config(self) -> ModelConfig:
+        """The configuration of the network."""
+        return self.network.config
+
+
+def shipped_checkpoint() -> Path:
+    """Return the path of the `edge` weights that come with the package."""
+    return Path(str(files("hybrid_pose_ros") / "weights" / "edge.safetensors"))
+
+
+def save_checkpoint(path: Path, network: HybridPoseNetwork, summary: Mapping[str, Any]) -> str:
+    """Write a checkpoint and return its digest. ``summary`` must be JSON."""
+    tensors = {
+        name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype)
+        for name, value in network.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(network.config.to_dict(), sort_keys=True),
+        "summary": json.dumps(dict(summary)),
+    }
+    metadata["digest"] = _digest(metadata["config"], tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.replace(path)
+    return metadata["digest"]
+
+
+def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
+    """Read a checkpoint; ``None`` or an empty path means the shipped `edge` weights.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not a checkpoint of this package.
+    """
+    path = Path(path) if path else shipped_checkpoint()
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, struct.error) as error:
+        raise CheckpointError(
+            f"{path}: damaged or not a safetensors file ({error}); fetch or train it again"
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {metadata.get('format')!r} instead of {FORMAT!r}; "
+            "it was not written by this version of `hybrid-pose train`"
+        )
+    if _digest(metadata["config"], tensors) != metadata["digest"]:
+        raise CheckpointError(f"{path}: the digest does not match, the file is damaged")
+    try:
+        network = HybridPoseNetwork(ModelConfig.from_dict(json.loads(metadata["config"])))
+        network.load_state_dict(tensors)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
+    return Checkpoint(network.eval(), metadata["digest"], json.loads(metadata["summary"]))
+
+
+def _digest(config: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(config.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the two networks are made of: the `edge` and the `paper` configuration.
+
+`paper` is, layer for layer, the network of Aydin et al. (CVPRW 2024, section 4 and its published
+code). `edge` keeps the method and fits two CPU cores: the image is pooled four times, every SNN
+convolution has binary inputs (it convolves first and upsamples the currents afterwards), and the
+ANN sees windows that grow towards the past, so that limbs at rest are not forgotten.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid_pose_ros.events.binning import GridView
+
+SPIKING_LAYERS = ("head", "down1", "down2", "down3", "res1", "res2", "up1", "up2", "up3")
+"""Names of the nine spiking layers, in the order in which a step runs them."""
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """The network's image plane: a view of the sensor, cropped and pooled to a grid of cells."""
+
+    view_width: int
+    view_height: int
+    cell: int
+    crop_x: int
+    crop_y: int
+    grid_width: int
+    grid_height: int
+
+    def fit(self, sensor_width: int, sensor_height: int) -> GridView:
+        """Return the mapping of a sensor of this size (pixels) to the grid."""
+        return GridView.fit(
+            sensor_width,
+            sensor_height,
+            view=(self.view_width, self.view_height),
+            cell=self.cell,
+            crop=(self.crop_x, self.crop_y, self.grid_width, self.grid_height),
+        )
+
+
+@dataclass(frozen=True)
+class AnnConfig:
+    """The U-Net that runs at the low rate.
+
+    Attributes:
+        window_steps: widths, in steps, of its input windows, newest first.
+        log_counts: feed ``log(1 + count)`` instead of raw counts.
+        stem: (channels, kernel) of the two convolutions at full resolution.
+        downs: (channels, kernel) of each level: average pooling and two convolutions.
+        head_kernel: kernel of the last convolution.
+        norm: BatchNorm after each convolution but the last (which then have no bias).
+    """
+
+    window_steps: tuple[int, ...]
+    log_counts: bool
+    stem: tuple[int, int]
+    downs: tuple[tuple[int, int], ...]
+    head_kernel: int
+    norm: bool
+
+    @property
+    def history_steps(self) -> int:
+        """How many steps the input spans."""
+        return sum(self.window_steps)
+
+
+@dataclass(frozen=True)
+class SnnConfig:
+    """The spiking encoder-decoder that runs at every step.
+
+    Attributes:
+        levels: thresholds of the input's thermometer code: one binary plane per polarity and
+            level, set where the count reaches it. Empty: raw counts, one plane per polarity.
+        head: (channels, kernel); likewise ``downs``, ``ups``; ``residual_kernel`` of both residual
+            layers.
+        upsample_first: upsample the spikes and convolve (paper), or convolve the spikes and
+            upsample the currents (cheaper, and keeps the inputs binary).
+        tau: membrane time constant in steps; ``learned_tau``: one per channel, trained.
+        decay: the output accumulator's lambda; ``learned_decay``: one per joint, trained.
+    """
+
+    levels: tuple[int, ...]
+    head: tuple[int, int]
+    downs: tuple[tuple[int, int], ...]
+    residual_kernel: int
+    ups: tuple[tuple[int, int], ...]
+    upsample_first: bool
+    tau: float
+    learned_tau: bool
+    decay: float
+    learned_decay: bool
+
+    @property
+    def input_planes(self) -> int:
+        """Channels of the first convolution."""
+        return 2 * max(1, len(self.levels))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A hybrid model.
+
+    Attributes:
+        step_ns: length of an SNN step in ns of sensor time.
+        sigma: standard deviation of the target heatmaps in grid cells.
+        taps: for each spiking layer the ANN activation that initialises it.
+    """
+
+    name: str
+    step_ns: int
+    sigma: float
+    view: ViewConfig
+    ann: AnnConfig
+    snn: SnnConfig
+    taps: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
+        """Rebuild a configuration from :meth:`to_dict` after a trip through JSON.
+
+        Raises:
+            ValueError: a field is missing or unknown.
+        """
+        try:
+            fields = {key: _tuples(value) for key, value in values.items()}
+            fields["view"] = ViewConfig(**fields["view"])
+            fields["ann"] = AnnConfig(**fields["ann"])
+            fields["snn"] = SnnConfig(**fields["snn"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a model configuration of this version: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+PAPER = ModelConfig(
+    name="paper",
+    step_ns=10_000_000,
+    sigma=2.0,
+    view=ViewConfig(
+        view_width=346,
+        view_height=260,
+        cell=1,
+        crop_x=34,
+        crop_y=2,
+        grid_width=256,
+        grid_height=256,
+    ),
+    ann=AnnConfig(
+        window_steps=(1,) * 10,
+        log_counts=False,
+        stem=(32, 7),
+        downs=((64, 5), (128, 3), (256, 3), (512, 3), (512, 3)),
+        head_kernel=3,
+        norm=False,
+    ),
+    snn=SnnConfig(
+        levels=(),
+        head=(32, 5),
+        downs=((64, 5), (128, 5), (256, 5)),
+        residual_kernel=3,
+        ups=((128, 5), (64, 5), (32, 5)),
+        upsample_first=True,
+        tau=3.0,
+        learned_tau=False,
+        decay=0.8,
+        learned_decay=False,
+    ),
+    taps=("stem", "down1", "down2", "down3", "up1", "up2", "up3", "up4", "up5"),
+)
+
+EDGE = ModelConfig(
+    name="edge",
+    step_ns=10_000_000,
+    sigma=1.5,
+    view=ViewConfig(
+        view_width=346,
+        view_height=260,
+        cell=4,
+        crop_x=0,
+        crop_y=0,
+        grid_width=87,
+        grid_height=65,
+    ),
+    ann=AnnConfig(
+        window_steps=(1, 1, 1, 1, 2, 4, 8, 16, 32, 32),
+        log_counts=True,
+        stem=(16, 3),
+        downs=((48, 3), (96, 3), (160, 3), (192, 3)),
+        head_kernel=3,
+        norm=True,
+    ),
+    snn=SnnConfig(
+        levels=(1, 3),
+        head=(16, 3),
+        downs=((32, 3), (64, 3), (96, 3)),
+        residual_kernel=3,
+        ups=((64, 3), (32, 3), (16, 3)),
+        upsample_first=False,
+        tau=3.0,
+        learned_tau=True,
+        decay=0.9,
+        learned_decay=True,
+    ),
+    taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),
+)
+
+CONFIGS = {config.name: config for config in (EDGE, PAPER)}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joint heatmaps: drawing the targets and reading sub-cell positions with a confidence."""
+
+import torch
+from torch import Tensor
+
+_FLOOR = 1e-4
+
+
+def draw_heatmaps(
+    points: Tensor, visible: Tensor, height: int, width: int, sigma: float
+) -> Tensor:
+    """Draw one Gaussian of height 1 per joint, at its exact (not rounded) position.
+
+    Args:
+        points: grid coordinates (x, y), [..., J, 2].
+        visible: bool [..., J]; the map of a joint that is not visible is zero.
+        height, width: size of the grid.
+        sigma: standard deviation in cells.
+
+    Returns:
+        [..., J, height, width].
+    """
+    xs = torch.arange(width, dtype=points.dtype, device=points.device)
+    ys = torch.arange(height, dtype=points.dtype, device=points.device)
+    scale = -0.5 / (sigma * sigma)
+    gx = torch.exp(scale * (xs - points[..., 0, None]) ** 2)
+    gy = torch.exp(scale * (ys - points[..., 1, None]) ** 2) * visible[..., None]
+    return gy[..., :, None] * gx[..., None, :]
+
+
+def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Locate the peak of each heatmap to a fraction of a cell.
+
+    The highest cell is refined by a parabola through the logarithms of it and its two neighbours
+    along each axis, which is exact for a Gaussian of any width.
+
+    Args:
+        heatmaps: [..., H, W], H and W at least 3.
+
+    Returns:
+        ``(points, confidence)``: grid coordinates (x, y) [..., 2], and the value of the highest
+        cell, clipped to [0, 1]: trained by least squares on Gaussians of height 1, the network
+        puts about the probability there that the joint lies in this place.
+    """
+    height, width = heatmaps.shape[-2:]
+    flat = heatmaps.flatten(-2)
+    peak, index = flat.max(-1)
+    row = torch.div(index, width, rounding_mode="floor")
+    column = index - row * width
+    offset_x = _vertex(flat, row, column, width, (0, 1), (column > 0) & (column < width - 1))
+    offset_y = _vertex(flat, row, column, width, (1, 0), (row > 0) & (row < height - 1))
+    points = torch.stack((column + offset_x, row + offset_y), -1)
+    return points, peak.clamp(0.0, 1.0)
+
+
+def _vertex(
+    flat: Tensor, row: Tensor, column: Tensor, width: int, step: tuple[int, int], inside: Tensor
+) -> Tensor:
+    """Offset of the parabola's vertex from the highest cell along one axis, 0 at the border."""
+    stride = step[0] * width + step[1]
+    centre = row * width + column
+    last = flat.shape[-1] - 1
+    around = torch.stack(
+        ((centre - stride).clamp(0, last), centre, (centre + stride).clamp(0, last))
+    )
+    logs = (
+        torch.stack([flat.gather(-1, i[..., None])[..., 0] for i in around])
+        .clamp_min(_FLOOR)
+        .log()
+    )
+    curvature = logs[0] - 2.0 * logs[1] + logs[2]
+    offset = 0.5 * (logs[0] - logs[2]) / curvature.clamp_max(-1e-6)
+    return torch.where(inside, offset.clamp(-0.5, 0.5), torch.zeros_like(offset))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hybrid: ANN, state initialiser and SNN in one module."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from hybrid_pose_ros.networks.ann import AnnUNet
+from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
+from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
+from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
+
+
+class StateInitialiser(nn.Module):
+    """Maps ANN activations to the membrane potentials of the nine spiking layers.
+
+    Per layer: bilinear upsampling where the activation is the smaller, 1x1 convolution, BatchNorm,
+    LeakyReLU, 1x1 convolution, BatchNorm (section 3.2 of the paper).
+    """
+
+    def __init__(self, taps: dict[str, str], inputs: dict[str, int], outputs: dict[str, int]):
+        super().__init__()
+        self.taps = taps
+        self.first = nn.ModuleDict(
+            {
+                layer: ConvNorm(inputs[tap], outputs[layer], 1, norm=True, bias=True)
+                for layer, tap in taps.items()
+            }
+        )
+        self.second = nn.ModuleDict(
+            {
+                layer: ConvNorm(outputs[layer], outputs[layer], 1, norm=True, bias=True)
+                for layer in taps
+            }
+        )
+
+    def forward(self, activations: dict[str, Tensor], rest: SnnState) -> dict[str, Tensor]:
+        """Return a membrane per spiking layer, shaped like those of ``rest``."""
+        return {
+            layer: self.second[layer](
+                leaky(self.first[layer](resize_to(activations[tap], rest.membranes[layer])))
+            ).to(rest.membranes[layer].dtype)
+            for layer, tap in self.taps.items()
+        }
+
+
+class HybridPoseNetwork(nn.Module):
+    """ANN, SNN and the initialiser between them.
+
+    Attributes:
+        config: the configuration it was built from.
+        ann, snn, initialiser: its parts.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.ann = AnnUNet(config.ann)
+        self.snn = SpikingUNet(config.snn)
+        self.initialiser = StateInitialiser(
+            dict(zip(SPIKING_LAYERS, config.taps, strict=True)),
+            self.ann.tap_channels,
+            self.snn.layer_channels,
+        )
+
+    def initial_state(self, windows: Tensor) -> tuple[Tensor, SnnState]:
+        """Run the ANN and initialise the SNN from it.
+
+        Args:
+            windows: the ANN's input, [N, 2 * windows, H, W].
+
+        Returns:
+            the ANN's heatmaps [N, 13, H, W], and an SNN state whose accumulator holds them,
+            detached as in the paper.
+        """
+        heatmaps, activations = self.ann(windows)
+        rest = self.snn.rest(len(windows), *windows.shape[-2:])
+        membranes = self.initialiser(activations, rest)
+        return heatmaps, SnnState(membranes, heatmaps.detach().to(rest.heatmaps.dtype))
+
+    def run(self, state: SnnState, counts: Iterable[Tensor]) -> list[Tensor]:
+        """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the heatmaps per step."""
+        heatmaps = []
+        for step in counts:
+            _, state = self.snn(step, state)
+            heatmaps.append(state.heatmaps)
+        return heatmaps

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SNN: nine layers of LIF neurons and a decaying accumulator of heatmap increments."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hybrid_pose_ros.networks.config import SPIKING_LAYERS, SnnConfig
+from hybrid_pose_ros.networks.layers import ConvNorm, resize_to
+from hybrid_pose_ros.networks.lif import LIF
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+
+class SnnState(NamedTuple):
+    """Everything that the SNN remembers between two steps.
+
+    ``membranes``: potential per spiking layer, [N, C, h, w] each. ``heatmaps``: the accumulator,
+    [N, 13, H, W].
+    """
+
+    membranes: dict[str, Tensor]
+    heatmaps: Tensor
+
+
+def _logit(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
+
+
+class SpikingUNet(nn.Module):
+    """The spiking encoder-decoder of section 4 of the paper, as ``config`` lays it out."""
+
+    levels: Tensor
+    decay_logit: Tensor
+
+    def __init__(self, config: SnnConfig) -> None:
+        super().__init__()
+        self.config = config
+        head, kernel = config.head
+        downs = [width for width, _ in config.downs]
+        ups = [width for width, _ in config.ups]
+        deep = downs[2]
+        # layer -> (input channels, output channels, kernel, stride)
+        shapes = {
+            "head": (config.input_planes, head, kernel, 1),
+            "down1": (head, downs[0], config.downs[0][1], 2),
+            "down2": (downs[0], downs[1], config.downs[1][1], 2),
+            "down3": (downs[1], deep, config.downs[2][1], 2),
+            "res1": (deep, deep, config.residual_kernel, 1),
+            "res2": (deep, deep, config.residual_kernel, 1),
+            "up1": (2 * deep, ups[0], config.ups[0][1], 1),
+            "up2": (ups[0] + downs[1], ups[1], config.ups[1][1], 1),
+            "up3": (ups[1] + downs[0], ups[2], config.ups[2][1], 1),
+        }
+        self.synapses = nn.ModuleDict(
+            {
+                name: ConvNorm(cin, cout, k, stride=stride, norm=True)
+                for name, (cin, cout, k, stride) in shapes.items()
+            }
+        )
+        self.neurons = nn.ModuleDict(
+            {
+                name: LIF(cout, config.tau, learned=config.learned_tau)
+                for name, (_, cout, _, _) in shapes.items()
+            }
+        )
+        self.readout = ConvNorm(ups[2] + head, NUM_JOINTS, 1, norm=False, bias=False)
+        nn.init.normal_(self.readout.conv.weight, std=1e-2)
+        self.layer_channels = {name: cout for name, (_, cout, _, _) in shapes.items()}
+        self.register_buffer("levels", torch.tensor(config.levels, dtype=torch.float32), False)
+        decay = torch.full((NUM_JOINTS, 1, 1), _logit(config.decay))
+        if config.learned_decay:
+            self.decay_logit = nn.Parameter(decay)
+        else:
+            self.register_buffer("decay_logit", decay, persistent=False)
+
+    @property
+    def decay(self) -> Tensor:
+        """The accumulator's lambda per joint, [13, 1, 1]."""
+        return torch.sigmoid(self.decay_logit)
+
+    def layer_sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
+        """Return (height, width) of each spiking layer for a grid of this size."""
+        sizes = [(height, width)]
+        for _ in range(3):
+            h, w = sizes[-1]
+            sizes.append(((h + 1) // 2, (w + 1) // 2))
+        level = {"head": 0, "down1": 1, "down2": 2, "down3": 3, "res1": 3, "res2": 3}
+        level |= {"up1": 2, "up2": 1, "up3": 0}
+        return {name: sizes[level[name]] for name in SPIKING_LAYERS}
+
+    def rest(self, batch: int, height: int, width: int) -> SnnState:
+        """Return the state of rest: every membrane and the accumulator at zero."""
+        like = self.readout.conv.weight
+        sizes = self.layer_sizes(height, width)
+        membranes = {
+            name: like.new_zeros(batch, self.layer_channels[name], *sizes[name])
+            for name in SPIKING_LAYERS
+        }
+        return SnnState(membranes, like.new_zeros(batch, NUM_JOINTS, height, width))
+
+    def encode(self, counts: Tensor) -> Tensor:
+        """Thermometer code of event counts: [N, 2, H, W] -> [N, input_planes, H, W]."""
+        if not self.config.levels:
+            return counts
+        planes = counts.unsqueeze(1) >= self.levels.view(1, -1, 1, 1, 1)
+        return planes.flatten(1, 2).to(counts.dtype)
+
+    def silence(self, state: SnnState, steps: int) -> SnnState:
+        """Leak for many steps at once: neither input nor spikes, only the decay, in closed form."""
+        membranes = {}
+        for name, membrane in state.membranes.items():
+            neuron = self.neurons[name]
+            assert isinstance(neuron, LIF)
+            membranes[name] = membrane * (1.0 - neuron.leak) ** steps
+        return SnnState(membranes, state.heatmaps * self.decay**steps)
+
+    def forward(self, counts: Tensor, state: SnnState) -> tuple[Tensor, SnnState]:
+        """Advance by one step.
+
+        Args:
+            counts: events per cell in this step, float [N, 2, H, W] (OFF, ON).
+            state: the state after the previous step.
+
+        Returns:
+            ``(delta, state)``: the increment of the heatmaps [N, 13, H, W], and the new state,
+            whose ``heatmaps`` are ``decay * heatmaps + delta``.
+        """
+        membranes: dict[str, Tensor] = {}
+
+        def fire(name: str, current: Tensor) -> Tensor:
+            membrane = state.membranes[name]
+            # under autocast the currents are half precision; potentials stay in float32
+            spikes, membranes[name] = self.neurons[name](current.to(membrane.dtype), membrane)
+            return spikes
+
+        def up(name: str, below: Tensor, skip: Tensor) -> Tensor:
+            spikes = torch.cat((below, skip), 1)
+            target = state.membranes[name]
+            if self.config.upsample_first:
+                return fire(name, self.synapses[name](resize_to(spikes, target)))
+            return fire(name, resize_to(self.synapses[name](spikes), target))
+
+        head = fire("head", self.synapses["head"](self.encode(counts)))
+        down1 = fire("down1", self.synapses["down1"](head))
+        down2 = fire("down2", self.synapses["down2"](down1))
+        down3 = fire("down3", self.synapses["down3"](down2))
+        res1 = fire("res1", self.synapses["res1"](down3))
+        res2 = fire("res2", self.synapses["res2"](res1) + down3)
+        up1 = up("up1", res2, down3)
+        up2 = up("up2", up1, down2)
+        up3 = up("up3", up2, down1)
+        delta: Tensor = self.readout(torch.cat((up3, head), 1)).to(state.heatmaps.dtype)
+        return delta, SnnState(membranes, self.decay * state.heatmaps + delta)

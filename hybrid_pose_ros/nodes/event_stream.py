@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From packets that may be malformed, lost or out of time to steps, without ROS.
+
+Every node that listens to events does so through one of the two classes here, so that they agree
+on what is malformed and on what follows.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.binning import GridView, Step, StepBinner, TimeJumpError
+from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
+
+T = TypeVar("T")
+
+MAX_SENSOR_PX = 4096
+"""A wider or higher sensor than this is taken for a malformed packet, not for a camera."""
+
+MAX_TIME_NS = 2**62
+"""A time base from here on (146 years) is taken for a malformed packet."""
+
+
+class Packet(Protocol):
+    """The fields of `EventPacket` that decoding needs."""
+
+    width: int
+    height: int
+    seq: int
+    time_base: int
+    encoding: str
+    is_bigendian: bool
+    events: "memoryview | bytes"
+
+
+class PacketReader:
+    """Checks and decodes packets of one camera.
+
+    The first good packet fixes the size of the sensor. A later packet with another size is
+    malformed, until :meth:`reset`: a camera does not change its resolution while it runs, but
+    two cameras publishing on one topic look exactly like that.
+
+    Attributes:
+        malformed: how many packets were refused.
+        malformed_reason: why the last of them was.
+        lost: packets missing according to the sequence numbers.
+        sensor: (width, height) in pixels, or None before the first good packet.
+    """
+
+    def __init__(self) -> None:
+        self.malformed = 0
+        self.malformed_reason = ""
+        self.lost = 0
+        self.sensor: tuple[int, int] | None = None
+        self._decoders: dict[str, Decoder] = {}
+        self._next_seq: int | None = None
+
+    def read(self, packet: Packet) -> EventArray:
+        """Return the events of a packet.
+
+        Raises:
+            MalformedPacketError: the packet is to be dropped; it has been counted.
+        """
+        self._track(packet.seq)
+        try:
+            size = self._check(packet)
+            decoder = self._decoders.get(packet.encoding)
+            if decoder is None:
+                decoder = make_decoder(packet.encoding, *size)
+            events = decoder.decode(packet.time_base, packet.events)
+        except MalformedPacketError as error:
+            self.malformed += 1
+            self.malformed_reason = str(error)
+            self._reset_decoders()
+            raise
+        self._decoders[packet.encoding] = decoder
+        self.sensor = size
+        return events
+
+    def reset(self) -> None:
+        """Forget the sensor, the decoders' state and the sequence; the counters stay."""
+        self.sensor = None
+        self._decoders.clear()
+        self._next_seq = None
+
+    def _track(self, seq: int) -> None:
+        expected, self._next_seq = self._next_seq, seq + 1
+        if expected is None or seq == expected:
+            return
+        if seq > expected:
+            self.lost += seq - expected
+        # A decoder with memory across packets (evt3) would date events by what it missed.
+        self._reset_decoders()
+
+    def _check(self, packet: Packet) -> tuple[int, int]:
+        size = (packet.width, packet.height)
+        if packet.is_bigendian:
+            raise MalformedPacketError("big-endian events; only little-endian ones are read")
+        if packet.time_base >= MAX_TIME_NS:
+            raise MalformedPacketError(f"time base {packet.time_base} ns is out of range")
+        if not (0 < size[0] <= MAX_SENSOR_PX and 0 < size[1] <= MAX_SENSOR_PX):
+            raise MalformedPacketError(f"impossible sensor size {size[0]}x{size[1]}")
+        if self.sensor is not None and size != self.sensor:
+            raise MalformedPacketError(
+                f"sensor size changed from {self.sensor[0]}x{self.sensor[1]} to "
+                f"{size[0]}x{size[1]}; for another camera clean the node up and configure it again"
+            )
+        return size
+
+    def _reset_decoders(self) -> None:
+        for decoder in self._decoders.values():
+            decoder.reset()
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What one packet led to.
+
+    Attributes:
+        steps: completed steps in order.
+        events: events in the packet.
+        restarted: sensor time went back; whatever was derived from earlier steps is void, and
+            ``steps`` belong to the new stream.
+    """
+
+    steps: list[Step]
+    events: int
+    restarted: bool = False
+
+
+class StepStream:
+    """Packets of one camera in, completed steps out.
+
+    Args:
+        fit: makes the view for a sensor of (width, height) pixels.
+        step_ns: length of a step in ns of sensor time.
+
+    Attributes:
+        reader: the packet checks and their counters.
+        view: the view of the sensor, or None before the first good packet.
+        restarts: how often sensor time went back.
+    """
+
+    def __init__(self, fit: Callable[[int, int], GridView], step_ns: int) -> None:
+        self.reader = PacketReader()
+        self.view: GridView | None = None
+        self.restarts = 0
+        self._fit = fit
+        self._step_ns = step_ns
+        self._binner: StepBinner | None = None
+
+    def push(self, packet: Packet) -> Pushed:
+        """Take one packet.
+
+        Raises:
+            MalformedPacketError: the packet is to be dropped; it has been counted.
+        """
+        events = self.reader.read(packet)
+        if self._binner is None:
+            self.view = self._fit(packet.width, packet.height)
+            self._binner = StepBinner(self.view, self._step_ns)
+        try:
+            return Pushed(self._binner.push(events), len(events))
+        except TimeJumpError:
+            self.restarts += 1
+            self._binner.reset()
+            return Pushed(self._binner.push(events), len(events), restarted=True)
+
+
+def group_late_steps(steps: Sequence[T], delay_ns: int, max_delay_ns: int) -> list[Sequence[T]]:
+    """Split steps into runs that are to be merged because the node cannot keep up.
+
+    Up to ``max_delay_ns`` every step stands alone. Beyond, n steps become one, n being the delay
+    in units of ``max_delay_ns`` rounded up: under a lasting overload the delay settles where n
+    steps of sensor time take as long as one step of work, and n returns to one with the load gone.
+
+    Args:
+        delay_ns: how long the packet of the first step has waited.
+    """
+    size = max(1, -(-delay_ns // max_delay_ns))
+    return [steps[start : start + size] for start in range(0, len(steps), size)]

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of a node as a table: name, default, meaning with unit, limits.
+
+A parameter either applies at once (`live`) or when the node is next configured; setting one of
+the second kind on a configured node is refused with the reason instead of being ignored.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One parameter of a node.
+
+    Attributes:
+        default: its type is the parameter's type.
+        description: what it does, with its unit.
+        limits: smallest and largest value, both allowed; numbers only.
+        choices: the values allowed; strings only.
+        live: a change applies at once, in any state of the node.
+        read_only: can only be given at start.
+    """
+
+    name: str
+    default: Value
+    description: str
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+    read_only: bool = False
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return what `ros2 param describe` shows."""
+        description = ParameterDescriptor(
+            description=self.description,
+            read_only=self.read_only,
+            additional_constraints=f"one of: {', '.join(self.choices)}" if self.choices else "",
+        )
+        if self.limits is None:
+            return description
+        low, high = self.limits
+        if isinstance(self.default, float):
+            description.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high))
+            ]
+        else:
+            description.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        return description
+
+
+def declare_parameters(
+    node: Node, specs: Iterable[ParameterSpec], configured: Callable[[], bool]
+) -> None:
+    """Declare the parameters and guard their changes.
+
+    Args:
+        configured: says whether the node is configured, that is, whether a parameter that is not
+            live would be ignored.
+
+    Raises:
+        rclpy.exceptions.ParameterException: a value given at start has the wrong type or is not
+            allowed; the message names the parameter and the limits.
+    """
+    table = {spec.name: spec for spec in specs}
+
+    def check(parameters: list[Parameter]) -> SetParametersResult:
+        for parameter in parameters:
+            spec = table.get(parameter.name)
+            if spec is None:
+                continue
+            if spec.choices and parameter.value not in spec.choices:
+                return SetParametersResult(
+                    successful=False,
+                    reason=f"{spec.name} must be one of {', '.join(spec.choices)}, "
+                    f"not {parameter.value!r}",
+                )
+            if not spec.live and configured():
+                return SetParametersResult(
+                    successful=False,
+                    reason=f"{spec.name} applies when the node is configured: "
+                    "clean the node up first (ros2 lifecycle set <node> cleanup)",
+                )
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+    for spec in table.values():
+        node.declare_parameter(spec.name, spec.default, spec.descriptor())

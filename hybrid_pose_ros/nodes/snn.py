@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `snn`: events and initialisations -> a pose at every step."""
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
+from hybrid_pose_ros.inference import InitPolicy, InitRejectedError, PoseEstimate, SnnEstimator
+from hybrid_pose_ros.messages import (
+    POSE_QOS,
+    STATE_INIT_QOS,
+    PoseMessage,
+    StateInitMessage,
+    pose_message,
+    stamp_to_ns,
+    state_init_from_message,
+)
+from hybrid_pose_ros.nodes.base import run_node
+from hybrid_pose_ros.nodes.event_stream import group_late_steps
+from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
+
+
+class SnnNode(StepNode):
+    """Steps the SNN and publishes a pose for every step of sensor time.
+
+    When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot be
+    used is refused and counted; the state stays as it was.
+
+    Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
+    stamped with the host time of the packet that completed the step.
+    """
+
+    PARAMETERS = (
+        *StepNode.PARAMETERS,
+        ParameterSpec(
+            "init_policy",
+            InitPolicy.REPLAY.value,
+            "what to do with an initialisation that comes late: replay the steps since its moment,"
+            " or take it as if it described the present (the paper's idealisation)",
+            choices=tuple(policy.value for policy in InitPolicy),
+        ),
+        ParameterSpec(
+            "max_replay_steps",
+            100,
+            "steps kept for the replay; an initialisation older than that is refused",
+            limits=(1, 10_000),
+        ),
+        ParameterSpec(
+            "max_delay_ms",
+            20.0,
+            "packets that have waited longer than this (ms of host time) have their steps merged",
+            limits=(1.0, 60_000.0),
+            live=True,
+        ),
+        ParameterSpec(
+            "warn_age_ms",
+            300.0,
+            "age of the state (ms of sensor time) from which diagnostics say WARN",
+            limits=(1.0, 1e6),
+            live=True,
+        ),
+        ParameterSpec(
+            "error_age_ms",
+            1000.0,
+            "age of the state (ms of sensor time) from which diagnostics say ERROR",
+            limits=(1.0, 1e6),
+            live=True,
+        ),
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("snn", **kwargs)
+
+    def configure(self) -> None:
+        """Load the model and run it once: the first step is much slower than the following."""
+        super().configure()
+        config = self.checkpoint.config
+        view = config.view.fit(config.view.view_width, config.view.view_height)
+        counts = np.zeros((2, config.view.grid_height, config.view.grid_width), np.uint16)
+        self._make_estimator(view).step(Step(index=0, counts=counts, events=0))
+        self._publisher = self.publish_to(PoseMessage, "pose", POSE_QOS)
+
+    def activate(self) -> None:
+        """Listen, with the network at rest."""
+        self._estimator: SnnEstimator | None = None
+        self._first_index: int | None = None
+        self._last_pose: PoseEstimate | None = None
+        self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
+        self._refused, self._refusal = Meter(), ""
+        self._durations, self._latency = Durations(), Durations()
+        self.listen_to(StateInitMessage, "state_init", self._on_state_init, STATE_INIT_QOS)
+        super().activate()
+
+    def begin(self, view: GridView) -> None:
+        """Make the estimator for this sensor."""
+        self._estimator = self._make_estimator(view)
+
+    def restart(self) -> None:
+        """Return to rest and wait for the next initialisation."""
+        assert self._estimator is not None
+        self._estimator.reset()
+        self._first_index = None
+        self._last_pose = None
+
+    def process(self, steps: list[StampedStep], delay_ns: int) -> None:
+        """Step the network and publish; merge steps first when they come late."""
+        assert self._estimator is not None
+        max_delay_ns = round(self.number("max_delay_ms") * 1e6)
+        for group in group_late_steps(steps, delay_ns, max_delay_ns):
+            self._merged.add(len(group) - 1)
+            step = merge_steps([stamped.step for stamped in group])
+            start = time.perf_counter_ns()
+            pose = self._estimator.step(step)
+            self._durations.add(time.perf_counter_ns() - start)
+            header = group[-1].header
+            self._publisher.publish(pose_message(pose, header, self.sensor))
+            self._poses.add()
+            self._latency.add(time.time_ns() - stamp_to_ns(header.stamp))
+            self._last_pose = pose
+            if self._first_index is None:
+                self._first_index = step.index
+
+    def diagnose(self, report: Report) -> None:
+        """Report on poses and on the age of the state."""
+        super().diagnose(report)
+        _, pose_rate = self._poses.take()
+        _, init_rate = self._inits.take()
+        merged, _ = self._merged.take()
+        refused, _ = self._refused.take()
+        report.values |= {
+            "poses per second": f"{pose_rate:.1f}",
+            "initialisations per second": f"{init_rate:.1f}",
+            "step ms, mean / max": self._durations.take(),
+            "latency ms, mean / max": self._latency.take(),
+            "steps merged": str(self._merged.total),
+            "initialisations refused": str(self._refused.total),
+        }
+        if merged:
+            report.add(Level.WARN, f"overload: {merged} steps merged into later ones")
+        if refused:
+            report.add(
+                Level.WARN, f"{refused} initialisations refused, the last because {self._refusal}"
+            )
+        if self._last_pose is not None:
+            self._report_age(self._last_pose, report)
+
+    def _report_age(self, pose: PoseEstimate, report: Report) -> None:
+        assert self._first_index is not None
+        age_ns, trouble = pose.init_age_ns, "the state is {:.0f} ms old; is `ann` running?"
+        report.values["state age ms"] = f"{age_ns / 1e6:.0f}" if age_ns >= 0 else "-"
+        if age_ns < 0:
+            age_ns = pose.sensor_time_ns - self._first_index * self.checkpoint.config.step_ns
+            trouble = "not initialised for {:.0f} ms; is `ann` running?"
+        for level, parameter in ((Level.ERROR, "error_age_ms"), (Level.WARN, "warn_age_ms")):
+            if age_ns >= self.number(parameter) * 1e6:
+                report.add(level, trouble.format(age_ns / 1e6))
+                return
+
+    def _make_estimator(self, view: GridView) -> SnnEstimator:
+        return SnnEstimator(
+            self.checkpoint,
+            view,
+            init_policy=InitPolicy(self.text("init_policy")),
+            max_replay_steps=self.integer("max_replay_steps"),
+        )
+
+    def _on_state_init(self, message: StateInitMessage) -> None:
+        try:
+            if self._estimator is None:
+                raise InitRejectedError("no events have come yet")
+            self._estimator.initialise(state_init_from_message(message))
+        except InitRejectedError as error:
+            self._refused.add()
+            self._refusal = str(error)
+            self.complain(f"initialisation {message.seq} refused: {error}")
+        else:
+            self._inits.add()
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_node(SnnNode))

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches drawn at random from shards, augmented, and the same for the same seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hybrid_pose_ros.inference.ann_estimator import sum_windows
+from hybrid_pose_ros.networks.config import ModelConfig
+from hybrid_pose_ros.skeleton import MIRROR
+from hybrid_pose_ros.training.shards import Shard
+
+_MIRROR = np.array(MIRROR)
+
+
+class Batch(NamedTuple):
+    """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
+
+    ``windows``: float32 [N, 2 * windows, H, W]. ``counts``: float32 [T, N, 2, H, W], the steps
+    after t0. ``points``: float32 [T + 1, N, 13, 2] in cells, at t0 and after each step.
+    ``visible``: bool [T + 1, N, 13].
+    """
+
+    windows: Tensor
+    counts: Tensor
+    points: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a sample.
+
+    Attributes:
+        mirror: probability of a left-right mirrored sample (joints swapped accordingly).
+        invert: probability of exchanged polarities.
+        shift: largest shift in cells along x and y.
+        forget: probability that the ANN's history is cut off at a random length, as it is when
+            a stream has just begun.
+    """
+
+    mirror: float = 0.5
+    invert: float = 0.2
+    shift: tuple[int, int] = (8, 6)
+    forget: float = 0.15
+
+
+NO_AUGMENTATION = Augmentation(mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0)
+
+
+def _shifted(array: NDArray[np.float32], dx: int, dy: int) -> NDArray[np.float32]:
+    """Move the content of [..., H, W] by whole cells; what comes in is zero."""
+    height, width = array.shape[-2:]
+    out = np.zeros_like(array)
+    to_y, from_y = slice(max(dy, 0), height + min(dy, 0)), slice(max(-dy, 0), height - max(dy, 0))
+    to_x, from_x = slice(max(dx, 0), width + min(dx, 0)), slice(max(-dx, 0), width - max(dx, 0))
+    out[..., to_y, to_x] = array[..., from_y, from_x]
+    return out
+
+
+def make_sample(
+    shard: Shard,
+    start: int,
+    steps: int,
+    config: ModelConfig,
+    augmentation: Augmentation,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Cut a sample out of a shard: history before ``start``, then ``steps`` steps.
+
+    Returns:
+        windows [2 * windows, H, W], counts [steps, 2, H, W], points [steps + 1, 13, 2] and
+        visible [steps + 1, 13]; the first label is that at the end of step ``start - 1``.
+    """
+    length = config.ann.history_steps
+    grid = config.view
+    history: NDArray[np.uint8] = shard.counts[max(0, start - length) : start]
+    if len(history) < length:
+        missing = np.zeros((length - len(history), *shard.counts.shape[1:]), np.uint8)
+        history = np.concatenate((missing, history))
+    if rng.random() < augmentation.forget:
+        history = history.copy()
+        history[: -int(rng.integers(10, length))] = 0
+    windows = sum_windows(history, config.ann.window_steps)
+    counts = shard.counts[start : start + steps].astype(np.float32)
+    labels = shard.labels[start - 1 : start + steps].copy()
+    points, visible = labels[..., :2], labels[..., 2] > 0
+
+    if rng.random() < augmentation.invert:
+        windows = windows.reshape(-1, 2, *windows.shape[1:])[:, ::-1].reshape(windows.shape)
+        counts = counts[:, ::-1]
+    if rng.random() < augmentation.mirror:
+        windows, counts = windows[..., ::-1], counts[..., ::-1]
+        points = points[:, _MIRROR]
+        points[..., 0] = grid.grid_width - 1 - points[..., 0]
+        visible = visible[:, _MIRROR]
+    reach_x, reach_y = augmentation.shift
+    dx, dy = (int(rng.integers(-reach, reach + 1)) for reach in (reach_x, reach_y))
+    if dx or dy:
+        windows, counts = _shifted(windows, dx, dy), _shifted(counts, dx, dy)
+        points = points + np.array((dx, dy), np.float32)
+        size = np.array((grid.grid_width, grid.grid_height)) - 0.5
+        visible = visible & ((points > -0.5) & (points < size)).all(-1)
+    return windows, counts, points, visible
+
+
+class BatchSource(Dataset[Batch]):
+    """Batch number i of an endless, reproducible sequence: ``source[i]``.
+
+    Args:
+        shards: where the samples come from, each in proportion to its length.
+        config: the model's configuration.
+        batch: samples per batch.
+        steps: SNN steps per sample; 0 for the ANN alone.
+        seed: batches are a function of it and their number.
+        augmentation: see :class:`Augmentation`.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        config: ModelConfig,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+        augmentation: Augmentation,
+    ) -> None:
+        self._shards = [shard for shard in shards if len(shard.counts) > steps + 10]
+        lengths = np.array([len(shard.counts) for shard in self._shards], float)
+        self._weights = lengths / lengths.sum()
+        self._config = config
+        self._batch = batch
+        self._steps = steps
+        self._seed = seed
+        self._augmentation = augmentation
+
+    def __getitem__(self, index: int) -> Batch:
+        rng = np.random.default_rng((self._seed, index))
+        samples = []
+        for choice in rng.choice(len(self._shards), self._batch, p=self._weights):
+            shard = self._shards[choice]
+            start = int(rng.integers(10, len(shard.counts) - self._steps + 1))
+            samples.append(
+                make_sample(shard, start, self._steps, self._config, self._augmentation, rng)
+            )
+        windows, counts, points, visible = zip(*samples, strict=True)
+        return Batch(
+            torch.from_numpy(np.stack(windows)),
+            torch.from_numpy(np.stack(counts, 1)),
+            torch.from_numpy(np.stack(points, 1)),
+            torch.from_numpy(np.stack(visible, 1)),
+        )

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: one stage of a given number of steps, resumable at any time."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader
+
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.training.sampling import Batch, BatchSource
+from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss, trained_parts
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a stage is trained.
+
+    Attributes:
+        stage: what is trained.
+        updates: number of optimiser updates.
+        batch: samples per update.
+        window_steps: SNN steps per sample.
+        learning_rate: the peak of a one-cycle schedule.
+        seed: of the batches.
+        frozen_norm: fraction of the updates, at the end, with BatchNorm's statistics frozen.
+        bfloat16: run convolutions in bfloat16 (membranes stay float32).
+        report_every: updates between reports, validations and saved states.
+    """
+
+    stage: Stage
+    updates: int
+    batch: int
+    window_steps: int
+    learning_rate: float
+    seed: int = 0
+    frozen_norm: float = 0.3
+    bfloat16: bool = True
+    report_every: int = 500
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a stage stands: losses since the last report, and the validation's figures."""
+
+    update: int
+    loss: float
+    samples_per_s: float
+    validation: dict[str, float]
+
+
+def train_stage(
+    network: HybridPoseNetwork,
+    source: BatchSource,
+    plan: TrainingPlan,
+    folder: Path,
+    *,
+    validate: Callable[[HybridPoseNetwork], dict[str, float]],
+    progress: Callable[[int, float], None],
+    reported: Callable[[Report], None],
+) -> None:
+    """Train ``network`` in place.
+
+    The state is kept in ``<folder>/<stage>.pt``: called again with the same plan, training goes on
+    where it was, with the batches that would have come. Reports are appended to
+    ``<folder>/<stage>.jsonl``.
+
+    Args:
+        source: batches; its window length must be that of the plan.
+        validate: called with the network in evaluation mode at every report.
+        progress: called with the number of updates done and the current loss.
+        reported: called with each report.
+    """
+    parameters = [p for part in trained_parts(network, plan.stage) for p in part.parameters()]
+    set_mode(network, plan.stage, freeze_norm=False)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = AdamW(parameters, lr=plan.learning_rate, weight_decay=1e-4)
+    schedule = OneCycleLR(optimizer, plan.learning_rate, plan.updates, pct_start=0.1)
+    state_file = folder / f"{plan.stage.value}.pt"
+    done = 0
+    if state_file.is_file():
+        done = _restore(state_file, plan, network, optimizer, schedule)
+    folder.mkdir(parents=True, exist_ok=True)
+    device = next(network.parameters()).device
+    batches = DataLoader(source, batch_size=None, sampler=range(done, plan.updates), num_workers=1)
+    losses: list[float] = []
+    started = time.monotonic()
+    for update, batch in enumerate(batches, done + 1):
+        frozen = update > plan.updates * (1 - plan.frozen_norm)
+        set_mode(network, plan.stage, freeze_norm=frozen)
+        with torch.autocast(device.type, torch.bfloat16, enabled=plan.bfloat16):
+            loss = stage_loss(network, plan.stage, Batch(*(part.to(device) for part in batch)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        progress(update, losses[-1])
+        if update % plan.report_every == 0 or update == plan.updates:
+            speed = len(losses) * plan.batch / (time.monotonic() - started)
+            figures = validate(network.eval())
+            report = Report(update, sum(losses) / len(losses), speed, figures)
+            with (folder / f"{plan.stage.value}.jsonl").open("a") as log:
+                log.write(json.dumps(asdict(report)) + "\n")
+            _save(state_file, plan, update, network, optimizer, schedule)
+            reported(report)
+            losses, started = [], time.monotonic()
+    network.eval().requires_grad_(True)
+
+
+def _plan_record(plan: TrainingPlan) -> dict[str, Any]:
+    return {**asdict(plan), "stage": plan.stage.value}
+
+
+def _save(
+    path: Path,
+    plan: TrainingPlan,
+    update: int,
+    network: HybridPoseNetwork,
+    optimizer: AdamW,
+    schedule: OneCycleLR,
+) -> None:
+    partial = path.with_suffix(".partial")
+    state = {
+        "plan": _plan_record(plan),
+        "update": update,
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _restore(
+    path: Path,
+    plan: TrainingPlan,
+    network: HybridPoseNetwork,
+    optimizer: AdamW,
+    schedule: OneCycleLR,
+) -> int:
+    state = torch.load(path, weights_only=True)
+    if state["plan"] != _plan_record(plan):
+        raise ValueError(f"{path}: was started with another plan; remove it to start anew")
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["update"])

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streaming inference: late initialisations, replay, gaps, rejections - to the bit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
+from hybrid_pose_ros.inference import (
+    AnnEstimator,
+    InitPolicy,
+    InitRejectedError,
+    PoseEstimate,
+    SnnEstimator,
+    StateInit,
+)
+from hybrid_pose_ros.inference.ann_estimator import sum_windows
+from hybrid_pose_ros.inference.snn_estimator import CONFIDENCE_HALF_LIFE_NS, FRESH_NS
+from hybrid_pose_ros.inference.state import decode_tensor, encode_affine
+from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.snn import SnnState
+
+T = EDGE.step_ns
+FIRST = 1000  # index of the first step of the test stream
+
+
+def lively_network(seed: int = 0) -> HybridPoseNetwork:
+    """An untrained network whose every layer spikes, so that poses depend on the whole state."""
+    torch.manual_seed(seed)
+    network = HybridPoseNetwork(EDGE)
+    with torch.no_grad():
+        for name, synapse in network.snn.synapses.items():
+            synapse.norm.weight.fill_(2.0)
+            synapse.norm.bias.fill_(0.8 if name != "head" else 0.3)
+        network.snn.readout.conv.weight.normal_(std=0.3)
+        network.ann.head.conv.weight.normal_(std=0.1)
+        for second in network.initialiser.second.values():
+            second.norm.weight.fill_(0.7)
+    return network
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    path: Path = tmp_path_factory.mktemp("model") / "lively.safetensors"
+    save_checkpoint(path, lively_network(), {})
+    return load_checkpoint(path)
+
+
+@pytest.fixture(scope="module")
+def view() -> GridView:
+    return EDGE.view.fit(346, 260)
+
+
+@pytest.fixture(scope="module")
+def steps() -> list[Step]:
+    rng = np.random.default_rng(5)
+    return [
+        Step(
+            FIRST + k, counts := rng.poisson(0.3, (2, 65, 87)).astype(np.uint16), int(counts.sum())
+        )
+        for k in range(40)
+    ]
+
+
+@pytest.fixture(scope="module")
+def inits(checkpoint: Checkpoint, view: GridView, steps: Sequence[Step]) -> dict[int, StateInit]:
+    """The ANN's answer before steps FIRST + 10 and FIRST + 20."""
+    ann = AnnEstimator(checkpoint, view)
+    found = {}
+    for step in steps[:20]:
+        ann.push(step)
+        if (step.index + 1) % 10 == 0:
+            found[step.index + 1 - FIRST] = ann.infer()
+    return found
+
+
+def follow(
+    snn: SnnEstimator, steps: Sequence[Step], arrivals: dict[int, StateInit]
+) -> list[PoseEstimate]:
+    """Step through a stream; an initialisation arrives before the step of its key."""
+    poses = []
+    for position, step in enumerate(steps):
+        if position in arrivals:
+            snn.initialise(arrivals[position])
+        poses.append(snn.step(step))
+    return poses
+
+
+def equal(a: PoseEstimate, b: PoseEstimate) -> bool:
+    return (
+        a.sensor_time_ns == b.sensor_time_ns
+        and np.array_equal(a.keypoints, b.keypoints)
+        and np.array_equal(a.confidence, b.confidence)
+        and (a.steps_since_init, a.init_age_ns) == (b.steps_since_init, b.init_age_ns)
+    )
+
+
+@pytest.mark.parametrize("delay", [1, 3, 7, 15])
+def test_a_late_initialisation_with_replay_equals_a_punctual_one_to_the_bit(
+    checkpoint: Checkpoint,
+    view: GridView,
+    steps: list[Step],
+    inits: dict[int, StateInit],
+    delay: int,
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    late = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20 + delay: inits[20]})
+    assert all(map(equal, punctual[:20], late[:20]))
+    assert not any(map(equal, punctual[20 : 20 + delay], late[20 : 20 + delay]))
+    assert all(map(equal, punctual[20 + delay :], late[20 + delay :]))
+
+
+def test_without_replay_a_late_initialisation_differs(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    late = follow(
+        SnnEstimator(checkpoint, view, init_policy=InitPolicy.IMMEDIATE), steps, {15: inits[10]}
+    )
+    assert not any(
+        np.array_equal(a.keypoints, b.keypoints)
+        for a, b in zip(punctual[15:20], late[15:20], strict=True)
+    )
+    assert late[15].steps_since_init == 1  # it is taken to describe the present
+
+
+def test_an_initialisation_for_the_future_waits_for_its_moment(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    early = follow(SnnEstimator(checkpoint, view), steps, {4: inits[10]})
+    assert all(map(equal, punctual, early))
+
+
+def test_nothing_of_the_past_survives_an_initialisation(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    with_past = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    fresh = SnnEstimator(checkpoint, view)
+    fresh.initialise(inits[10])
+    without = [fresh.step(step) for step in steps[10:]]
+    assert all(map(equal, with_past[10:], without))
+
+
+def test_the_stepper_equals_the_network(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    network = checkpoint.network.snn
+    state = network.rest(1, 65, 87)
+    for step in steps[:5]:
+        pose = snn.step(step)
+        with torch.no_grad():
+            _, state = network(torch.from_numpy(step.counts.astype(np.float32))[None], state)
+        found = state.heatmaps[0].flatten(1).argmax(1)
+        columns, rows = found % 87, found // 87
+        expected = np.stack((4 * columns + 1.5, 4 * rows + 1.5), -1)
+        assert np.abs(pose.keypoints - expected).max() <= 2.01  # half a cell of refinement
+        assert pose.sensor_time_ns == (step.index + 1) * T
+
+
+def test_age_and_confidence(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    poses = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    assert {(p.steps_since_init, p.init_age_ns) for p in poses[:10]} == {(-1, -1)}
+    assert not np.concatenate([p.confidence for p in poses[:10]]).any()
+    assert [p.steps_since_init for p in poses[10:]] == list(range(1, 31))
+    assert [p.init_age_ns for p in poses[10:]] == [k * T for k in range(1, 31)]
+    assert poses[-1].init_age_ns > FRESH_NS
+    snn = SnnEstimator(checkpoint, view)
+    snn.initialise(inits[10])
+    later = [snn.step(step) for step in steps[10:]]
+    peak = torch.from_numpy(snn._state.heatmaps.numpy()).flatten(2).max(-1).values.clamp(0, 1)
+    trust = 0.5 ** ((later[-1].init_age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
+    assert np.allclose(later[-1].confidence, peak[0].numpy() * trust)
+
+
+def test_skipped_steps_leak_in_closed_form(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    snn.initialise(inits[10])
+    snn.step(steps[10])
+    before = snn._state
+    snn.step(replace(steps[11], index=steps[10].index + 201))
+    with torch.inference_mode():
+        membranes = {
+            name: membrane * (1 - snn._snn.neurons[name].leak) ** 200
+            for name, membrane in before.membranes.items()
+        }
+        leaked = SnnState(membranes, before.heatmaps * snn._snn.decay**200)
+        counts = torch.from_numpy(steps[11].counts.astype(np.float32))[None]
+        _, expected = snn._snn(counts, leaked)
+    assert torch.allclose(snn._state.heatmaps, expected.heatmaps, atol=1e-6)
+
+
+def test_merged_steps_are_accepted(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    snn.initialise(inits[10])
+    pose = snn.step(merge_steps(steps[10:14]))
+    assert pose.sensor_time_ns == (FIRST + 14) * T
+    assert pose.steps_since_init == 4
+
+
+def test_a_step_backwards_is_an_error(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    snn.step(steps[1])
+    with pytest.raises(ValueError, match="comes after"):
+        snn.step(steps[0])
+    snn.reset()
+    snn.step(steps[0])
+
+
+def broken(init: StateInit) -> dict[str, StateInit]:
+    first, *others = init.tensors
+    return {
+        "comes from model": replace(init, model_id="0123456789abcdef"),
+        "no multiple": replace(init, sensor_time_ns=init.sensor_time_ns + 1),
+        "its tensors are": replace(init, tensors=init.tensors[1:]),
+        "has shape": replace(init, tensors=(replace(first, shape=(16, 87, 65)), *others)),
+        "bytes": replace(init, tensors=(replace(first, data=first.data[:-1]), *others)),
+        "dtype": replace(init, tensors=(replace(first, dtype="float64"), *others)),
+        "not finite": replace(init, tensors=(replace(first, scale=float("nan")), *others)),
+        "is not after": replace(init, sensor_time_ns=init.sensor_time_ns - 10 * T),
+    }
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "comes from model",
+        "no multiple",
+        "its tensors are",
+        "has shape",
+        "bytes",
+        "dtype",
+        "not finite",
+        "is not after",
+    ],
+)
+def test_an_unusable_initialisation_is_refused_and_the_state_untouched(
+    checkpoint: Checkpoint,
+    view: GridView,
+    steps: list[Step],
+    inits: dict[int, StateInit],
+    why: str,
+) -> None:
+    expected = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    snn = SnnEstimator(checkpoint, view)
+    poses = follow(snn, steps[:22], {10: inits[10]})
+    with pytest.raises(InitRejectedError, match=why):
+        snn.initialise(broken(inits[20])[why])
+    poses += [snn.step(step) for step in steps[22:]]
+    assert all(map(equal, expected, poses))
+
+
+def test_an_initialisation_older_than_the_steps_kept_is_refused(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view, max_replay_steps=5)
+    follow(snn, steps[:16], {})
+    with pytest.raises(InitRejectedError, match="older than the 5 steps kept"):
+        snn.initialise(inits[10])
+    in_time = SnnEstimator(checkpoint, view, max_replay_steps=5)
+    follow(in_time, steps[:15], {})
+    in_time.initialise(inits[10])
+
+
+def test_affine_code_is_exact_to_half_a_code() -> None:
+    values = torch.randn(1, 3, 4, 5)
+    encoded = encode_affine("x", values)
+    assert len(encoded.data) == 60
+    assert (decode_tensor(encoded) - values).abs().max() <= encoded.scale * 0.5001
+    constant = torch.full((1, 1, 2, 2), -0.75)
+    assert torch.equal(decode_tensor(encode_affine("x", constant)), constant)
+
+
+def test_size_of_an_initialisation(inits: dict[int, StateInit]) -> None:
+    assert sum(len(tensor.data) for tensor in inits[10].tensors) < 450_000 - 10_000
+
+
+def test_windows_grow_towards_the_past() -> None:
+    history = np.arange(1, 8, dtype=np.uint8).reshape(7, 1, 1, 1) * np.ones((1, 2, 1, 1), np.uint8)
+    windows = sum_windows(history, (1, 2, 4))
+    assert windows[:, 0, 0].tolist() == [7, 7, 5 + 6, 5 + 6, 1 + 2 + 3 + 4, 1 + 2 + 3 + 4]
+
+
+def test_the_ann_sees_skipped_steps_as_empty(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step]
+) -> None:
+    ann = AnnEstimator(checkpoint, view)
+    ann.push(steps[0])
+    ann.push(steps[3])
+    windows, sensor_time = ann.snapshot()
+    assert sensor_time == (FIRST + 4) * T
+    assert np.array_equal(windows[0:2], steps[3].counts)
+    assert not windows[2:6].any()
+    assert np.array_equal(windows[6:8], steps[0].counts)
+    ann.push(replace(steps[4], index=FIRST + 5000))
+    windows, _ = ann.snapshot()
+    assert windows.sum() == steps[4].events

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks, layer by layer, against the published numbers and the budget."""
+
+import pytest
+import torch
+
+from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS, ModelConfig
+from hybrid_pose_ros.networks.costs import count_parameters, layer_costs
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.layers import fold_batchnorm
+from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
+
+
+def ann_input(config: ModelConfig) -> torch.Tensor:
+    view = config.view
+    return torch.zeros(1, 2 * len(config.ann.window_steps), view.grid_height, view.grid_width)
+
+
+def snn_costs(network: HybridPoseNetwork, counts: torch.Tensor):  # type: ignore[no-untyped-def]
+    rest = network.snn.rest(1, *counts.shape[-2:])
+    return layer_costs(network.snn, lambda: network.snn(counts, rest))
+
+
+@pytest.fixture(scope="module")
+def paper() -> HybridPoseNetwork:
+    return HybridPoseNetwork(PAPER).eval()
+
+
+@pytest.fixture(scope="module")
+def edge() -> HybridPoseNetwork:
+    torch.manual_seed(1)
+    return HybridPoseNetwork(EDGE).eval()
+
+
+def test_paper_parameters(paper: HybridPoseNetwork) -> None:
+    assert count_parameters(paper.ann) == 19_818_669
+    assert count_parameters(paper.snn) == 4_410_112
+    assert count_parameters(paper.initialiser) == 552_064
+
+
+def test_paper_ann_layers(paper: HybridPoseNetwork) -> None:
+    with torch.device("meta"):
+        ann = HybridPoseNetwork(PAPER).ann
+        costs = layer_costs(ann, lambda: ann(ann_input(PAPER).to("meta")))
+    down = [32, 32, 64, 64, 128, 128, 256, 256, 512, 512, 512, 512]
+    up = [512, 512, 256, 256, 128, 128, 64, 64, 32, 32, 13]
+    sides = [256, 256, 128, 128, 64, 64, 32, 32, 16, 16, 8, 8]
+    sides += [16, 16, 32, 32, 64, 64, 128, 128, 256, 256, 256]
+    assert [cost.output_shape[1:] for cost in costs] == [
+        (channels, side, side) for channels, side in zip(down + up, sides, strict=True)
+    ]
+    assert sum(cost.macs for cost in costs) == 22_601_007_104
+
+
+def test_paper_snn_layers() -> None:
+    with torch.device("meta"):
+        snn = SpikingUNet(PAPER.snn)
+        rest = snn.rest(1, 256, 256)
+        costs = layer_costs(snn, lambda: snn(torch.zeros(1, 2, 256, 256), rest))
+    expected = {
+        "head": (2, 32, 256, 25),
+        "down1": (32, 64, 128, 25),
+        "down2": (64, 128, 64, 25),
+        "down3": (128, 256, 32, 25),
+        "res1": (256, 256, 32, 9),
+        "res2": (256, 256, 32, 9),
+        "up1": (512, 128, 64, 25),
+        "up2": (256, 64, 128, 25),
+        "up3": (128, 32, 256, 25),
+        "readout": (64, 13, 256, 1),
+    }
+    assert [
+        (cost.input_shape[1], cost.output_shape[1], cost.output_shape[2]) for cost in costs
+    ] == [shape[:3] for shape in expected.values()]
+    assert [cost.macs for cost in costs] == [
+        cin * cout * side * side * taps for cin, cout, side, taps in expected.values()
+    ]
+    assert round(sum(cost.macs for cost in costs) / 1e9, 1) == 24.0
+
+
+def test_edge_budget(edge: HybridPoseNetwork) -> None:
+    counts = torch.zeros(1, 2, 65, 87)
+    assert sum(cost.macs for cost in snn_costs(edge, counts)) <= 80e6
+    windows = ann_input(EDGE)
+    assert sum(cost.macs for cost in layer_costs(edge.ann, lambda: edge.ann(windows))) <= 1e9
+
+
+def test_every_edge_convolution_of_the_snn_has_binary_inputs(edge: HybridPoseNetwork) -> None:
+    seen: dict[str, torch.Tensor] = {}
+    convolutions = {**edge.snn.synapses, "readout": edge.snn.readout}
+    hooks = [
+        module.conv.register_forward_hook(
+            lambda _m, inputs, _o, name=name: seen.__setitem__(name, inputs[0])
+        )
+        for name, module in convolutions.items()
+    ]
+    state = edge.snn.rest(1, 65, 87)
+    state = state._replace(
+        membranes={k: v + 2.5 * torch.rand_like(v) for k, v in state.membranes.items()}
+    )
+    with torch.no_grad():
+        edge.snn(torch.poisson(torch.full((1, 2, 65, 87), 1.0)), state)
+    for hook in hooks:
+        hook.remove()
+    assert seen.keys() == convolutions.keys()
+    for name, spikes in seen.items():
+        assert set(spikes.unique().tolist()) <= {0.0, 1.0}, name
+        assert spikes.any(), name
+
+
+def test_thermometer_code_of_the_counts(edge: HybridPoseNetwork) -> None:
+    counts = torch.tensor([0.0, 1.0, 3.0, 9.0]).reshape(1, 1, 1, 4).expand(1, 2, 1, 4)
+    planes = edge.snn.encode(counts)  # (level 1: OFF, ON), (level 3: OFF, ON)
+    assert planes[0, :, 0].tolist() == [[0, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("config", [EDGE, PAPER], ids=lambda config: config.name)
+def test_the_initialiser_fills_every_membrane(config: ModelConfig) -> None:
+    with torch.device("meta"):
+        network = HybridPoseNetwork(config)
+        heatmaps, state = network.initial_state(ann_input(config))
+        rest = network.snn.rest(1, config.view.grid_height, config.view.grid_width)
+    assert tuple(state.membranes) == SPIKING_LAYERS
+    assert {k: v.shape for k, v in state.membranes.items()} == {
+        k: v.shape for k, v in rest.membranes.items()
+    }
+    assert heatmaps.shape == state.heatmaps.shape == rest.heatmaps.shape
+
+
+def test_the_accumulator_decays_and_adds(edge: HybridPoseNetwork) -> None:
+    rest = edge.snn.rest(1, 65, 87)
+    state = SnnState(
+        {name: membrane + 1.5 for name, membrane in rest.membranes.items()},
+        torch.rand_like(rest.heatmaps),
+    )
+    with torch.no_grad():
+        delta, after = edge.snn(torch.ones(1, 2, 65, 87), state)
+    assert torch.allclose(after.heatmaps, edge.snn.decay * state.heatmaps + delta, atol=1e-6)
+    assert torch.allclose(edge.snn.decay, torch.full((13, 1, 1), 0.9))
+    assert delta.abs().max() > 0
+
+
+def test_folding_batchnorm_changes_nothing_but_rounding(edge: HybridPoseNetwork) -> None:
+    network = HybridPoseNetwork(EDGE)
+    windows = torch.poisson(torch.full((2, 20, 65, 87), 0.5))
+    with torch.no_grad():
+        network.train().initial_state(windows)  # gives BatchNorm statistics other than 0 and 1
+        before, state = network.eval().initial_state(windows)
+        fold_batchnorm(network)
+        after, folded = network.initial_state(windows)
+    assert not [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert torch.allclose(before, after, atol=1e-5)
+    for name, membrane in state.membranes.items():
+        assert torch.allclose(membrane, folded.membranes[name], atol=1e-4), name
+
+
+def test_configuration_survives_json() -> None:
+    import json
+
+    for config in (EDGE, PAPER):
+        assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    with pytest.raises(ValueError, match="not a model configuration"):
+        ModelConfig.from_dict({"name": "edge"})
