@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SNN over a stream of event steps: reset on initialisation, replay, and catch-up."""
 
-import copy
 from collections import deque
 from enum import Enum
 
 import numpy as np
-import torch
 
 from hybrid_pose_ros.events.binning import GridView, Step
+from hybrid_pose_ros.inference.sparse_snn import SparseSnn
 from hybrid_pose_ros.inference.state import (
     InitRejectedError,
     PoseEstimate,
@@ -16,8 +15,6 @@ from hybrid_pose_ros.inference.state import (
     decode_state,
 )
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
-from hybrid_pose_ros.networks.layers import fold_batchnorm
 from hybrid_pose_ros.networks.snn import SnnState
 
 FRESH_NS = 250_000_000
@@ -45,7 +42,7 @@ class SnnEstimator:
     Until the first initialisation the SNN runs from rest and its poses have confidence 0.
 
     Args:
-        checkpoint: the model; its SNN is used, with BatchNorm folded.
+        checkpoint: the model; its SNN is used.
         view: the mapping from the sensor to the model's grid.
         init_policy: see :class:`InitPolicy`.
         max_replay_steps: how many past steps are kept; an older initialisation is rejected.
@@ -61,8 +58,8 @@ class SnnEstimator:
     ) -> None:
         self._config = checkpoint.config
         self._model_id = checkpoint.digest
-        self._snn = copy.deepcopy(checkpoint.network.snn)
-        fold_batchnorm(self._snn)
+        grid = self._config.view
+        self._snn = SparseSnn(checkpoint.network.snn, grid.grid_height, grid.grid_width)
         self._view = view
         self._policy = init_policy
         self._past: deque[Step] = deque(maxlen=max_replay_steps)
@@ -70,9 +67,7 @@ class SnnEstimator:
 
     def reset(self) -> None:
         """Return to rest: no state, no past, no initialisation."""
-        grid = self._config.view
-        with torch.inference_mode():
-            self._state = self._snn.rest(1, grid.grid_height, grid.grid_width)
+        self._snn.rest()
         self._past.clear()
         self._next_index: int | None = None
         self._init_index: int | None = None
@@ -100,7 +95,7 @@ class SnnEstimator:
             raise InitRejectedError(
                 f"its time {init.sensor_time_ns} ns is not after that of the last initialisation"
             )
-        state = decode_state(init.tensors, self._state)
+        state = decode_state(init.tensors, self._snn.shapes)
         if self._next_index is None or index > self._next_index:
             self._pending = (index, state)
             return
@@ -135,7 +130,7 @@ class SnnEstimator:
         return self._pose()
 
     def _apply(self, index: int, state: SnnState) -> None:
-        self._state = state
+        self._snn.load(state)
         self._init_index = index
         self._pending = None
         # the steps before it are of no use any more, and the next one is at this index again
@@ -144,19 +139,16 @@ class SnnEstimator:
         self._next_index = index
 
     def _advance(self, step: Step) -> None:
-        counts = torch.from_numpy(step.counts.astype(np.float32))[None]
-        with torch.inference_mode():
-            if self._next_index is not None:
-                silent = step.index - step.merged + 1 - self._next_index
-                if silent > 0:
-                    self._state = self._snn.silence(self._state, silent)
-            _, self._state = self._snn(counts, self._state)
+        if self._next_index is not None:
+            silent = step.index - step.merged + 1 - self._next_index
+            if silent > 0:
+                self._snn.silence(silent)
+        self._snn.step(step.counts)
         self._next_index = step.index + 1
 
     def _pose(self) -> PoseEstimate:
         assert self._next_index is not None
-        with torch.inference_mode():
-            points, confidence = decode_heatmaps(self._state.heatmaps[0])
+        points, confidence = self._snn.decode()
         steps = age_ns = -1
         trust = 0.0
         if self._init_index is not None:
@@ -165,8 +157,8 @@ class SnnEstimator:
             trust = 0.5 ** (max(0, age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
         return PoseEstimate(
             sensor_time_ns=self._next_index * self._config.step_ns,
-            keypoints=self._view.to_sensor(points.numpy()).astype(np.float32),
-            confidence=(confidence.numpy() * trust).astype(np.float32),
+            keypoints=self._view.to_sensor(points).astype(np.float32),
+            confidence=(confidence * trust).astype(np.float32),
             source="snn",
             steps_since_init=steps,
             init_age_ns=age_ns,

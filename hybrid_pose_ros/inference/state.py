@@ -123,21 +123,21 @@ def encode_state(state: SnnState) -> tuple[EncodedTensor, ...]:
     return (*membranes, encode_affine(HEATMAPS, state.heatmaps))
 
 
-def decode_state(tensors: tuple[EncodedTensor, ...], like: SnnState) -> SnnState:
-    """Decode a state that has the layers and shapes of ``like``.
+def decode_state(
+    tensors: tuple[EncodedTensor, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> SnnState:
+    """Decode a state whose tensors have these names and shapes (channels, height, width).
 
     Raises:
         InitRejectedError: a tensor is missing, unexpected, of another shape, or damaged.
     """
-    expected: Mapping[str, Tensor] = {**like.membranes, HEATMAPS: like.heatmaps}
     by_name = {tensor.name: tensor for tensor in tensors}
-    if by_name.keys() != expected.keys() or len(tensors) != len(expected):
+    if by_name.keys() != shapes.keys() or len(tensors) != len(shapes):
         raise InitRejectedError(
-            f"its tensors are {sorted(t.name for t in tensors)}, not {sorted(expected)}"
+            f"its tensors are {sorted(t.name for t in tensors)}, not {sorted(shapes)}"
         )
     for name, tensor in by_name.items():
-        shape = tuple(expected[name].shape[1:])
-        if tuple(tensor.shape) != shape:
-            raise InitRejectedError(f"tensor {name} has shape {tensor.shape}, not {shape}")
+        if tuple(tensor.shape) != shapes[name]:
+            raise InitRejectedError(f"tensor {name} has shape {tensor.shape}, not {shapes[name]}")
     membranes = {name: decode_tensor(by_name[name]) for name in SPIKING_LAYERS}
     return SnnState(membranes, decode_tensor(by_name[HEATMAPS]))

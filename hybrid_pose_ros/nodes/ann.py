@@ -3,7 +3,6 @@
 
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,7 +143,7 @@ class AnnNode(StepNode):
             self.send(self._publisher, state_init_message(init, job.header, self.sensor))
             self._inferences.add()
             self._durations.add(init.inference_ns)
-            self._latency.add(time.time_ns() - stamp_to_ns(job.header.stamp))
+            self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.experimental.events_executor import EventsExecutor
@@ -31,6 +32,9 @@ LOG_PERIOD_S = 5.0
 HOUSEKEEPING_S = 0.5
 """Period of the timer in every node. Without one, a signal that arrives while the executor waits
 may go unnoticed."""
+GOODBYE_S = 1.0
+"""Longest time to wait for subscribers to have taken what was published last."""
+
 
 class StartError(RuntimeError):
     """A node cannot be configured or activated; the message says what is wrong and the remedy."""
@@ -116,6 +120,10 @@ class ManagedNode(LifecycleNode):
         """Log a warning, at most one in LOG_PERIOD_S from this place."""
         self.get_logger().warning(sentence, throttle_duration_sec=LOG_PERIOD_S)
 
+    def now_ns(self) -> int:
+        """Return host time as headers have it, in ns."""
+        return int(self.get_clock().now().nanoseconds)
+
     def send(self, publisher: LifecyclePublisher, message: Any) -> None:
         """Publish from another thread than the executor's, which may outlive the context."""
         try:
@@ -150,6 +158,11 @@ class ManagedNode(LifecycleNode):
         """Stop working and release everything, from any state."""
         self._stop_working()
         self._release()
+
+    def say_goodbye(self) -> None:
+        """Publish diagnostics a last time and wait until they have arrived."""
+        self._publish_diagnostics()
+        self._diagnostics.wait_for_all_acked(Duration(seconds=GOODBYE_S))
 
     # Lifecycle callbacks.
 
@@ -275,6 +288,8 @@ def _spin(node: ManagedNode) -> int:
         node.start()
         while rclpy.ok() and node.exit_code is None:
             executor.spin_once(timeout_sec=HOUSEKEEPING_S)
+        if rclpy.ok():
+            node.say_goodbye()
         return node.exit_code or 0
     finally:
         node.stop()

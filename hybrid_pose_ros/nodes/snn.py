@@ -120,7 +120,7 @@ class SnnNode(StepNode):
             header = group[-1].header
             self._publisher.publish(pose_message(pose, header, self.sensor))
             self._poses.add()
-            self._latency.add(time.time_ns() - stamp_to_ns(header.stamp))
+            self._latency.add(self.now_ns() - stamp_to_ns(header.stamp))
             self._last_pose = pose
             if self._first_index is None:
                 self._first_index = step.index
@@ -138,6 +138,7 @@ class SnnNode(StepNode):
             "step ms, mean / max": self._durations.take(),
             "latency ms, mean / max": self._latency.take(),
             "steps merged": str(self._merged.total),
+            "initialisations accepted": str(self._inits.total),
             "initialisations refused": str(self._refused.total),
         }
         if merged:

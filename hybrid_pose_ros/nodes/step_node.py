@@ -11,20 +11,13 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.messages import EVENTS_QOS, PACKET_TYPES, Sensor, event_packet_type
+from hybrid_pose_ros.messages import EVENTS_QOS, Sensor
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.event_stream import StepStream
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
-
-PACKET_TYPE = ParameterSpec(
-    "packet_type",
-    PACKET_TYPES[0],
-    "package whose EventPacket message the topic `events` carries",
-    choices=PACKET_TYPES,
-)
-
 
 @dataclass(frozen=True)
 class StampedStep:
@@ -84,13 +77,7 @@ class StepNode(ManagedNode):
             self.checkpoint = load_checkpoint(self.text("checkpoint"))
         except CheckpointError as error:
             raise StartError(str(error)) from error
-        try:
-            self._packet_type = event_packet_type(self.text("packet_type"))
-        except ModuleNotFoundError as error:
-            raise StartError(
-                f"packet_type {self.text('packet_type')}: the package is not installed; "
-                "install it, or leave packet_type at its default"
-            ) from error
+        self._packet_type = chosen_packet_type(self)
 
     def activate(self) -> None:
         """Listen to events, with an empty memory."""
@@ -112,6 +99,8 @@ class StepNode(ManagedNode):
             "model": f"{self.checkpoint.config.name} {self.checkpoint.digest}",
             "packets per second": f"{packet_rate:.1f}",
             "events per second": f"{event_rate:.0f}",
+            "packets received": str(self._packets.total),
+            "events received": str(self._events.total),
             "packets lost": str(reader.lost),
             "packets malformed": str(reader.malformed),
             "sensor time restarts": str(self._stream.restarts),
@@ -142,7 +131,6 @@ class StepNode(ManagedNode):
         steps: list[StampedStep] = []
         for packet in packets:
             steps = self._decode(packet, steps)
-        self._packets.add(len(packets))
         if steps:
             self.process(steps, delay_ns)
 
@@ -153,6 +141,7 @@ class StepNode(ManagedNode):
         except MalformedPacketError as error:
             self.complain(f"malformed packet dropped: {error}")
             return steps
+        self._packets.add()
         self._events.add(pushed.events)
         if new_stream:
             assert self._stream.view is not None

@@ -20,6 +20,7 @@ from hybrid_pose_ros.inference import (
 )
 from hybrid_pose_ros.inference.ann_estimator import sum_windows
 from hybrid_pose_ros.inference.snn_estimator import CONFIDENCE_HALF_LIFE_NS, FRESH_NS
+from hybrid_pose_ros.inference.sparse_snn import SparseSnn
 from hybrid_pose_ros.inference.state import decode_tensor, encode_affine
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
@@ -36,8 +37,8 @@ def lively_network(seed: int = 0) -> HybridPoseNetwork:
     network = HybridPoseNetwork(EDGE)
     with torch.no_grad():
         for name, synapse in network.snn.synapses.items():
-            synapse.norm.weight.fill_(2.0)
-            synapse.norm.bias.fill_(0.8 if name != "head" else 0.3)
+            synapse.norm.weight.fill_(4.0)
+            synapse.norm.bias.fill_(0.3 if name == "head" else 0.9)
         network.snn.readout.conv.weight.normal_(std=0.3)
         network.ann.head.conv.weight.normal_(std=0.1)
         for second in network.initialiser.second.values():
@@ -177,7 +178,7 @@ def test_age_and_confidence(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     later = [snn.step(step) for step in steps[10:]]
-    peak = torch.from_numpy(snn._state.heatmaps.numpy()).flatten(2).max(-1).values.clamp(0, 1)
+    peak = snn._snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
     trust = 0.5 ** ((later[-1].init_age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
     assert np.allclose(later[-1].confidence, peak[0].numpy() * trust)
 
@@ -188,17 +189,18 @@ def test_skipped_steps_leak_in_closed_form(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     snn.step(steps[10])
-    before = snn._state
+    before = snn._snn.state()
     snn.step(replace(steps[11], index=steps[10].index + 201))
-    with torch.inference_mode():
+    reference = SparseSnn(checkpoint.network.snn, 65, 87)
+    network = checkpoint.network.snn
+    with torch.no_grad():
         membranes = {
-            name: membrane * (1 - snn._snn.neurons[name].leak) ** 200
+            name: membrane * (1 - network.neurons[name].leak) ** 200
             for name, membrane in before.membranes.items()
         }
-        leaked = SnnState(membranes, before.heatmaps * snn._snn.decay**200)
-        counts = torch.from_numpy(steps[11].counts.astype(np.float32))[None]
-        _, expected = snn._snn(counts, leaked)
-    assert torch.allclose(snn._state.heatmaps, expected.heatmaps, atol=1e-6)
+        reference.load(SnnState(membranes, before.heatmaps * network.decay**200))
+    reference.step(steps[11].counts)
+    assert torch.allclose(snn._snn.state().heatmaps, reference.state().heatmaps, atol=1e-6)
 
 
 def test_merged_steps_are_accepted(

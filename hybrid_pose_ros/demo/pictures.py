@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of a run, drawn afterwards from its bag: a still and a short animation."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image as PillowImage
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.demo.bag import read_bag
+from hybrid_pose_ros.demo.report import truth_at
+from hybrid_pose_ros.drawing import (
+    TRUTH_STYLE,
+    EventCanvas,
+    Image,
+    draw_caption,
+    draw_skeleton,
+    scale_for,
+)
+from hybrid_pose_ros.evaluation.metrics import mpjpe
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
+from hybrid_pose_ros.nodes.event_stream import PacketReader
+from hybrid_pose_ros.simulation.recording import Truth
+
+FRAME_MS: Final = 50
+ANIMATION_MS: Final = 4000
+MAX_ANIMATION_BYTES: Final = 5_000_000
+COLOURS: Final = 64
+
+
+def draw_run(
+    bag: Path, store: Typestore, namespace: str, truth: Truth | None, folder: Path
+) -> list[Path]:
+    """Draw the busiest seconds of a run; return the files written, none if there were no events.
+
+    The pictures show at each moment what had arrived by then.
+
+    Args:
+        folder: gets ``overlay.png``, the middle of the animation, and ``demo.gif``.
+    """
+    topics = (f"{namespace}/events", f"{namespace}/pose")
+    packets = [
+        (stamp_to_ns(message.header.stamp), len(message.events))
+        for _, _, message in read_bag(bag, store, topics[:1])
+    ]
+    if not packets:
+        return []
+    start_ns = busiest([stamp for stamp, _ in packets], [size for _, size in packets])
+    frames = list(_frames(bag, store, topics, start_ns, truth))
+    still, animation = folder / "overlay.png", folder / "demo.gif"
+    PillowImage.fromarray(frames[len(frames) // 2]).save(still, optimize=True)
+    animation.write_bytes(encode_animation(frames))
+    return [still, animation]
+
+
+def busiest(stamps_ns: Sequence[int], sizes: Sequence[int]) -> int:
+    """Return where the animation's length of host time holds the largest sum of ``sizes``."""
+    stamps = np.asarray(stamps_ns, np.int64)
+    total = np.concatenate(([0], np.cumsum(sizes)))
+    ends = np.searchsorted(stamps, stamps + ANIMATION_MS * 1_000_000)
+    return int(stamps[np.argmax(total[ends] - total[:-1])])
+
+
+def encode_animation(frames: Sequence[Image], max_bytes: int = MAX_ANIMATION_BYTES) -> bytes:
+    """Return frames as a GIF that loops; frames at the end go until it fits ``max_bytes``."""
+    pictures = [PillowImage.fromarray(frame) for frame in frames]
+    palette = pictures[len(pictures) // 2].quantize(COLOURS)
+    indexed = [
+        picture.quantize(palette=palette, dither=PillowImage.Dither.NONE) for picture in pictures
+    ]
+    while True:
+        buffer = io.BytesIO()
+        indexed[0].save(
+            buffer,
+            "GIF",
+            save_all=True,
+            append_images=indexed[1:],
+            duration=FRAME_MS,
+            loop=0,
+            optimize=False,
+        )
+        if buffer.tell() <= max_bytes or len(indexed) == 1:
+            return buffer.getvalue()
+        indexed = indexed[: max(1, int(len(indexed) * 0.95 * max_bytes / buffer.tell()))]
+
+
+def _frames(
+    bag: Path, store: Typestore, topics: tuple[str, ...], start_ns: int, truth: Truth | None
+) -> Iterator[Image]:
+    """Yield a picture for every FRAME_MS of host time from ``start_ns`` on."""
+    reader = PacketReader()
+    canvas: EventCanvas | None = None
+    pose: PoseEstimate | None = None
+    due_ns, end_ns = start_ns + FRAME_MS * 1_000_000, start_ns + ANIMATION_MS * 1_000_000
+    for topic, _, message in read_bag(bag, store, topics):
+        if topic == topics[1]:
+            pose = pose_from_message(message)
+            continue
+        if canvas is None:
+            scale = scale_for(message.width, message.height)
+            canvas = EventCanvas(message.width, message.height, scale=scale)
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        while due_ns <= min(stamp_ns, end_ns):
+            yield _draw(canvas, pose, truth)
+            due_ns += FRAME_MS * 1_000_000
+        if due_ns > end_ns:
+            return
+        _add_packet(canvas, reader, message)
+    if canvas is not None:
+        yield _draw(canvas, pose, truth)
+
+
+def _add_packet(canvas: EventCanvas, reader: PacketReader, message: Any) -> None:
+    try:
+        canvas.add(reader.read(message))
+    except MalformedPacketError:
+        return  # The nodes dropped and counted it as well.
+
+
+def _draw(canvas: EventCanvas, pose: PoseEstimate | None, truth: Truth | None) -> Image:
+    image = canvas.render()
+    if pose is None:
+        draw_caption(image, "no pose yet")
+        return image
+    words = [f"{pose.sensor_time_ns * 1e-9:6.2f} s"]
+    if pose.init_age_ns >= 0:
+        words.append(f"state {pose.init_age_ns * 1e-6:3.0f} ms old")
+    else:
+        words.append("not initialised")
+    if truth is not None:
+        points, known = truth_at(truth, np.array([pose.sensor_time_ns]))
+        if known.any():
+            draw_skeleton(
+                image,
+                points[0],
+                np.ones(len(points[0])),
+                scale=canvas.scale,
+                style=TRUTH_STYLE,
+            )
+            words.append(f"error {mpjpe(pose.keypoints, points[0], known[0]):4.1f} px")
+    draw_skeleton(image, pose.keypoints, pose.confidence, scale=canvas.scale)
+    draw_caption(image, "   ".join(words))
+    return image

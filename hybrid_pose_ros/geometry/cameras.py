@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Projective cameras.
+
+World coordinates are in metres, right-handed, z up. Image coordinates (u, v) are in pixels, v
+down; integers are pixel centres.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DHP19_SIZE: Final = (346, 260)
+"""Width and height of the DAVIS346."""
+
+DHP19_MATRICES: Final = {0: "P4", 1: "P1", 2: "P3", 3: "P2"}
+"""Camera channel -> projection matrix of the data set."""
+
+
+class CameraError(ValueError):
+    """A camera cannot be read or built; the message names the file or value."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera without distortion.
+
+    Attributes:
+        width, height: of the image in pixels.
+        matrix: [3, 4], homogeneous metres to homogeneous pixels; scaled so that the third
+            coordinate is the depth in metres along the optical axis.
+        name: for people.
+    """
+
+    width: int
+    height: int
+    matrix: NDArray[np.float64] = field(repr=False)
+    name: str = ""
+
+    @classmethod
+    def look_at(
+        cls,
+        position: ArrayLike,
+        target: ArrayLike,
+        focal_px: float,
+        width: int = DHP19_SIZE[0],
+        height: int = DHP19_SIZE[1],
+        roll: float = 0.0,
+        name: str = "",
+    ) -> "Camera":
+        """Place a camera so that ``target`` appears in the middle of the image.
+
+        Args:
+            position, target: in metres; the line between them must not be vertical.
+            focal_px: focal length in pixels.
+            roll: rotation of the camera about its axis, clockwise as it sees, in radians.
+        """
+        position = np.asarray(position, float)
+        forward = np.asarray(target, float) - position
+        forward /= np.linalg.norm(forward)
+        right = np.cross(forward, (0.0, 0.0, 1.0))
+        right /= np.linalg.norm(right)
+        down = np.cross(forward, right)
+        cosine, sine = np.cos(roll), np.sin(roll)
+        rotation = np.stack(
+            (cosine * right + sine * down, cosine * down - sine * right, forward)
+        )
+        intrinsic = np.array(
+            ((focal_px, 0, (width - 1) / 2), (0, focal_px, (height - 1) / 2), (0, 0, 1))
+        )
+        extrinsic = np.column_stack((rotation, -rotation @ position))
+        return cls(width, height, intrinsic @ extrinsic, name)
+
+    @classmethod
+    def from_dhp19(cls, projection: ArrayLike, name: str = "") -> "Camera":
+        """Take over a projection matrix of DHP19, which maps mm and has v upwards from row 260.
+
+        Raises:
+            CameraError: the matrix is not 3x4.
+        """
+        projection = np.asarray(projection, float)
+        if projection.shape != (3, 4):
+            raise CameraError(f"{name}: a projection matrix is 3x4, not {projection.shape}")
+        width, height = DHP19_SIZE
+        flip = np.array(((1, 0, 0), (0, -1, height), (0, 0, 1)))
+        matrix = flip @ projection @ np.diag((1000.0, 1000.0, 1000.0, 1.0))
+        # the flip makes the axes right-handed, so a positive determinant means positive depth
+        matrix *= np.sign(np.linalg.det(matrix[:, :3])) / np.linalg.norm(matrix[2, :3])
+        return cls(width, height, matrix, name)
+
+    @property
+    def centre(self) -> NDArray[np.float64]:
+        """Position of the camera in metres, [3]."""
+        return np.asarray(-np.linalg.solve(self.matrix[:, :3], self.matrix[:, 3]))
+
+    @property
+    def focal_px(self) -> float:
+        """Focal length in pixels (along u)."""
+        return float(np.linalg.norm(np.cross(self.matrix[0, :3], self.matrix[2, :3])))
+
+    def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Map points [..., 3] in metres to (u, v), [..., 2]."""
+        image = points @ self.matrix[:, :3].T + self.matrix[:, 3]
+        return np.asarray(image[..., :2] / image[..., 2:])
+
+    def depth(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Depth of points [..., 3] along the optical axis in metres, [...]."""
+        return np.asarray(points @ self.matrix[2, :3] + self.matrix[2, 3])
+
+
+def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:
+    """Read P1.npy to P4.npy of DHP19; returns channel -> camera.
+
+    Raises:
+        CameraError: a file is missing or is not a projection matrix.
+    """
+    cameras = {}
+    for channel, name in DHP19_MATRICES.items():
+        path = folder / f"{name}.npy"
+        if not path.is_file():
+            raise CameraError(f"{path}: no such file; give the folder with DHP19's P1 to P4")
+        cameras[channel] = Camera.from_dhp19(np.load(path), f"dhp19_{name}")
+    return cameras
+
+
+DHP19_LIKE: Final = (
+    Camera.look_at((-2.0, -2.4, 2.0), (0.0, 0.15, 0.95), 345.0, name="front_left"),
+    Camera.look_at((2.0, -2.4, 2.0), (0.0, 0.15, 0.95), 345.0, name="front_right"),
+    Camera.look_at((-2.3, 0.0, 2.0), (0.0, 0.15, 0.95), 320.0, name="side_left"),
+    Camera.look_at((2.3, 0.0, 2.0), (0.0, 0.15, 0.95), 320.0, name="side_right"),
+)
+"""Four cameras of the size and about the places of DHP19's, around a person who faces -y."""

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `event_driver`: a camera, a recording, a network stream or the simulator -> events."""
+
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from std_msgs.msg import Header
+
+from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.encodings import ENCODINGS, encode
+from hybrid_pose_ros.events.playback import Pacer, packetise
+from hybrid_pose_ros.events.sources import (
+    Aedat4Source,
+    CameraSource,
+    EventSource,
+    NetworkSource,
+    SourceError,
+)
+from hybrid_pose_ros.messages import (
+    EVENTS_PUBLISHER_QOS,
+    event_packet_message,
+    stamp_from_ns,
+)
+from hybrid_pose_ros.nodes.base import ManagedNode, StartError, run_node
+from hybrid_pose_ros.nodes.graph import FRAME_ID, SOURCES
+from hybrid_pose_ros.nodes.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
+from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.read_ahead import ReadAhead
+
+MAX_EVENTS_PER_PACKET = 40_000
+"""Larger packets are split: at up to 8 bytes per event this stays below the 450 kB that Fast DDS
+delivers best-effort with its default settings."""
+
+SUBSCRIBER_TIMEOUT_S = 10.0
+"""After so long the events start without the subscribers that were waited for."""
+
+
+class EventDriverNode(ManagedNode):
+    """Reads a source in a thread of its own, and publishes packets of equal sensor time.
+
+    A recording or simulation is played at `rate`; a camera or network stream sets its own pace.
+    At the end of the source the process ends, or starts over (`loop`): sensor time then goes
+    back, which the other nodes take for a new stream.
+
+    Publishes: events (EventPacket), stamped with the host time of publication.
+    """
+
+    PARAMETERS = (
+        ParameterSpec("source", "simulator", "where the events come from", choices=SOURCES),
+        ParameterSpec("path", "", "AEDAT4 file to play, for source recording"),
+        ParameterSpec("camera", "", "name of the camera, for source camera; empty: the first"),
+        ParameterSpec("host", "127.0.0.1", "address of the server, for source network"),
+        ParameterSpec(
+            "port", 7777, "TCP port of the server, for source network", limits=(1, 65_535)
+        ),
+        ParameterSpec("motion", "walk", "name of the motion, for source simulator"),
+        ParameterSpec(
+            "seconds", 30.0, "length of the simulation (s of sensor time)", limits=(0.1, 86_400.0)
+        ),
+        ParameterSpec(
+            "seed", 0, "the simulation is a function of motion and seed", limits=(0, 2**31 - 1)
+        ),
+        ParameterSpec(
+            "rate",
+            1.0,
+            "sensor seconds per host second, for recording and simulator; 0: no limit",
+            limits=(0.0, 1000.0),
+        ),
+        ParameterSpec("loop", False, "start over at the end of the source"),
+        ParameterSpec("exit_at_end", True, "end the process at the end of the source"),
+        ParameterSpec(
+            "packet_ms", 5.0, "length of a packet (ms of sensor time)", limits=(0.1, 1000.0)
+        ),
+        ParameterSpec("encoding", "mono", "encoding of the events", choices=ENCODINGS),
+        PACKET_TYPE,
+        ParameterSpec("frame_id", FRAME_ID, "frame of the camera, for the headers"),
+        ParameterSpec(
+            "wait_for_subscribers",
+            0,
+            f"subscribers of events to wait for, at most {SUBSCRIBER_TIMEOUT_S:g} s",
+            limits=(0, 100),
+        ),
+        ParameterSpec(
+            "start_delay_s", 0.0, "time (s) from then to the first packet", limits=(0.0, 3600.0)
+        ),
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("event_driver", **kwargs)
+        self._source: ReadAhead | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._finished = False
+        self._trouble = ""
+
+    def configure(self) -> None:
+        """Open the source."""
+        self._packet_type = chosen_packet_type(self)
+        self._source = self._open()
+        self._publisher = self.publish_to(self._packet_type, "events", EVENTS_PUBLISHER_QOS)
+        self._packets, self._events, self._seq = Meter(), Meter(), 0
+
+    def cleanup(self) -> None:
+        """Close the source."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def activate(self) -> None:
+        """Play from where the source stands."""
+        self._stopping.clear()
+        self._finished = False
+        self._trouble = ""
+        self._thread = threading.Thread(target=self._play, name="source", daemon=True)
+        self._thread.start()
+
+    def deactivate(self) -> None:
+        """Stop playing."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def check(self) -> None:
+        """End the process with the source."""
+        if self._thread is None or self._thread.is_alive() or self.exit_code is not None:
+            return
+        if not self._finished:
+            self.get_logger().fatal(self._trouble or "the source thread ended by an error")
+            self.exit_code = 1
+        elif self.flag("exit_at_end"):
+            self.get_logger().info("end of the source")
+            self.exit_code = 0
+
+    def diagnose(self, report: Report) -> None:
+        """Report on what was published."""
+        packets, packet_rate = self._packets.take()
+        _, event_rate = self._events.take()
+        report.values |= {
+            "source": self.text("source"),
+            "packets per second": f"{packet_rate:.1f}",
+            "events per second": f"{event_rate:.0f}",
+            "packets published": str(self._packets.total),
+            "events published": str(self._events.total),
+            "finished": str(self._finished).lower(),
+        }
+        if self._trouble:
+            report.add(Level.ERROR, self._trouble)
+        elif self._finished:
+            report.add(Level.OK, "finished: the source has ended")
+        elif not packets:
+            report.add(Level.WARN, "no events from the source")
+
+    def _open(self) -> ReadAhead:
+        kind = self.text("source")
+        try:
+            if kind == "camera":
+                source: EventSource = CameraSource(self.text("camera"))
+            elif kind == "recording":
+                source = Aedat4Source(Path(self.text("path")))
+            elif kind == "network":
+                source = NetworkSource(self.text("host"), self.integer("port"))
+            else:
+                source = _simulator(
+                    self.text("motion"), self.number("seconds"), self.integer("seed")
+                )
+        except (SourceError, ValueError) as error:
+            raise StartError(str(error)) from error
+        return ReadAhead(source, self._stopping)
+
+    def _play(self) -> None:
+        """Run the source thread: play the source once, or over and over."""
+        try:
+            self._await_subscribers()
+            self._play_once()
+            while self.flag("loop") and not self._stopping.is_set():
+                assert self._source is not None
+                self._source.close()
+                self._source = self._open()
+                self._play_once()
+        except (SourceError, StartError) as error:
+            self._trouble = str(error)
+            return
+        self._finished = not self._stopping.is_set()
+
+    def _await_subscribers(self) -> None:
+        wanted = self.integer("wait_for_subscribers")
+        deadline = time.monotonic() + SUBSCRIBER_TIMEOUT_S
+        while (found := self._publisher.get_subscription_count()) < wanted:
+            if time.monotonic() > deadline:
+                self.get_logger().warning(
+                    f"only {found} of {wanted} subscribers of events came in "
+                    f"{SUBSCRIBER_TIMEOUT_S:g} s; starting without the rest"
+                )
+                break
+            if self._stopping.wait(0.02):
+                return
+        self._stopping.wait(self.number("start_delay_s"))
+
+    def _play_once(self) -> None:
+        assert self._source is not None
+        packet_ns = round(self.number("packet_ms") * 1e6)
+        pacer = Pacer(0.0 if self._source.live else self.number("rate"), self._stopping)
+        for events in packetise(self._source, packet_ns):
+            if not len(events):
+                continue
+            # A camera would deliver a packet when its time is over.
+            pacer.wait_until((int(events["t"][-1]) // packet_ns + 1) * packet_ns)
+            if self._stopping.is_set():
+                return
+            for first in range(0, len(events), MAX_EVENTS_PER_PACKET):
+                self._send_packet(events[first : first + MAX_EVENTS_PER_PACKET])
+
+    def _send_packet(self, events: EventArray) -> None:
+        assert self._source is not None
+        encoding = self.text("encoding")
+        message = event_packet_message(
+            encode(encoding, events),
+            encoding=encoding,
+            width=self._source.width,
+            height=self._source.height,
+            seq=self._seq,
+            header=Header(stamp=stamp_from_ns(self.now_ns()), frame_id=self.text("frame_id")),
+            message_type=self._packet_type,
+        )
+        self.send(self._publisher, message)
+        self._seq += 1
+        self._packets.add()
+        self._events.add(len(events))
+
+
+def _simulator(motion: str, seconds: float, seed: int) -> EventSource:
+    from hybrid_pose_ros.simulation.source import SimulatorSource  # compiles its kernels: seconds
+
+    return SimulatorSource(motion, seconds, seed)
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_node(EventDriverNode))

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the body as log intensity: anti-aliased tapered capsules, shaded and textured.
+
+Each part is drawn in the image plane as a tapered capsule between its projected ends. The distance
+to its outline gives sub-pixel coverage, the position across it a surface normal and a place in the
+texture. A depth buffer orders the parts.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.simulation.body import TEXTURE_SHAPE, Capsules
+
+F64 = NDArray[np.float64]
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """One distant lamp: unit vector towards it, and the share of light that is ambient."""
+
+    direction: tuple[float, float, float]
+    ambient: float
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Lighting":
+        """Draw a lamp above the person, anywhere around."""
+        azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.3)
+        x, y = np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height)
+        return cls((float(x), float(y), float(np.sin(height))), rng.uniform(0.3, 0.7))
+
+
+@dataclass(frozen=True)
+class ProjectedParts:
+    """Capsules in the image, per frame and part.
+
+    Attributes:
+        image: u, v, radius (pixels) and depth (metres) of both ends, [F, P, 2, 4].
+        facing: texture angle that faces the camera, and the lamp's component towards the camera
+            and to the right across the part, [F, P, 3].
+        thickness: mean radius in metres, [P].
+    """
+
+    image: F64
+    facing: F64
+    thickness: F64
+
+
+def _across(vectors: F64, axis: F64) -> F64:
+    """The unit vector of what is left of ``vectors`` at right angles to ``axis``."""
+    rest = vectors - np.sum(vectors * axis, -1, keepdims=True) * axis
+    return rest / np.maximum(np.linalg.norm(rest, axis=-1, keepdims=True), 1e-9)
+
+
+def project_parts(capsules: Capsules, camera: Camera, lighting: Lighting) -> ProjectedParts:
+    """Project the body's parts into a camera."""
+    depth = camera.depth(capsules.ends)
+    # a part behind the camera gets no radius and so no pixels
+    safe = np.maximum(depth, 0.1)
+    radius = np.where(depth > 0.1, camera.focal_px * capsules.radii / safe, 0.0)
+    image = np.concatenate((camera.project(capsules.ends), radius[..., None], safe[..., None]), -1)
+    axis = capsules.ends[:, :, 1] - capsules.ends[:, :, 0]
+    axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-9)
+    towards = _across(camera.centre - capsules.ends.mean(2), axis)
+    right = np.cross(axis, towards)
+    forward = _across(np.broadcast_to(capsules.forward[:, None], axis.shape), axis)
+    angle = np.arctan2(np.sum(forward * right, -1), np.sum(forward * towards, -1))
+    lamp = np.array(lighting.direction)
+    facing = np.stack((-angle, towards @ lamp, right @ lamp), -1)
+    return ProjectedParts(image, facing, capsules.radii.mean(-1))
+
+
+@numba.njit(cache=True)
+def clear(
+    canvas: F32, depth: F32, background: F32, x0: int, y0: int, x1: int, y1: int
+) -> None:
+    """Restore the background in a box."""
+    for y in range(y0, y1):
+        for x in range(x0, x1):
+            canvas[y, x] = background[y, x]
+            depth[y, x] = 1e9
+
+
+@numba.njit(cache=True)
+def bounds(image: F64, width: int, height: int, box: NDArray[np.int64]) -> None:
+    """Box x0, y0, x1, y1 (exclusive) of all parts [P, 2, 4] of a frame, within the image."""
+    box[0], box[1], box[2], box[3] = width, height, 0, 0
+    for p in range(image.shape[0]):
+        for e in range(2):
+            u, v, r = image[p, e, 0], image[p, e, 1], image[p, e, 2] + 1.5
+            box[0] = min(box[0], max(0, int(u - r)))
+            box[1] = min(box[1], max(0, int(v - r)))
+            box[2] = max(box[2], min(width, int(u + r) + 1))
+            box[3] = max(box[3], min(height, int(v + r) + 1))
+    box[2], box[3] = max(box[0], box[2]), max(box[1], box[3])
+
+
+@numba.njit(cache=True, fastmath=True)
+def draw(
+    image: F64,
+    facing: F64,
+    thickness: F64,
+    textures: F32,
+    ambient: float,
+    canvas: F32,
+    depth: F32,
+) -> None:
+    """Draw all parts of one frame into ``canvas`` (log intensity) and ``depth`` (metres)."""
+    height, width = canvas.shape
+    rows, columns = TEXTURE_SHAPE
+    order = np.argsort(-(image[:, 0, 3] + image[:, 1, 3]))
+    for p in order:
+        ua, va, ra, za = image[p, 0]
+        ub, vb, rb, zb = image[p, 1]
+        du, dv = ub - ua, vb - va
+        length = max(np.sqrt(du * du + dv * dv), 1e-6)
+        du, dv = du / length, dv / length
+        x0, x1 = max(0, int(min(ua - ra, ub - rb) - 1)), int(max(ua + ra, ub + rb) + 2)
+        y0, y1 = max(0, int(min(va - ra, vb - rb) - 1)), int(max(va + ra, vb + rb) + 2)
+        angle, lamp_towards, lamp_right = facing[p]
+        for y in range(y0, min(height, y1)):
+            for x in range(x0, min(width, x1)):
+                along = (x - ua) * du + (y - va) * dv
+                h = min(max(along / length, 0.0), 1.0)
+                radius = ra + h * (rb - ra)
+                across = -(x - ua) * dv + (y - va) * du
+                beyond = along - h * length
+                distance = np.sqrt(across * across + beyond * beyond)
+                coverage = min(radius - distance + 0.5, 1.0)
+                if coverage <= 0.0:
+                    continue
+                side = min(max(across / max(radius, 1e-6), -1.0), 1.0)
+                rho = min(distance / max(radius, 1e-6), 1.0)
+                z = za + h * (zb - za) - thickness[p] * np.sqrt(1.0 - rho * rho)
+                if z > depth[y, x]:
+                    continue
+                cosine = np.sqrt(1.0 - side * side)
+                lit = max(lamp_towards * cosine + lamp_right * side, 0.0)
+                theta = (np.arcsin(side) + angle) / (2.0 * np.pi)
+                column = (theta - np.floor(theta)) * columns
+                row = h * (rows - 1.001)
+                i, j = int(row), int(column) % columns
+                fi, fj = row - int(row), column - int(column)
+                k = (j + 1) % columns
+                texture = (1.0 - fi) * (
+                    (1.0 - fj) * textures[p, i, j] + fj * textures[p, i, k]
+                ) + fi * ((1.0 - fj) * textures[p, i + 1, j] + fj * textures[p, i + 1, k])
+                value = texture + np.log(ambient + (1.0 - ambient) * lit)
+                canvas[y, x] += coverage * (value - canvas[y, x])
+                if coverage > 0.5:
+                    depth[y, x] = z
+
+
+def sample_background(rng: np.random.Generator, width: int, height: int) -> F32:
+    """A static scene behind the person: log intensity [height, width], smooth with some edges."""
+    level = np.log(rng.uniform(0.08, 0.6))
+    ys, xs = np.mgrid[0:height, 0:width] / height
+    slope = rng.normal(0, 0.3, 2)
+    image = level + slope[0] * (xs - 0.5) + slope[1] * (ys - 0.5)
+    for _ in range(int(rng.integers(0, 7))):
+        x0, y0 = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 0.9)
+        w, h = rng.uniform(0.1, 0.7, 2)
+        inside = (xs > x0) & (xs < x0 + w) & (ys > y0) & (ys < y0 + h)
+        image = image + inside * rng.normal(0, 0.35)
+    return image.astype(np.float32)

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forward kinematics: joint angles over time to the 13 joints.
+
+The body's own frame has x to the right, y forwards and z up. All angles are in radians, arrays
+over frames [F]; limbs hang straight down at zero.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.simulation.motion import rotate_about_vertical
+from hybrid_pose_ros.skeleton import JOINTS
+
+F64 = NDArray[np.float64]
+SIDES: Final = ("right", "left")
+_SIGN: Final = {"right": 1.0, "left": -1.0}
+ANKLE_M: Final = 0.11
+"""Height of the foot joint above the floor."""
+
+
+@dataclass(frozen=True)
+class Proportions:
+    """Lengths in metres."""
+
+    spine: float
+    head: float
+    shoulder_width: float
+    hip_width: float
+    upper_arm: float
+    forearm: float
+    thigh: float
+    shank: float
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Proportions":
+        """Draw an adult: stature, and every length around its share of it."""
+        stature = rng.normal(1.74, 0.09)
+
+        def share(fraction: float) -> float:
+            return float(stature * fraction * np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
+
+        return cls(
+            spine=share(0.225),
+            head=share(0.120),
+            shoulder_width=share(0.205),
+            hip_width=share(0.130),
+            upper_arm=share(0.170),
+            forearm=share(0.150),
+            thigh=share(0.270),
+            shank=share(0.280),
+        )
+
+
+@dataclass
+class Arm:
+    """Shoulder abduction (sideways) and flexion (forwards), elbow flexion towards ``bend``."""
+
+    abduction: F64
+    flexion: F64
+    elbow: F64
+    bend: F64
+
+
+@dataclass
+class Leg:
+    """Hip abduction (sideways) and flexion (forwards), knee flexion (backwards)."""
+
+    abduction: F64
+    flexion: F64
+    knee: F64
+
+
+@dataclass
+class Pose:
+    """Joint angles over time; movements change it before the joints are computed.
+
+    Attributes:
+        offset: the pelvis' place on the floor, body frame, [F, 2].
+        lift: height of the lower foot above the floor, [F].
+        yaw: of the whole body against its mean direction, [F].
+        lean, tilt, twist: of the trunk forwards, to the right, and to the left about the spine.
+    """
+
+    times: F64
+    offset: F64 = field(init=False)
+    lift: F64 = field(init=False)
+    yaw: F64 = field(init=False)
+    lean: F64 = field(init=False)
+    tilt: F64 = field(init=False)
+    twist: F64 = field(init=False)
+    arms: dict[str, Arm] = field(init=False)
+    legs: dict[str, Leg] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.times)
+
+        def zero() -> F64:
+            return np.zeros(count)
+
+        self.offset = np.zeros((count, 2))
+        self.lift, self.yaw, self.lean, self.tilt, self.twist = (zero() for _ in range(5))
+        forward = np.tile((0.0, 1.0, 0.0), (count, 1))
+        self.arms = {side: Arm(zero(), zero(), zero(), forward.copy()) for side in SIDES}
+        self.legs = {side: Leg(zero(), zero(), zero()) for side in SIDES}
+
+
+def _limb(abduction: F64, flexion: F64, sign: float) -> F64:
+    """Direction of a limb's first segment, [F, 3]."""
+    cosine = np.cos(abduction)
+    return np.stack(
+        (sign * np.sin(abduction), cosine * np.sin(flexion), -cosine * np.cos(flexion)), -1
+    )
+
+
+def _bent(direction: F64, angle: F64, bend: F64) -> F64:
+    """Turn ``direction`` [F, 3] by ``angle`` [F] towards ``bend`` [F, 3]."""
+    across = bend - np.sum(bend * direction, -1, keepdims=True) * direction
+    across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+    return np.cos(angle)[:, None] * direction + np.sin(angle)[:, None] * across
+
+
+def _trunk(pose: Pose, vectors: F64) -> F64:
+    """Turn vectors [F, 3] of the trunk's frame by lean, tilt and twist."""
+    x, y, z = vectors.T
+    y, z = y * np.cos(pose.lean) + z * np.sin(pose.lean), z * np.cos(pose.lean) - y * np.sin(pose.lean)
+    x, z = x * np.cos(pose.tilt) + z * np.sin(pose.tilt), z * np.cos(pose.tilt) - x * np.sin(pose.tilt)
+    x, y = x * np.cos(pose.twist) - y * np.sin(pose.twist), x * np.sin(pose.twist) + y * np.cos(pose.twist)
+    return np.stack((x, y, z), -1)
+
+
+def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
+    """Compute the joints, [F, 13, 3] in metres, of a person who faces +y turned by ``facing``."""
+    count = len(pose.times)
+    at: dict[str, F64] = {}
+
+    def fixed(x: float, y: float, z: float) -> F64:
+        return np.tile((x, y, z), (count, 1))
+
+    for side in SIDES:
+        sign, arm, leg = _SIGN[side], pose.arms[side], pose.legs[side]
+        hip = fixed(sign * lengths.hip_width / 2, 0, 0)
+        thigh = _limb(leg.abduction, leg.flexion, sign)
+        knee = hip + lengths.thigh * thigh
+        shank = _bent(thigh, leg.knee, fixed(0, -1, 0))
+        shoulder = _trunk(pose, fixed(sign * lengths.shoulder_width / 2, 0, lengths.spine))
+        upper = _limb(arm.abduction, arm.flexion, sign)
+        elbow = shoulder + lengths.upper_arm * _trunk(pose, upper)
+        forearm = _trunk(pose, _bent(upper, arm.elbow, arm.bend))
+        at |= {
+            f"{side}_hip": hip,
+            f"{side}_knee": knee,
+            f"{side}_foot": knee + lengths.shank * shank,
+            f"{side}_shoulder": shoulder,
+            f"{side}_elbow": elbow,
+            f"{side}_hand": elbow + lengths.forearm * forearm,
+        }
+    at["head"] = _trunk(pose, fixed(0, 0.02, lengths.spine + lengths.head))
+    joints = np.stack([at[name] for name in JOINTS], 1)
+    cosine, sine = np.cos(pose.yaw)[:, None], np.sin(pose.yaw)[:, None]
+    x, y = joints[..., 0], joints[..., 1]
+    joints = np.stack((x * cosine - y * sine, x * sine + y * cosine, joints[..., 2]), -1)
+    joints[..., :2] += pose.offset[:, None]
+    lowest = np.minimum(at["right_foot"][:, 2], at["left_foot"][:, 2])
+    joints[..., 2] += (ANKLE_M - lowest + pose.lift)[:, None]
+    return rotate_about_vertical(joints, facing)

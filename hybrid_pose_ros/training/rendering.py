@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Renders the training data: random people, motions, cameras and sensors, one shard each.
+
+Shard number i is a function of the seed and i, so rendering can be stopped and resumed, and any
+number of processes give the same data.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
+from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.simulation.mocap import load_mocap, vary
+from hybrid_pose_ros.simulation.motion import Motion
+from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
+from hybrid_pose_ros.simulation.recording import Scene, simulate_recording
+from hybrid_pose_ros.training.shards import is_finished, write_shard
+
+TRAIN_SUBJECTS: Final = ("s01", "s02", "s05")
+TEST_SUBJECTS: Final = ("s03", "s06")
+"""Motion-capture subjects that are never trained on."""
+
+SPLITS: Final = {"train": 0, "validation": 1}
+_VALIDATION_SHARE = 0.06
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """What is rendered.
+
+    Attributes:
+        seconds: length of all training recordings together; validation comes on top.
+        seed: the data is a function of it.
+        mocap: motion capture, mixed with the procedural motion; None for that alone.
+        calibration: folder of the DHP19 matrices; None for cameras like them.
+        shard_seconds: length of one recording.
+    """
+
+    seconds: float
+    seed: int
+    mocap: Path | None = None
+    calibration: Path | None = None
+    shard_seconds: float = 20.0
+
+
+def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, float]:
+    """Draw a camera, and a yaw (radians) for the person: mostly as in DHP19, else anything."""
+    if rng.random() < 0.5:
+        cameras = list(DHP19_LIKE)
+        facing = np.pi  # DHP19's people face -y
+        if plan.calibration is not None:
+            cameras += load_dhp19_cameras(plan.calibration).values()
+        camera = cameras[int(rng.integers(len(cameras)))]
+        return camera, facing + rng.normal(0, 0.35)
+    azimuth, distance = rng.uniform(0, 2 * np.pi), rng.uniform(2.2, 5.0)
+    position = (distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(0.7, 2.4))
+    target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
+    # a person of 1.8 m takes 0.45 to 1.05 of the image's height
+    focal = rng.uniform(0.45, 1.05) * 260 * distance / 1.8
+    camera = Camera.look_at(position, target, focal, roll=rng.normal(0, 0.05), name="random")
+    towards = azimuth - np.pi / 2  # a yaw of 0 faces +y
+    return camera, towards + rng.normal(0, 0.7)
+
+
+def sample_motion(
+    plan: RenderPlan, yaw: float, clips: list[Motion], rng: np.random.Generator
+) -> Motion:
+    """Draw a motion of a shard's length: captured or procedural."""
+    if clips and rng.random() < 0.5:
+        lengths = np.array([clip.duration_s for clip in clips])
+        clip = clips[int(rng.choice(len(clips), p=lengths / lengths.sum()))]
+        return vary(clip, rng, plan.shard_seconds, yaw)
+    names = list(MOVEMENTS)
+    return make_motion(names[int(rng.integers(len(names)))], rng, plan.shard_seconds, yaw)
+
+
+def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:
+    """Simulate and bin one recording into ``<folder>/<number>``."""
+    rng = np.random.default_rng((plan.seed, SPLITS[split], number))
+    clips = load_mocap(plan.mocap, TRAIN_SUBJECTS) if plan.mocap is not None else []
+    camera, yaw = sample_camera(plan, rng)
+    motion = sample_motion(plan, yaw, clips, rng)
+    scene = Scene.sample(motion, camera, rng)
+    recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
+    write_shard(
+        folder / f"{number:05d}",
+        EDGE,
+        events=recording.events,
+        sensor_size=(recording.width, recording.height),
+        label_ns=recording.truth.label_ns,
+        keypoints_px=recording.truth.keypoints_px,
+        meta={"motion": motion.name, "camera": camera.name, "number": number},
+    )
+
+
+def render_shards(
+    data: Path, plan: RenderPlan, *, workers: int, progress: Callable[[int, int], None]
+) -> None:
+    """Render what is missing below ``data/train`` and ``data/validation``.
+
+    Args:
+        workers: number of processes.
+        progress: called with the number of finished shards and of all.
+    """
+    count = max(1, round(plan.seconds / plan.shard_seconds))
+    jobs = [
+        (data / split, plan, split, number)
+        for split, size in (("validation", max(4, round(count * _VALIDATION_SHARE))), ("train", count))
+        for number in range(size)
+    ]
+    missing = [job for job in jobs if not is_finished(job[0] / f"{job[3]:05d}")]
+    done = len(jobs) - len(missing)
+    progress(done, len(jobs))
+    # torch does not survive a fork with its threads running
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(render_shard, *job) for job in missing]):
+            future.result()
+            done += 1
+            progress(done, len(jobs))

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events in, poses out: the nodes of one camera, and on request RViz and a bag.
+
+ros2 launch hybrid_pose_ros pose.launch.py source:=recording recording:=walk.aedat4 rviz:=true
+"""
+
+from ament_index_python.packages import get_package_share_path
+from hybrid_pose_ros.nodes.graph import (
+    ARGUMENTS,
+    PACKAGE,
+    NodeSpec,
+    bag_command,
+    pose_graph,
+    rviz_commands,
+)
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    Shutdown,
+)
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the graph's arguments and defer the rest until their values are known."""
+    declarations = [
+        DeclareLaunchArgument(
+            argument.name,
+            default_value=argument.default,
+            description=argument.description,
+            choices=list(argument.choices) or None,
+        )
+        for argument in ARGUMENTS
+    ]
+    return LaunchDescription([*declarations, OpaqueFunction(function=_start)])
+
+
+def _start(context: LaunchContext) -> list[Node | ExecuteProcess]:
+    arguments = {
+        argument.name: LaunchConfiguration(argument.name).perform(context)
+        for argument in ARGUMENTS
+    }
+    share = get_package_share_path(PACKAGE)
+    actions: list[Node | ExecuteProcess] = [
+        _node(spec) for spec in pose_graph(arguments, share)
+    ]
+    if arguments["bag"]:
+        actions.insert(0, ExecuteProcess(cmd=bag_command(arguments), output="screen"))
+    if arguments["rviz"] == "true":
+        actions += [
+            ExecuteProcess(cmd=command, output="log")
+            for command in rviz_commands(arguments, share)
+        ]
+    return actions
+
+
+def _node(spec: NodeSpec) -> Node:
+    ended = f"{spec.name} has ended"
+    return Node(
+        package=PACKAGE,
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[*spec.parameter_files, dict(spec.parameters)],
+        output="screen",
+        emulate_tty=True,
+        on_exit=Shutdown(reason=ended) if spec.required else LogInfo(msg=f"{ended}; the rest goes on"),
+    )

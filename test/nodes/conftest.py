@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A running node, and a probe that talks to it, in one thread and one process."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+import torch
+from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from std_msgs.msg import Header
+
+from hybrid_pose_ros.events.array import EventArray, make_events
+from hybrid_pose_ros.events.encodings import encode
+from hybrid_pose_ros.inference import AnnEstimator, StateInit
+from hybrid_pose_ros.messages import EventPacketMessage, event_packet_message, stamp_from_ns
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
+from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.nodes.base import ManagedNode
+from hybrid_pose_ros.nodes.health import Report
+
+WIDTH, HEIGHT = 346, 260
+STEP_NS = EDGE.step_ns
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model: the nodes do not mind."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
+    save_checkpoint(path, HybridPoseNetwork(EDGE).eval(), {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def state_init(checkpoint: Path) -> StateInit:
+    """A good initialisation for step 0."""
+    model = load_checkpoint(checkpoint)
+    return AnnEstimator(model, model.config.view.fit(WIDTH, HEIGHT)).infer()
+
+
+class Bench:
+    """A probe node and the nodes under test on one executor, spun by the test itself."""
+
+    def __init__(self) -> None:
+        self.probe = rclpy.create_node("probe")
+        self.executor = EventsExecutor()
+        self.executor.add_node(self.probe)
+        self.nodes: list[ManagedNode] = []
+        self.seq = 0
+
+    def run(self, node_type: type[ManagedNode], *, start: bool = True, **parameters: Any) -> Any:
+        """Create a node with parameters, and start it."""
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        node = node_type(parameter_overrides=overrides)
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        if start:
+            node.start()
+        return node
+
+    @staticmethod
+    def events(first: int, count: int, *, per_step: int = 20) -> EventArray:
+        """Return events of whole steps of the edge model, spread over the sensor."""
+        n = count * per_step
+        index = np.arange(n)
+        t = first * STEP_NS + index * (STEP_NS // per_step)
+        return make_events(t, index * 37 % WIDTH, index * 91 % HEIGHT, index % 2 == 0)
+
+    def packet(self, first: int, count: int = 1, **changes: Any) -> EventPacketMessage:
+        """Return the next packet in sequence, with the events of some steps.
+
+        It is stamped with its sequence number in seconds. ``changes`` replace fields.
+        """
+        message = event_packet_message(
+            encode("mono", self.events(first, count)),
+            encoding="mono",
+            width=WIDTH,
+            height=HEIGHT,
+            seq=self.seq,
+            header=Header(stamp=stamp_from_ns(self.seq * 10**9), frame_id="cam"),
+        )
+        self.seq += 1
+        for name, value in changes.items():
+            setattr(message, name, value)
+        return message
+
+    @staticmethod
+    def report(node: ManagedNode) -> Report:
+        """Return what the node would publish as diagnostics now."""
+        report = Report()
+        node.diagnose(report)
+        return report
+
+    def collect(self, message_type: type, topic: str, qos: QoSProfile) -> list[Any]:
+        """Return a list that grows with what comes on a topic that a node publishes already."""
+        messages: list[Any] = []
+        subscription = self.probe.create_subscription(message_type, topic, messages.append, qos)
+        self.until(lambda: subscription.get_publisher_count() > 0)
+        return messages
+
+    def publisher(self, message_type: type, topic: str, qos: QoSProfile) -> Publisher:
+        """Return a publisher that a node listens to."""
+        publisher = self.probe.create_publisher(message_type, topic, qos)
+        self.until(lambda: publisher.get_subscription_count() > 0)
+        return publisher
+
+    def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+        """Spin until a condition holds; fail after a while."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "nothing came in time"
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def close(self) -> None:
+        """End all nodes."""
+        for node in self.nodes:
+            node.stop()
+        self.executor.shutdown()
+        for node in (*self.nodes, self.probe):
+            node.destroy_node()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """ROS, for one test."""
+    rclpy.init()
+    bench = Bench()
+    try:
+        yield bench
+    finally:
+        bench.close()
+        rclpy.try_shutdown()

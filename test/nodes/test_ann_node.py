@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running ann node: when it infers, what it says of itself, and that the snn takes it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_pose_ros.inference import AnnEstimator
+from hybrid_pose_ros.messages import (
+    EVENTS_PUBLISHER_QOS,
+    POSE_QOS,
+    STATE_INIT_QOS,
+    EventPacketMessage,
+    PoseMessage,
+    StateInitMessage,
+    stamp_to_ns,
+    state_init_from_message,
+)
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+from hybrid_pose_ros.nodes.ann import AnnNode
+from hybrid_pose_ros.nodes.base import StartError
+from hybrid_pose_ros.nodes.event_stream import StepStream
+from hybrid_pose_ros.nodes.health import Level
+from hybrid_pose_ros.nodes.snn import SnnNode
+
+STEP_NS = 10_000_000
+
+
+@pytest.fixture
+def events_and_inits(bench: Any, checkpoint: Path) -> tuple[Any, list[StateInitMessage]]:
+    """A running ann node: the publisher of its events, and the list of its answers."""
+    bench.run(AnnNode, checkpoint=str(checkpoint), rate_hz=20.0)
+    inits = bench.collect(StateInitMessage, "state_init", STATE_INIT_QOS)
+    return bench.publisher(EventPacketMessage, "events", EVENTS_PUBLISHER_QOS), inits
+
+
+def test_one_inference_per_period_of_sensor_time(
+    bench: Any, checkpoint: Path, events_and_inits: tuple[Any, list[StateInitMessage]]
+) -> None:
+    events, inits = events_and_inits
+    model = load_checkpoint(checkpoint)
+    stream = StepStream(model.config.view.fit, STEP_NS)
+    estimator = AnnEstimator(model, model.config.view.fit(346, 260))
+    expected = {}
+    for step in range(103, 117):
+        packet = bench.packet(step)
+        for done in stream.push(packet).steps:
+            estimator.push(done)
+            if (done.index + 1) % 5 == 0:
+                expected[(done.index + 1) * STEP_NS] = (estimator.infer(), packet.header)
+        events.publish(packet)
+        if len(expected) > len(inits):
+            bench.until(lambda: len(expected) == len(inits))
+    assert [init.sensor_time for init in inits] == [105 * STEP_NS, 110 * STEP_NS, 115 * STEP_NS]
+    for message in inits:
+        init, header = expected[message.sensor_time]
+        assert message.header == header
+        assert state_init_from_message(message).tensors == init.tensors
+        assert message.model_id == model.digest
+        assert message.inference_time > 0
+
+
+def test_nothing_comes_after_sensor_time_went_back_until_a_period_ends(
+    bench: Any, events_and_inits: tuple[Any, list[StateInitMessage]]
+) -> None:
+    events, inits = events_and_inits
+    for step in (998, 999, 1000):
+        events.publish(bench.packet(step))
+    bench.until(lambda: len(inits) == 1)
+    for step in range(1, 6):
+        events.publish(bench.packet(step))
+    bench.until(lambda: len(inits) == 2)
+    assert [init.sensor_time for init in inits] == [1000 * STEP_NS, 5 * STEP_NS]
+    assert bench.report(bench.nodes[0]).values["sensor time restarts"] == "1"
+
+
+def test_behind_it_skips_to_the_newest(
+    bench: Any, events_and_inits: tuple[Any, list[StateInitMessage]]
+) -> None:
+    events, inits = events_and_inits
+    events.publish(bench.packet(0, 300))  # sixty periods in one packet
+    bench.until(lambda: inits and inits[-1].sensor_time == 295 * STEP_NS)
+    bench.until(lambda: bench.nodes[0]._inferences.total == len(inits))
+    report = bench.report(bench.nodes[0])
+    assert int(report.values["inferences skipped"]) == 59 - len(inits)
+    assert report.level == Level.WARN
+    assert "too slow for rate_hz" in report.message
+
+
+def test_snn_takes_what_ann_sends(bench: Any, checkpoint: Path) -> None:
+    bench.run(AnnNode, checkpoint=str(checkpoint))
+    snn = bench.run(SnnNode, checkpoint=str(checkpoint))
+    events = bench.publisher(EventPacketMessage, "events", EVENTS_PUBLISHER_QOS)
+    bench.until(lambda: events.get_subscription_count() == 2)
+    step = 0
+
+    def initialised() -> bool:
+        nonlocal step
+        events.publish(bench.packet(step))
+        step += 1
+        return bool(bench.report(snn).values["initialisations accepted"] == "2")
+
+    bench.until(initialised)
+    assert bench.report(snn).values["initialisations refused"] == "0"
+    poses = bench.collect(PoseMessage, "pose", POSE_QOS)
+    events.publish(bench.packet(step))
+    bench.until(lambda: poses)
+    assert poses[0].init_age >= 0
+
+
+def test_rate_that_is_no_whole_number_of_steps(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(AnnNode, start=False, checkpoint=str(checkpoint), rate_hz=30.0)
+    with pytest.raises(StartError, match="rate_hz 30.0"):
+        node.start()
+
+
+def test_the_stamp_is_that_of_the_packet_that_made_it_due(
+    bench: Any, events_and_inits: tuple[Any, list[StateInitMessage]]
+) -> None:
+    events, inits = events_and_inits
+    bench.seq = 42
+    for step in (8, 9, 10):
+        events.publish(bench.packet(step))
+    bench.until(lambda: inits)
+    assert stamp_to_ns(inits[0].header.stamp) == 44 * 10**9

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The description of the graph, and the processes made of it."""
+
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hybrid_pose_ros.nodes.graph import (
+    ARGUMENTS,
+    SOURCES,
+    GraphError,
+    NodeSpec,
+    bag_command,
+    find_prefix,
+    pose_graph,
+    rviz_commands,
+    share_directory,
+)
+from hybrid_pose_ros.nodes.processes import Graph
+
+ROOT = Path(__file__).parents[2]
+
+
+def specs(**arguments: str) -> dict[str, NodeSpec]:
+    return {spec.name: spec for spec in pose_graph(arguments, ROOT)}
+
+
+def test_nodes_of_the_default_graph() -> None:
+    nodes = specs()
+    assert list(nodes) == ["snn", "ann", "visualizer", "event_driver"]
+    assert {name for name, spec in nodes.items() if spec.required} == {"snn", "event_driver"}
+    assert nodes["snn"].parameters == nodes["ann"].parameters == {}
+    assert nodes["event_driver"].parameters == {"source": "simulator"}
+    assert all(path.is_file() for spec in nodes.values() for path in spec.parameter_files)
+
+
+def test_command_line_of_a_node(tmp_path: Path) -> None:
+    recording, extra, model = (tmp_path / name for name in ("it's.aedat4", "my.yaml", "m.st"))
+    recording.touch()
+    extra.touch()
+    nodes = specs(
+        source="recording",
+        recording=str(recording),
+        rate="2",
+        model=str(model),
+        namespace="cam0/",
+        params=str(extra),
+    )
+    driver = nodes["event_driver"].ros_arguments()
+    quoted = str(recording).replace("'", "''")
+    assert driver == [
+        *("--ros-args", "-r", "__node:=event_driver", "-r", "__ns:=/cam0"),
+        *("--params-file", str(ROOT / "config" / "nodes.yaml")),
+        *("--params-file", str(ROOT / "config" / "recording.yaml")),
+        *("--params-file", str(extra)),
+        *("-p", "source:='recording'", "-p", f"path:='{quoted}'", "-p", "rate:=2.0"),
+    ]
+    assert nodes["snn"].ros_arguments()[-2:] == ["-p", f"checkpoint:='{model}'"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "radio"}, "source must be one of camera, .* not 'radio'"),
+        ({"source": "recording"}, "needs the path"),
+        ({"source": "recording", "recording": "/no/file"}, "recording: there is no file /no/file"),
+        ({"rate": "fast"}, "rate must be a number, not 'fast'"),
+        ({"port": "1.5"}, "port"),
+        ({"params": "/no/file.yaml"}, "params"),
+        ({"colour": "red"}, "unknown argument colour"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        pose_graph(arguments, ROOT)
+
+
+def test_tools_see_the_topics_of_the_namespace() -> None:
+    command = bag_command({"bag": "out", "namespace": "cam0"})
+    assert command[:7] == ["ros2", "bag", "record", "-s", "mcap", "-o", "out"]
+    assert command[7:] == ["/cam0/events", "/cam0/state_init", "/cam0/pose", "/diagnostics"]
+    assert bag_command({"bag": "out"})[7] == "/events"
+    rviz, _ = rviz_commands({"namespace": "/cam0"}, ROOT)
+    assert Path(rviz[2]).is_file()
+    assert rviz[-1] == "__ns:=/cam0"
+
+
+def test_parameter_files_are_complete() -> None:
+    """Each source has its file, and rviz shows the topics of the visualizer."""
+    for name in (*SOURCES, "nodes"):
+        content = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+        assert all(node.startswith("/**/") for node in content)
+    rviz = yaml.safe_load((ROOT / "config" / "pose.rviz").read_text())
+    topics = [d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d]
+    assert sorted(topics) == ["cloud", "markers", "overlay"]
+
+
+def test_the_prefix_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
+    monkeypatch.setattr(sys, "prefix", "/nowhere")
+    with pytest.raises(GraphError, match="is not installed"):
+        find_prefix()
+    share = share_directory(tmp_path)
+    share.mkdir(parents=True)
+    (share / "package.xml").touch()
+    assert find_prefix() == tmp_path
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Graph:
+    """Three stand-ins: one ends orderly on SIGINT, one does not, one fails at once."""
+    library = tmp_path / "lib" / "hybrid_pose_ros"
+    library.mkdir(parents=True)
+    bodies = {
+        "good": "print('ready', sys.argv[1:], flush=True)\ntry: time.sleep(60)\n"
+        "except KeyboardInterrupt: sys.exit(0)",
+        "stubborn": "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "print('ready', flush=True)\ntime.sleep(60)",
+        "broken": "sys.exit(3)",
+    }
+    for name, body in bodies.items():
+        (library / name).write_text(
+            "import signal, sys, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            + textwrap.dedent(body)
+        )
+    nodes = [NodeSpec(name, name, "/n", (), {"answer": 42}, True) for name in bodies]
+    return Graph(nodes, tmp_path, log_dir=tmp_path / "log")
+
+
+def test_processes_live_and_end_together(
+    processes: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybrid_pose_ros.nodes.processes.STOP_TIMEOUT_S", 0.5)
+    logs = {name: tmp_path / "log" / f"{name}.log" for name in ("good", "stubborn")}
+    with processes:
+        until(lambda: processes.poll() == {"broken": 3})
+        until(lambda: all("ready" in log.read_text() for log in logs.values()))
+        assert "answer:=42" in logs["good"].read_text()
+
+        processes.kill("good")
+        assert processes.poll() == {"broken": 3, "good": -signal.SIGKILL}
+        processes.restart("good")
+        until(lambda: logs["good"].read_text().count("ready") == 2)
+        assert processes.poll() == {"broken": 3}
+        assert processes.stop() == ["stubborn"]
+    assert processes.poll() == {"broken": 3, "good": 0, "stubborn": -signal.SIGKILL}
+
+
+def test_a_missing_executable_stops_what_was_started(processes: Graph, tmp_path: Path) -> None:
+    (tmp_path / "lib" / "hybrid_pose_ros" / "broken").unlink()
+    with pytest.raises(GraphError, match="broken does not exist"), processes:
+        pass
+    assert set(processes.poll()) == {"good", "stubborn"}
+
+
+def test_arguments_have_descriptions() -> None:
+    for argument in ARGUMENTS:
+        assert len(argument.description) > 5
+        assert not argument.choices or argument.default in argument.choices

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Life, parameters and diagnostics that all nodes share."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+
+from hybrid_pose_ros.messages import POSE_QOS, PoseMessage
+from hybrid_pose_ros.nodes.ann import AnnNode
+from hybrid_pose_ros.nodes.base import StartError
+from hybrid_pose_ros.nodes.event_driver import EventDriverNode
+from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.visualizer import VisualizerNode
+
+NODES = (AnnNode, EventDriverNode, SnnNode, VisualizerNode)
+
+
+def state(node: Any) -> str:
+    return str(node._state_machine.current_state[1])
+
+
+def test_autostart(bench: Any, checkpoint: Path) -> None:
+    assert state(bench.run(SnnNode, checkpoint=str(checkpoint))) == "active"
+
+
+def test_a_lifecycle_manager_does_what_autostart_does(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(SnnNode, checkpoint=str(checkpoint), autostart=False)
+    assert state(node) == "unconfigured"
+    client = bench.probe.create_client(ChangeState, "snn/change_state")
+    bench.until(client.service_is_ready)
+
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        future = client.call_async(request)
+        bench.until(future.done)
+        return bool(future.result().success)
+
+    # twice round: nothing is left behind
+    for _ in range(2):
+        assert change(Transition.TRANSITION_CONFIGURE)
+        assert state(node) == "inactive"
+        assert change(Transition.TRANSITION_ACTIVATE)
+        bench.until(lambda: _inputs(bench, "snn") == ["events", "state_init"])
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        bench.until(lambda: _inputs(bench, "snn") == [])
+        assert change(Transition.TRANSITION_CLEANUP)
+        assert state(node) == "unconfigured"
+    assert change(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+    assert node.exit_code == 0
+
+
+def _inputs(bench: Any, node: str) -> list[str]:
+    found = bench.probe.get_subscriber_names_and_types_by_node(node, "/")
+    return sorted(name[1:] for name, types in found if "hybrid_pose_ros" in types[0])
+
+
+def test_what_is_missing_is_named(bench: Any) -> None:
+    node = bench.run(SnnNode, start=False, checkpoint="/no/such/file")
+    with pytest.raises(StartError, match="/no/such/file"):
+        node.start()
+    assert state(node) == "unconfigured"
+    node = bench.run(AnnNode, start=False, packet_type="event_camera_msgs", checkpoint="/none")
+    with pytest.raises(StartError, match="/none"):
+        node.start()
+
+
+@pytest.mark.parametrize(
+    ("node_type", "name", "value"),
+    [
+        (SnnNode, "max_delay_ms", -1.0),
+        (SnnNode, "error_age_ms", float("nan")),
+        (SnnNode, "init_policy", "sometimes"),
+        (SnnNode, "threads", 0),
+        (AnnNode, "rate_hz", 1e9),
+        (AnnNode, "packet_type", "dvs_msgs"),
+        (EventDriverNode, "source", "crystal ball"),
+        (EventDriverNode, "encoding", "morse"),
+        (EventDriverNode, "port", 70_000),
+        (VisualizerNode, "min_confidence", 2.0),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused(
+    bench: Any, node_type: type, name: str, value: Any
+) -> None:
+    with pytest.raises(InvalidParameterValueException, match=name):
+        bench.run(node_type, start=False, **{name: value})
+
+
+def test_a_value_of_another_type_is_refused(bench: Any) -> None:
+    with pytest.raises(InvalidParameterTypeException, match="threads"):
+        bench.run(SnnNode, start=False, threads="many")
+
+
+@pytest.mark.parametrize("node_type", NODES)
+def test_parameters_are_described_and_limited(bench: Any, node_type: type) -> None:
+    node = bench.run(node_type, start=False)
+    for spec in (parameter for parameter in node.PARAMETERS):
+        descriptor = node.describe_parameter(spec.name)
+        assert len(descriptor.description) > 10, spec.name
+        if isinstance(spec.default, bool) or isinstance(spec.default, str):
+            continue
+        limits = descriptor.floating_point_range or descriptor.integer_range
+        assert limits[0].from_value <= spec.default <= limits[0].to_value
+
+
+def test_parameters_that_would_be_ignored_cannot_be_set(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(SnnNode, checkpoint=str(checkpoint))
+    [refused] = node.set_parameters([Parameter("init_policy", value="immediate")])
+    assert not refused.successful
+    assert "clean the node up" in refused.reason
+    [live] = node.set_parameters([Parameter("max_delay_ms", value=50.0)])
+    assert live.successful
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    [allowed] = node.set_parameters([Parameter("init_policy", value="immediate")])
+    assert allowed.successful
+    [refused] = node.set_parameters([Parameter("autostart", value=False)])
+    assert "read-only" in refused.reason
+
+
+def test_diagnostics_come_in_every_state(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(SnnNode, checkpoint=str(checkpoint), autostart=False)
+    arrays = bench.collect(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+    bench.until(lambda: arrays)
+    [status] = arrays[0].status
+    assert (status.name, status.level) == ("/snn: hybrid_pose_ros", b"\x01")
+    assert status.message == "unconfigured, not active"
+    node.trigger_configure()
+    node.trigger_activate()
+    arrays.clear()
+    bench.until(lambda: arrays)
+    [status] = arrays[0].status
+    assert "no packets" in status.message
+    assert {value.key for value in status.values} >= {"poses per second", "packets lost"}
+
+
+def test_an_inactive_node_publishes_nothing(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(SnnNode, checkpoint=str(checkpoint))
+    node.trigger_deactivate()
+    poses = bench.collect(PoseMessage, "pose", POSE_QOS)
+    node._publisher.publish(PoseMessage())
+    node.trigger_activate()
+    node._publisher.publish(PoseMessage(sensor_time=1))
+    bench.until(lambda: poses)
+    assert [pose.sensor_time for pose in poses] == [1]

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running snn node: poses, initialisations, and everything that may go wrong with its input."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from std_msgs.msg import Header
+
+from hybrid_pose_ros.inference import StateInit
+from hybrid_pose_ros.messages import (
+    EVENTS_PUBLISHER_QOS,
+    POSE_QOS,
+    STATE_INIT_QOS,
+    EventPacketMessage,
+    PoseMessage,
+    Sensor,
+    StateInitMessage,
+    stamp_to_ns,
+    state_init_message,
+)
+from hybrid_pose_ros.nodes.health import Level, Report
+from hybrid_pose_ros.nodes.snn import SnnNode
+
+STEP_NS = 10_000_000
+
+
+class SnnBench:
+    """A running snn node with its topics; `send` gives it steps, `init` an initialisation."""
+
+    def __init__(self, bench: Any, checkpoint: Path, **parameters: Any) -> None:
+        self.bench = bench
+        self.node = bench.run(SnnNode, checkpoint=str(checkpoint), **parameters)
+        self.poses: list[PoseMessage] = bench.collect(PoseMessage, "pose", POSE_QOS)
+        self.events = bench.publisher(EventPacketMessage, "events", EVENTS_PUBLISHER_QOS)
+        self.inits = bench.publisher(StateInitMessage, "state_init", STATE_INIT_QOS)
+        self.next_step = 100
+
+    def send(self, count: int = 1) -> None:
+        """Publish that many steps in packets of their own, and wait for the poses they lead to."""
+        expected = len(self.poses) + count
+        if not self.poses:
+            expected -= 1  # a step is complete with the first event after it
+        for _ in range(count):
+            self.events.publish(self.bench.packet(self.next_step))
+            self.next_step += 1
+        self.bench.until(lambda: len(self.poses) >= expected)
+        assert len(self.poses) == expected
+
+    def init(self, init: StateInit, step: int) -> None:
+        """Publish an initialisation for the beginning of a step."""
+        init = replace(init, sensor_time_ns=step * STEP_NS)
+        self.inits.publish(state_init_message(init, Header(), Sensor(346, 260)))
+
+    def wait(self, key: str, value: str) -> Report:
+        """Spin until the diagnostics show a figure; return the first report that does."""
+        reports: list[Report] = []
+
+        def shown() -> bool:
+            reports.append(self.bench.report(self.node))
+            return reports[-1].values[key] == value
+
+        self.bench.until(shown)
+        return reports[-1]
+
+
+@pytest.fixture
+def snn(bench: Any, checkpoint: Path) -> SnnBench:
+    """A node that has made two poses."""
+    snn = SnnBench(bench, checkpoint)
+    snn.send(3)
+    return snn
+
+
+def test_a_pose_for_each_step(snn: SnnBench) -> None:
+    snn.send(4)
+    assert [pose.sensor_time for pose in snn.poses] == [
+        (100 + step + 1) * STEP_NS for step in range(6)
+    ]
+    # stamped like the packet that completed the step: the one after it
+    assert [stamp_to_ns(pose.header.stamp) for pose in snn.poses] == [
+        seq * 10**9 for seq in range(1, 7)
+    ]
+    pose = snn.poses[-1]
+    assert (pose.header.frame_id, pose.width, pose.height) == ("cam", 346, 260)
+    assert (pose.source, pose.steps_since_init, pose.init_age) == (PoseMessage.SNN, -1, -1)
+
+
+def test_initialisation_and_age(snn: SnnBench, state_init: StateInit) -> None:
+    snn.init(state_init, snn.next_step - 2)
+    snn.wait("initialisations accepted", "1")
+    snn.send()
+    assert snn.poses[-1].steps_since_init == 2
+    assert snn.poses[-1].init_age == 2 * STEP_NS
+    assert snn.bench.report(snn.node).level == Level.OK
+
+
+MALFORMED: dict[str, Callable[[EventPacketMessage], None]] = {
+    "size": lambda packet: setattr(packet, "events", packet.events[:-1]),
+    "encoding": lambda packet: setattr(packet, "encoding", "morse"),
+    "coordinates": lambda packet: setattr(packet, "events", b"\xff" * 8),
+    "resolution": lambda packet: setattr(packet, "width", 640),
+    "no resolution": lambda packet: setattr(packet, "height", 0),
+    "byte order": lambda packet: setattr(packet, "is_bigendian", True),
+    "time base": lambda packet: setattr(packet, "time_base", 2**64 - 1),
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_malformed_packet_is_dropped_and_counted(snn: SnnBench, kind: str) -> None:
+    packet = snn.bench.packet(snn.next_step)
+    MALFORMED[kind](packet)
+    snn.events.publish(packet)
+    report = snn.wait("packets malformed", "1")
+    assert report.level == Level.WARN
+    assert "1 malformed packets dropped" in report.message
+    snn.send(2)
+    assert snn.bench.report(snn.node).message == "ok"
+
+
+def test_lost_packets_are_counted(snn: SnnBench) -> None:
+    snn.bench.seq += 3
+    snn.send(2)
+    assert snn.wait("packets lost", "3").values["packets malformed"] == "0"
+
+
+def test_a_gap_without_events_is_filled_with_silence(snn: SnnBench) -> None:
+    snn.next_step += 5
+    snn.events.publish(snn.bench.packet(snn.next_step))
+    snn.bench.until(lambda: len(snn.poses) == 2 + 6)
+    assert [pose.sensor_time // STEP_NS for pose in snn.poses[2:]] == [*range(103, 109)]
+
+
+def test_time_jump_back_waits_for_the_next_initialisation(
+    snn: SnnBench, state_init: StateInit
+) -> None:
+    snn.init(state_init, 101)
+    snn.wait("initialisations accepted", "1")
+    snn.send()
+    assert snn.poses[-1].init_age >= 0
+    for step in (5, 6):
+        snn.events.publish(snn.bench.packet(step))
+    snn.bench.until(lambda: snn.poses[-1].sensor_time == 6 * STEP_NS)
+    assert snn.poses[-1].init_age == -1
+    assert snn.wait("sensor time restarts", "1").values["state age ms"] == "-"
+    snn.init(state_init, 6)
+    snn.wait("initialisations accepted", "2")
+
+
+def _other_shape(init: StateInit) -> StateInit:
+    tensors = (replace(init.tensors[0], shape=(1, 1, 1), data=b"\0"), *init.tensors[1:])
+    return replace(init, tensors=tensors)
+
+
+def _not_a_number(init: StateInit) -> StateInit:
+    return replace(init, tensors=(replace(init.tensors[0], scale=np.nan), *init.tensors[1:]))
+
+
+REFUSED: dict[str, tuple[Callable[[StateInit], StateInit], int, str]] = {
+    "another model": (lambda init: replace(init, model_id="other"), 102, "model other"),
+    "another shape": (_other_shape, 102, "shape"),
+    "tensors missing": (lambda init: replace(init, tensors=init.tensors[1:]), 102, "tensors"),
+    "not a number": (_not_a_number, 102, "finite"),
+    "too old": (lambda init: init, 1, "older"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_useless_initialisation_is_refused_with_the_reason(
+    snn: SnnBench, state_init: StateInit, kind: str
+) -> None:
+    change, step, reason = REFUSED[kind]
+    snn.init(change(state_init), step)
+    report = snn.wait("initialisations refused", "1")
+    assert report.level == Level.WARN
+    assert "1 initialisations refused" in report.message
+    assert reason in report.message
+    snn.send()
+    assert snn.poses[-1].init_age == -1  # the state is the one before
+    snn.init(state_init, 102)
+    snn.wait("initialisations accepted", "1")
+
+
+def test_age_without_ann_warns_then_fails_and_recovers(
+    bench: Any, checkpoint: Path, state_init: StateInit
+) -> None:
+    snn = SnnBench(bench, checkpoint, warn_age_ms=30.0, error_age_ms=60.0)
+    snn.send(2)
+    snn.init(state_init, 101)
+    snn.wait("initialisations accepted", "1")
+    levels = []
+    for _ in range(7):
+        snn.send()
+        levels.append((snn.poses[-1].init_age // 10**6, bench.report(snn.node).level))
+    assert levels == [
+        (10, Level.OK),
+        (20, Level.OK),
+        (30, Level.WARN),
+        (40, Level.WARN),
+        (50, Level.WARN),
+        (60, Level.ERROR),
+        (70, Level.ERROR),
+    ]
+    assert "70 ms old; is `ann` running?" in bench.report(snn.node).message
+    snn.init(state_init, snn.next_step - 1)
+    snn.wait("initialisations accepted", "2")
+    snn.send()
+    assert bench.report(snn.node).level == Level.OK
+
+
+def test_never_initialised_becomes_an_error(bench: Any, checkpoint: Path) -> None:
+    snn = SnnBench(bench, checkpoint, warn_age_ms=20.0, error_age_ms=40.0)
+    snn.send(3)
+    assert bench.report(snn.node).level == Level.WARN
+    snn.send(2)
+    report = bench.report(snn.node)
+    assert (report.level, report.values["state age ms"]) == (Level.ERROR, "-")
+    assert "not initialised for 40 ms" in report.message
+
+
+def test_overload_merges_steps_and_says_so(bench: Any, checkpoint: Path) -> None:
+    snn = SnnBench(bench, checkpoint, max_delay_ms=1.0)
+    for step in range(100, 140):
+        snn.events.publish(bench.packet(step))
+    # the node does not spin meanwhile: the packets wait, as behind a slow step
+    begin = time.monotonic()
+    while time.monotonic() < begin + 0.02:
+        pass
+    bench.until(lambda: snn.poses and snn.poses[-1].sensor_time == 139 * STEP_NS)
+    assert len(snn.poses) < 39 / 2
+    report = bench.report(snn.node)
+    assert report.values["steps merged"] == str(39 - len(snn.poses))
+    assert report.level == Level.WARN
+    assert "overload" in report.message

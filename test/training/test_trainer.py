@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: stages change what they should, learn, and resume to the bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_pose_ros.networks.config import EDGE, PAPER, ModelConfig
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
+from hybrid_pose_ros.training.shards import Shard
+from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss
+from hybrid_pose_ros.training.trainer import Report, TrainingPlan, train_stage
+
+SMALL = replace(
+    EDGE,
+    view=replace(EDGE.view, view_width=64, view_height=48, grid_width=16, grid_height=12),
+    ann=replace(EDGE.ann, window_steps=(1, 1, 2), stem=(8, 3), downs=((16, 3),) * 4),
+    snn=replace(EDGE.snn, head=(8, 3), downs=((16, 3),) * 3, ups=((16, 3), (8, 3), (8, 3))),
+)
+
+
+def small_shard(config: ModelConfig, steps: int = 40) -> Shard:
+    rng = np.random.default_rng(0)
+    height, width = config.view.grid_height, config.view.grid_width
+    labels = np.ones((steps, 13, 3), np.float32)
+    labels[..., :2] = rng.uniform(2, min(height, width) - 2, (13, 2))
+    counts = rng.poisson(0.3, (steps, 2, height, width)).astype(np.uint8)
+    return Shard(counts, labels, {})
+
+
+def source(stage: Stage, config: ModelConfig = SMALL, batch: int = 4) -> BatchSource:
+    return BatchSource(
+        [small_shard(config)],
+        config,
+        batch=batch,
+        steps=0 if stage is Stage.ANN else 3,
+        seed=0,
+        augmentation=NO_AUGMENTATION,
+    )
+
+
+def plan(stage: Stage, updates: int) -> TrainingPlan:
+    return TrainingPlan(
+        stage=stage,
+        updates=updates,
+        batch=4,
+        window_steps=0 if stage is Stage.ANN else 3,
+        learning_rate=3e-3,
+        bfloat16=False,
+        report_every=5,
+    )
+
+
+def train(network: HybridPoseNetwork, stage: Stage, updates: int, folder: Path) -> list[Report]:
+    reports: list[Report] = []
+    train_stage(
+        network,
+        source(stage),
+        plan(stage, updates),
+        folder,
+        validate=lambda _: {},
+        progress=lambda _update, _loss: None,
+        reported=reports.append,
+    )
+    return reports
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_stage_learns_and_changes_only_its_parts(stage: Stage, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = HybridPoseNetwork(SMALL)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    reports = train(network, stage, 40, tmp_path)
+    assert min(report.loss for report in reports) < 0.96 * reports[0].loss
+    changed = {
+        name.split(".")[0]
+        for name, value in network.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    expected = {"ann": {"ann"}, "snn": {"snn"}, "hybrid": {"snn", "initialiser"}}
+    assert changed == expected[stage.value]
+
+
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def stop(report: Report) -> None:
+        if report.update == 10:
+            raise Interrupted
+
+    def run(folder: Path, interrupt: bool) -> HybridPoseNetwork:
+        torch.manual_seed(0)
+        network = HybridPoseNetwork(SMALL)
+        train_stage(
+            network,
+            source(Stage.HYBRID),
+            plan(Stage.HYBRID, 15),
+            folder,
+            validate=lambda _: {},
+            progress=lambda _update, _loss: None,
+            reported=stop if interrupt else lambda _report: None,
+        )
+        return network
+
+    whole = run(tmp_path / "whole", interrupt=False)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "parts", interrupt=True)
+    resumed = run(tmp_path / "parts", interrupt=False)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_another_plan_does_not_resume(tmp_path: Path) -> None:
+    train(HybridPoseNetwork(SMALL), Stage.ANN, 20, tmp_path)
+    with pytest.raises(ValueError, match="another plan"):
+        train(HybridPoseNetwork(SMALL), Stage.ANN, 30, tmp_path)
+
+
+def test_empty_heatmaps_cost_one() -> None:
+    network = HybridPoseNetwork(EDGE)
+    with torch.no_grad():
+        for parameter in network.ann.head.parameters():
+            parameter.zero_()
+    set_mode(network, Stage.ANN, freeze_norm=True)
+    loss = stage_loss(network, Stage.ANN, source(Stage.ANN, EDGE)[0])
+    assert loss.item() == pytest.approx(1.0, abs=0.1)  # less where a Gaussian leaves the grid
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_the_paper_network_trains_on_a_small_view(stage: Stage) -> None:
+    """The published layers on a view of 64x64: gradients reach every trained parameter."""
+    config = replace(PAPER, view=replace(PAPER.view, grid_width=64, grid_height=64))
+    network = HybridPoseNetwork(config)
+    set_mode(network, stage, freeze_norm=False)
+    stage_loss(network, stage, source(stage, config, batch=2)[0]).backward()
+    silent = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and (parameter.grad is None or not parameter.grad.any())
+    ]
+    assert silent == []
