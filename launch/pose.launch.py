@@ -5,14 +5,6 @@ ros2 launch hybrid_pose_ros pose.launch.py source:=recording recording:=walk.aed
 """
 
 from ament_index_python.packages import get_package_share_path
-from hybrid_pose_ros.nodes.graph import (
-    ARGUMENTS,
-    PACKAGE,
-    NodeSpec,
-    bag_command,
-    pose_graph,
-    rviz_commands,
-)
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -23,6 +15,15 @@ from launch.actions import (
 )
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from hybrid_pose_ros.nodes.graph import (
+    ARGUMENTS,
+    PACKAGE,
+    NodeSpec,
+    bag_command,
+    pose_graph,
+    rviz_commands,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -45,9 +46,7 @@ def _start(context: LaunchContext) -> list[Node | ExecuteProcess]:
         for argument in ARGUMENTS
     }
     share = get_package_share_path(PACKAGE)
-    actions: list[Node | ExecuteProcess] = [
-        _node(spec) for spec in pose_graph(arguments, share)
-    ]
+    actions: list[Node | ExecuteProcess] = [_node(spec) for spec in pose_graph(arguments, share)]
     if arguments["bag"]:
         actions.insert(0, ExecuteProcess(cmd=bag_command(arguments), output="screen"))
     if arguments["rviz"] == "true":
@@ -68,5 +67,7 @@ def _node(spec: NodeSpec) -> Node:
         parameters=[*spec.parameter_files, dict(spec.parameters)],
         output="screen",
         emulate_tty=True,
-        on_exit=Shutdown(reason=ended) if spec.required else LogInfo(msg=f"{ended}; the rest goes on"),
+        on_exit=Shutdown(reason=ended)
+        if spec.required
+        else LogInfo(msg=f"{ended}; the rest goes on"),
     )

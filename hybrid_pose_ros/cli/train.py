@@ -41,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
         command.add_argument("--batch", type=int, default=32 if stage == "ann" else 16)
         command.add_argument("--learning-rate", type=float, default=1e-3)
         command.add_argument("--window", type=int, default=10, help="SNN steps per sample")
+        command.add_argument("--report-every", type=int, default=500, help="updates")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
         command.add_argument("--threads", type=int, default=2, help="CPU threads")
@@ -82,7 +83,7 @@ def _render(args: argparse.Namespace) -> int:
 
 
 def _validation(
-    shards: "list[Shard]", config: "ModelConfig", samples: int = 512
+    shards: "list[Shard]", config: "ModelConfig", samples: int = 256
 ) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
     import numpy as np
 
@@ -125,6 +126,7 @@ def _train(args: argparse.Namespace) -> int:
         window_steps=0 if stage is Stage.ANN else args.window,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        report_every=args.report_every,
     )
     source = BatchSource(
         open_shards(args.data / "train", EDGE),

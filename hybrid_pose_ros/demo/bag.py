@@ -119,7 +119,13 @@ class BagWriter:
         self._thread.join()
 
     def put(self, received: Received) -> None:
-        """Have a message written; returns at once."""
+        """Have a message written; returns at once.
+
+        Raises:
+            RuntimeError: the writing thread has ended by an error that is none of the disk's.
+        """
+        if not self._thread.is_alive() and self.failure is None:
+            raise RuntimeError(f"{self._path}: the writing thread is gone")
         pending = self._put_bytes - self._taken_bytes
         if self.failure or pending + len(received.data) > MAX_PENDING_BYTES:
             self.dropped += 1

@@ -134,8 +134,8 @@ def truth_at(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return where the joints were: points [N, 13, 2] in px, and whether that is known [N, 13].
 
-    Between two labels the points are interpolated linearly; a joint counts if both labels show it
-    inside the image. Before the first and after the last label nothing is known.
+    Between two labels the points are interpolated linearly; a joint counts if the labels that it
+    is made of have it inside the image. Before the first and after the last label nothing is known.
     """
     labels = truth.label_ns
     after = np.clip(np.searchsorted(labels, sensor_ns), 1, len(labels) - 1)
@@ -143,8 +143,9 @@ def truth_at(
     share = ((sensor_ns - labels[before]) / (labels[after] - labels[before]))[:, None, None]
     points = (1 - share) * truth.keypoints_px[before] + share * truth.keypoints_px[after]
     covered = (sensor_ns >= labels[0]) & (sensor_ns <= labels[-1])
-    known = truth.visible[before] & truth.visible[after] & covered[:, None]
-    return points, known
+    weighs_before, weighs_after = share[..., 0] < 1, share[..., 0] > 0
+    seen = (truth.visible[before] | ~weighs_before) & (truth.visible[after] | ~weighs_after)
+    return points, seen & covered[:, None]
 
 
 def held_inits(poses: Sequence[Pose], inits: Sequence[Pose]) -> list[PoseEstimate | None]:

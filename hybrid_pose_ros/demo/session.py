@@ -12,9 +12,10 @@ from rich.live import Live
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.demo.bag import make_typestore
-from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd, graph_topics
+from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements
 from hybrid_pose_ros.demo.table import live_table
+from hybrid_pose_ros.demo.topics import graph_topics
 from hybrid_pose_ros.nodes.graph import NodeSpec, Value, pose_graph, share_directory
 from hybrid_pose_ros.nodes.processes import Graph
 from hybrid_pose_ros.simulation.recording import Truth
@@ -97,7 +98,8 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
     """
     share = share_directory(prefix)
     outcome = Outcome(Measurements(NAMESPACE), make_typestore(share))
-    recorder = Recorder(NAMESPACE, plan.bag, share, outcome.measured.forwarded)
+    whole = [topic for topic in outcome.measured.topics if topic != f"{NAMESPACE}/events"]
+    recorder = Recorder(NAMESPACE, plan.bag, share, whole)
     console.print("starting the nodes ...", style="dim")
     with recorder:
         with Graph(graph_of(plan, share), prefix, log_dir=plan.logs) as graph:

@@ -17,6 +17,7 @@ from hybrid_pose_ros.demo.report import (
 )
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
 from hybrid_pose_ros.simulation.recording import Truth
+from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 WINDOW_S = 2.0
 """The table shows the latest seconds of host time."""
@@ -37,10 +38,10 @@ def live_table(
         ended: names of nodes whose process is gone.
     """
     poses = _recent(measured.poses)
-    table = Table(title=title, title_justify="left", min_width=76)
-    table.add_column("node", no_wrap=True)
-    table.add_column("rate", justify="right", min_width=18)
-    table.add_column("", min_width=44)
+    table = Table(title=title, title_justify="left", show_header=False, min_width=80)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right", min_width=18)
+    table.add_column()
     health = {name: measured.health.get(name, NodeHealth()) for name in _ROWS}
     rates = {
         "event_driver": _rate(_recent_times(measured.packets), "packets/s"),
@@ -64,7 +65,10 @@ def live_table(
             label, text = f"[red]{name}[/]", "process ended"
         table.add_row(label, rates[name], text)
     table.add_section()
-    table.add_row("pose", _latency(poses), _quality(poses, measured, truth))
+    table.add_row("latency", _latency(poses), "from the packet's publication to the pose's arrival")
+    table.add_row("pose", *_quality(poses))
+    if truth is not None:
+        table.add_row("error", *_error(poses, measured, truth))
     return table
 
 
@@ -78,18 +82,21 @@ def _latency(poses: Sequence[Pose]) -> str:
     return f"{figures['p50']:.1f} ms, p99 {figures['p99']:.1f}"
 
 
-def _quality(poses: Sequence[Pose], measured: Measurements, truth: Truth | None) -> str:
+def _quality(poses: Sequence[Pose]) -> tuple[str, str]:
     if not poses:
-        return ""
-    latest = poses[-1].pose
-    words = [f"{int((latest.confidence > MIN_CONFIDENCE).sum())} of 13 joints sure"]
-    age_ns = latest.init_age_ns
-    words.append(f"state {age_ns * 1e-6:.0f} ms old" if age_ns >= 0 else "not initialised")
-    if truth is not None:
-        error, held = errors_px(poses, measured.inits, truth)
-        if error is not None and held is not None:
-            words.append(f"error {error:.1f} px (ANN held {held:.1f})")
-    return ", ".join(words)
+        return "waiting", ""
+    pose = poses[-1].pose
+    sure = int((pose.confidence > MIN_CONFIDENCE).sum())
+    age_ns = pose.init_age_ns
+    age = f"state {age_ns * 1e-6:.0f} ms old" if age_ns >= 0 else "not initialised"
+    return f"{sure} of {NUM_JOINTS} joints", f"with confidence over {MIN_CONFIDENCE:g}, {age}"
+
+
+def _error(poses: Sequence[Pose], measured: Measurements, truth: Truth) -> tuple[str, str]:
+    error, held = errors_px(poses, measured.inits, truth)
+    if error is None or held is None:
+        return "", ""
+    return f"{error:.1f} px", f"mean over the joints; the ANN's pose held meanwhile: {held:.1f} px"
 
 
 def _figures(state: NodeHealth, keys: Sequence[str]) -> str:
@@ -109,4 +116,6 @@ def _recent(poses: Sequence[Pose]) -> Sequence[Pose]:
 
 
 def _recent_times(times_ns: Sequence[int]) -> Sequence[int]:
-    return times_ns[bisect_left(times_ns, times_ns[-1] - int(WINDOW_S * 1e9)) :] if times_ns else ()
+    if not times_ns:
+        return times_ns
+    return times_ns[bisect_left(times_ns, times_ns[-1] - int(WINDOW_S * 1e9)) :]

@@ -7,11 +7,15 @@ stream is cut into packets, and a step needs no event of the future.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
+
+MAX_COUNT: Final = 65_535
+"""Counts of a cell saturate here."""
 
 
 class TimeJumpError(ValueError):
@@ -24,7 +28,9 @@ class GridView:
 
     The sensor is scaled uniformly to fit the view and centred in it (letterbox); the view is
     cropped and pooled into cells. Integer coordinates are the centres of pixels and of cells. On a
-    sensor with more pixels than the view a cell covers more pixels and so collects more events.
+    sensor with more pixels than the view a cell covers more pixels and so collects more events; on
+    one with fewer pixels it collects fewer, and where a pixel is larger than a cell some cells
+    stay empty.
 
     Attributes:
         sensor_width, sensor_height: of the sensor, in pixels.
@@ -32,6 +38,8 @@ class GridView:
         cell: view pixels per cell along each axis.
         crop_x, crop_y: the grid's upper left corner, in view pixels.
         grid_width, grid_height: of the grid, in cells.
+        columns: grid column of each sensor column, -1 outside the grid; int32 [sensor_width].
+        rows: grid row of each sensor row, -1 outside the grid; int32 [sensor_height].
     """
 
     sensor_width: int
@@ -45,20 +53,24 @@ class GridView:
     grid_height: int
     columns: NDArray[np.int32] = field(init=False, repr=False, compare=False)
     rows: NDArray[np.int32] = field(init=False, repr=False, compare=False)
+    _column_terms: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _row_terms: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.sensor_width < 1 or self.sensor_height < 1:
             raise ValueError(f"no sensor has {self.sensor_width}x{self.sensor_height} pixels")
-        for name, size, axis, cells in (
-            ("columns", self.sensor_width, 0, self.grid_width),
-            ("rows", self.sensor_height, 1, self.grid_height),
+        for name, size, axis, cells, stride in (
+            ("column", self.sensor_width, 0, self.grid_width, 1),
+            ("row", self.sensor_height, 1, self.grid_height, self.grid_width),
         ):
             position = np.arange(size) * self.scale + self._shift[axis]
             # the small term keeps exact multiples from falling below a border by rounding
             lookup = np.floor((position + 0.5) / self.cell + 1e-9).astype(np.int32)
             lookup[(lookup < 0) | (lookup >= cells)] = -1
             lookup.setflags(write=False)
-            object.__setattr__(self, name, lookup)
+            terms = np.where(lookup < 0, self._outside, lookup.astype(np.int64) * stride)
+            object.__setattr__(self, f"{name}s", lookup)
+            object.__setattr__(self, f"_{name}_terms", terms)
 
     @classmethod
     def fit(
@@ -90,6 +102,11 @@ class GridView:
         letterbox = (view - sensor * self.scale) / 2
         return 0.5 * self.scale - 0.5 + letterbox - (self.crop_x, self.crop_y)
 
+    @property
+    def _outside(self) -> int:
+        """The number after the last cell's; events outside the grid are counted there."""
+        return 2 * self.grid_height * self.grid_width
+
     def to_sensor(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map (x, y) in cells, [..., 2], to sensor pixels."""
         crop = (np.asarray(points, np.float64) + 0.5) * self.cell - 0.5
@@ -104,23 +121,35 @@ class GridView:
         """Count events per polarity and cell: [2, grid_height, grid_width], OFF then ON.
 
         Counts saturate at 65535. Events outside the grid are ignored.
+
+        Raises:
+            IndexError: an event lies outside the sensor.
         """
-        return self._histograms(events, np.zeros(len(events), np.int64), 1)[0]
+        return self.count_cells(self.cell_numbers(events))
 
-    def _histograms(
-        self, events: EventArray, slots: NDArray[np.int64], count: int
-    ) -> NDArray[np.uint16]:
-        """Histogram each slot of events: [count, 2, grid_height, grid_width]."""
-        column, row = self.columns[events["x"]], self.rows[events["y"]]
-        plane = slots * 2 + events["polarity"]
-        index = (plane * self.grid_height + row) * self.grid_width + column
-        index = index[(column >= 0) & (row >= 0)]
-        shape = (count, 2, self.grid_height, self.grid_width)
-        counts = np.bincount(index, minlength=int(np.prod(shape)))
-        return np.minimum(counts, 65535).astype(np.uint16).reshape(shape)
+    def cell_numbers(self, events: EventArray) -> NDArray[np.int64]:
+        """Number the cell of each event, for :meth:`count_cells`.
+
+        Returns:
+            [n]: (polarity * grid_height + row) * grid_width + column, and the number after the
+            last cell's for an event outside the grid.
+
+        Raises:
+            IndexError: an event lies outside the sensor.
+        """
+        numbers = self._row_terms[events["y"]]
+        numbers += self._column_terms[events["x"]]
+        numbers += events["polarity"] * np.int64(self.grid_height * self.grid_width)
+        return np.minimum(numbers, self._outside, out=numbers)
+
+    def count_cells(self, numbers: NDArray[np.int64]) -> NDArray[np.uint16]:
+        """Count the events of each cell from :meth:`cell_numbers`; see :meth:`histogram`."""
+        counts = np.bincount(numbers, minlength=self._outside + 1)[: self._outside]
+        saturated = np.minimum(counts, MAX_COUNT, out=counts).astype(np.uint16)
+        return saturated.reshape(2, self.grid_height, self.grid_width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """The events of one bin, or of several merged ones.
 
@@ -146,7 +175,7 @@ def merge_steps(steps: Sequence[Step]) -> Step:
     total = np.sum([step.counts for step in steps], axis=0, dtype=np.uint32)
     return Step(
         index=steps[-1].index,
-        counts=np.minimum(total, 65535).astype(np.uint16),
+        counts=np.minimum(total, MAX_COUNT).astype(np.uint16),
         events=sum(step.events for step in steps),
         merged=sum(step.merged for step in steps),
     )
@@ -155,7 +184,8 @@ def merge_steps(steps: Sequence[Step]) -> Step:
 class StepBinner:
     """Cuts a stream of events into steps.
 
-    A step is complete as soon as an event at or past its end was seen.
+    A step is complete as soon as an event at or past its end was seen. Only the cell numbers of
+    the open bin's events are kept; they are counted once, when the bin is complete.
 
     Args:
         view: the mapping to the grid.
@@ -168,11 +198,12 @@ class StepBinner:
         self._view = view
         self._step_ns = step_ns
         self._max_gap = max_gap_steps
-        self._open: Step | None = None
+        self.reset()
 
     def reset(self) -> None:
         """Forget the open bin."""
-        self._open = None
+        self._index: int | None = None
+        self._cells: list[NDArray[np.int64]] = []
 
     def push(self, events: EventArray) -> list[Step]:
         """Add events in order of time and return the steps they complete, oldest first.
@@ -180,35 +211,36 @@ class StepBinner:
         Raises:
             TimeJumpError: an event lies before the open bin; nothing was added. Call
                 :meth:`reset` before going on.
+            IndexError: an event lies outside the sensor; nothing was added.
         """
         if not len(events):
             return []
-        bins = events["t"] // self._step_ns
-        if self._open is not None and bins[0] < self._open.index:
+        times = np.ascontiguousarray(events["t"])
+        if self._index is not None and times[0] < self._index * self._step_ns:
             raise TimeJumpError(
-                f"sensor time jumps back: event at {int(events['t'][0])} ns after the bin that "
-                f"begins at {self._open.index * self._step_ns} ns was begun"
+                f"sensor time jumps back: event at {int(times[0])} ns after the bin that "
+                f"begins at {self._index * self._step_ns} ns was begun"
             )
-        starts = np.flatnonzero(np.diff(bins)) + 1
-        indices = bins[np.concatenate(([0], starts))]
-        slots = np.zeros(len(events), np.int64)
-        slots[starts] = 1
-        counts = self._view._histograms(events, np.cumsum(slots), len(indices))
-        sizes = np.diff(np.concatenate(([0], starts, [len(events)])))
+        cells = self._view.cell_numbers(events)
         done: list[Step] = []
-        for index, count, size in zip(indices, counts, sizes, strict=True):
-            self._add(Step(int(index), count, int(size)), done)
+        start = 0
+        while start < len(times):
+            index = int(times[start]) // self._step_ns
+            end = int(np.searchsorted(times, (index + 1) * self._step_ns))
+            if index != self._index:
+                self._close(index, done)
+                self._index, self._cells = index, []
+            self._cells.append(cells[start:end])
+            start = end
         return done
 
-    def _add(self, step: Step, done: list[Step]) -> None:
-        if self._open is None:
-            self._open = step
-        elif step.index == self._open.index:
-            merged = merge_steps((self._open, step))
-            self._open = Step(step.index, merged.counts, merged.events)
-        else:
-            done.append(self._open)
-            gap = range(self._open.index + 1, step.index)
-            if len(gap) <= self._max_gap:
-                done.extend(Step(index, np.zeros_like(step.counts), 0) for index in gap)
-            self._open = step
+    def _close(self, next_index: int, done: list[Step]) -> None:
+        """Complete the open bin, and the empty ones between it and the next."""
+        if self._index is None:
+            return
+        cells = np.concatenate(self._cells)
+        done.append(Step(self._index, self._view.count_cells(cells), len(cells)))
+        gap = range(self._index + 1, next_index)
+        if len(gap) <= self._max_gap:
+            empty = np.zeros_like(done[-1].counts)
+            done.extend(Step(index, empty.copy(), 0) for index in gap)

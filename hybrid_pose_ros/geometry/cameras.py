@@ -64,9 +64,7 @@ class Camera:
         right /= np.linalg.norm(right)
         down = np.cross(forward, right)
         cosine, sine = np.cos(roll), np.sin(roll)
-        rotation = np.stack(
-            (cosine * right + sine * down, cosine * down - sine * right, forward)
-        )
+        rotation = np.stack((cosine * right + sine * down, cosine * down - sine * right, forward))
         intrinsic = np.array(
             ((focal_px, 0, (width - 1) / 2), (0, focal_px, (height - 1) / 2), (0, 0, 1))
         )

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `ann`: events -> a new state for the SNN, ten times a second of sensor time."""
 
-import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,8 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.inference import AnnEstimator
-from hybrid_pose_ros.messages import (
-    STATE_INIT_QOS,
-    StateInitMessage,
-    stamp_to_ns,
-    state_init_message,
-)
+from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
+from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.nodes.base import StartError, run_node
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.mailbox import Mailbox
@@ -73,7 +68,7 @@ class AnnNode(StepNode):
         AnnEstimator(
             self.checkpoint, config.view.fit(config.view.view_width, config.view.view_height)
         ).infer()
-        self._publisher = self.publish_to(StateInitMessage, "state_init", STATE_INIT_QOS)
+        self._publisher = self.publish_to(StateInit, "state_init", STATE_INIT_QOS)
 
     def activate(self) -> None:
         """Start the worker and listen."""
@@ -140,12 +135,12 @@ class AnnNode(StepNode):
             init = self._estimator.infer(job.snapshot)
             if job.restarts != self._restarts:
                 continue
-            self.send(self._publisher, state_init_message(init, job.header, self.sensor))
+            self._publisher.publish(state_init_message(init, job.header, self.sensor))
             self._inferences.add()
             self._durations.add(init.inference_ns)
             self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
 
 
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_node(AnnNode))
+def main() -> int:
+    """Run the node until it ends; return the exit code."""
+    return run_node(AnnNode)

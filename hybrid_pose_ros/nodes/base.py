@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all nodes share: managed life, parameters, diagnostics once a second, a clean end."""
 
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
 from typing import Any, ClassVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.experimental.events_executor import EventsExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
@@ -21,7 +24,9 @@ from rclpy.lifecycle import (
     TransitionCallbackReturn,
 )
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value, declare_parameters
@@ -30,8 +35,10 @@ LOG_PERIOD_S = 5.0
 """Shortest time between two log lines about the same trouble."""
 
 HOUSEKEEPING_S = 0.5
-"""Period of the timer in every node. Without one, a signal that arrives while the executor waits
-may go unnoticed."""
+"""Period of :meth:`ManagedNode.check`."""
+
+SPIN_S = 0.2
+"""Longest time until a signal is noticed by an idle node."""
 GOODBYE_S = 1.0
 """Longest time to wait for subscribers to have taken what was published last."""
 
@@ -69,7 +76,7 @@ class ManagedNode(LifecycleNode):
         )
         declare_parameters(self, (autostart, *self.PARAMETERS), lambda: self._is_configured)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # Host time, whatever use_sim_time says: a node must notice its end without /clock.
+        # Host time, whatever use_sim_time says: diagnostics must come without /clock, too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=steady)
 
@@ -123,14 +130,6 @@ class ManagedNode(LifecycleNode):
     def now_ns(self) -> int:
         """Return host time as headers have it, in ns."""
         return int(self.get_clock().now().nanoseconds)
-
-    def send(self, publisher: LifecyclePublisher, message: Any) -> None:
-        """Publish from another thread than the executor's, which may outlive the context."""
-        try:
-            publisher.publish(message)
-        except _rclpy.RCLError:
-            if rclpy.ok():
-                raise
 
     def publish_to(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """Offer a topic until the node is cleaned up; it is silent while the node is inactive."""
@@ -262,34 +261,40 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     Args:
         argv: arguments including the program's name; default: those of the process.
     """
-    rclpy.init(args=None if argv is None else list(argv))
+    # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
+    # Ours only ask: the node ends between two callbacks, with everything still at hand.
+    stop = threading.Event()
+    rclpy.init(
+        args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_on_signal, stop))
     try:
-        return _spin(node_type())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    except (StartError, ParameterException) as error:
+        return _spin(node_type(), stop)
+    except StartError:  # has been logged
+        return 1
+    except ParameterException as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except _rclpy.RCLError:
-        # A signal can invalidate the context in the middle of any call.
-        if rclpy.ok():
-            raise
-        return 0
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()
 
 
-def _spin(node: ManagedNode) -> int:
+def _on_signal(stop: threading.Event, number: int, frame: FrameType | None) -> None:
+    stop.set()
+    signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+
+
+def _spin(node: ManagedNode, stop: threading.Event) -> int:
     # A third of SingleThreadedExecutor's cost per message. Only with a finite timeout does it
     # dispatch, and a callback that asks for the message's info would end it.
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         node.start()
-        while rclpy.ok() and node.exit_code is None:
-            executor.spin_once(timeout_sec=HOUSEKEEPING_S)
-        if rclpy.ok():
-            node.say_goodbye()
+        while node.exit_code is None and not stop.is_set():
+            executor.spin_once(timeout_sec=SPIN_S)
+        node.say_goodbye()
         return node.exit_code or 0
     finally:
         node.stop()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `event_driver`: a camera, a recording, a network stream or the simulator -> events."""
 
-import sys
 import threading
 import time
 from pathlib import Path
@@ -227,7 +226,7 @@ class EventDriverNode(ManagedNode):
             header=Header(stamp=stamp_from_ns(self.now_ns()), frame_id=self.text("frame_id")),
             message_type=self._packet_type,
         )
-        self.send(self._publisher, message)
+        self._publisher.publish(message)
         self._seq += 1
         self._packets.add()
         self._events.add(len(events))
@@ -239,6 +238,6 @@ def _simulator(motion: str, seconds: float, seed: int) -> EventSource:
     return SimulatorSource(motion, seconds, seed)
 
 
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_node(EventDriverNode))
+def main() -> int:
+    """Run the node until it ends; return the exit code."""
+    return run_node(EventDriverNode)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `snn`: events and initialisations -> a pose at every step."""
 
-import sys
 import time
 from typing import Any
 
@@ -12,12 +11,11 @@ from hybrid_pose_ros.inference import InitPolicy, InitRejectedError, PoseEstimat
 from hybrid_pose_ros.messages import (
     POSE_QOS,
     STATE_INIT_QOS,
-    PoseMessage,
-    StateInitMessage,
     pose_message,
     stamp_to_ns,
     state_init_from_message,
 )
+from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 from hybrid_pose_ros.nodes.base import run_node
 from hybrid_pose_ros.nodes.event_stream import group_late_steps
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
@@ -28,8 +26,8 @@ from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
 class SnnNode(StepNode):
     """Steps the SNN and publishes a pose for every step of sensor time.
 
-    When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot be
-    used is refused and counted; the state stays as it was.
+    When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot
+    be used is refused and counted; the state stays as it was.
 
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step.
@@ -83,7 +81,7 @@ class SnnNode(StepNode):
         view = config.view.fit(config.view.view_width, config.view.view_height)
         counts = np.zeros((2, config.view.grid_height, config.view.grid_width), np.uint16)
         self._make_estimator(view).step(Step(index=0, counts=counts, events=0))
-        self._publisher = self.publish_to(PoseMessage, "pose", POSE_QOS)
+        self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
 
     def activate(self) -> None:
         """Listen, with the network at rest."""
@@ -93,7 +91,7 @@ class SnnNode(StepNode):
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
         self._refused, self._refusal = Meter(), ""
         self._durations, self._latency = Durations(), Durations()
-        self.listen_to(StateInitMessage, "state_init", self._on_state_init, STATE_INIT_QOS)
+        self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS)
         super().activate()
 
     def begin(self, view: GridView) -> None:
@@ -170,7 +168,7 @@ class SnnNode(StepNode):
             max_replay_steps=self.integer("max_replay_steps"),
         )
 
-    def _on_state_init(self, message: StateInitMessage) -> None:
+    def _on_state_init(self, message: StateInit) -> None:
         try:
             if self._estimator is None:
                 raise InitRejectedError("no events have come yet")
@@ -183,6 +181,6 @@ class SnnNode(StepNode):
             self._inits.add()
 
 
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_node(SnnNode))
+def main() -> int:
+    """Run the node until it ends; return the exit code."""
+    return run_node(SnnNode)

@@ -3,7 +3,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from rclpy.subscription import Subscription
@@ -18,6 +18,7 @@ from hybrid_pose_ros.nodes.event_stream import StepStream
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
+
 
 @dataclass(frozen=True)
 class StampedStep:
@@ -37,13 +38,11 @@ class StepNode(ManagedNode):
         sensor: size of the sensor, from :meth:`begin` on.
     """
 
-    PARAMETERS = (
+    PARAMETERS: ClassVar[tuple[ParameterSpec, ...]] = (
         ParameterSpec(
             "checkpoint", "", "path of the model's safetensors file; empty: the shipped edge model"
         ),
-        ParameterSpec(
-            "threads", 1, "CPU threads of one tensor operation", limits=(1, 256)
-        ),
+        ParameterSpec("threads", 1, "CPU threads of one tensor operation", limits=(1, 256)),
         PACKET_TYPE,
     )
 
@@ -116,7 +115,7 @@ class StepNode(ManagedNode):
             self._malformed_reported = reader.malformed
 
     def _on_packet(self, first: Any) -> None:
-        """Take everything that is in the queue, so that its age is known and one call serves it."""
+        """Take all that is in the queue, so that its age is known and one call serves it."""
         packets, delay_ns = [first], 0
         handle = self._subscription.handle
         while len(packets) < EVENTS_QOS.depth:

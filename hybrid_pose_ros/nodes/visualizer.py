@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `visualizer`: events and poses -> what a person can look at in RViz."""
 
-import sys
 import time
 from collections import deque
 from typing import Any
@@ -16,14 +15,8 @@ from hybrid_pose_ros.drawing import EventCanvas, draw_skeleton
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.inference import PoseEstimate
-from hybrid_pose_ros.messages import (
-    EVENTS_QOS,
-    POSE_QOS,
-    VISUAL_QOS,
-    PoseMessage,
-    Sensor,
-    pose_from_message,
-)
+from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS, VISUAL_QOS, Sensor, pose_from_message
+from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.base import ManagedNode, run_node
 from hybrid_pose_ros.nodes.event_stream import PacketReader
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
@@ -98,7 +91,7 @@ class VisualizerNode(ManagedNode):
         self._pictures, self._packets, self._poses = Meter(), Meter(), Meter()
         self._malformed_reported = 0
         self.listen_to(self._packet_type, "events", self._on_packet, EVENTS_QOS)
-        self.listen_to(PoseMessage, "pose", self._on_pose, POSE_QOS)
+        self.listen_to(PoseKeypoints, "pose", self._on_pose, POSE_QOS)
         self._timer = self.create_timer(1.0 / self.number("rate_hz"), self._draw)
 
     def deactivate(self) -> None:
@@ -127,9 +120,7 @@ class VisualizerNode(ManagedNode):
             )
 
     def _events_wanted(self) -> bool:
-        return bool(
-            self._overlay.get_subscription_count() or self._cloud.get_subscription_count()
-        )
+        return bool(self._overlay.get_subscription_count() or self._cloud.get_subscription_count())
 
     def _on_packet(self, packet: Any) -> None:
         try:
@@ -156,7 +147,7 @@ class VisualizerNode(ManagedNode):
         while self._recent[0]["t"][-1] < oldest:
             self._recent.popleft()
 
-    def _on_pose(self, message: PoseMessage) -> None:
+    def _on_pose(self, message: PoseKeypoints) -> None:
         try:
             self._pose = pose_from_message(message)
         except ValueError as error:
@@ -213,6 +204,6 @@ class VisualizerNode(ManagedNode):
         self._markers.publish(markers)
 
 
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_node(VisualizerNode))
+def main() -> int:
+    """Run the node until it ends; return the exit code."""
+    return run_node(VisualizerNode)

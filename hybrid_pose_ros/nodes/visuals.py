@@ -73,7 +73,9 @@ def skeleton_markers(
     return MarkerArray(
         markers=[
             _marker(header, LIMBS_ID, Marker.LINE_LIST, LIMB_WIDTH_M, ends, points, colors),
-            _marker(header, JOINTS_ID, Marker.SPHERE_LIST, JOINT_DIAMETER_M, joints, points, colors),
+            _marker(
+                header, JOINTS_ID, Marker.SPHERE_LIST, JOINT_DIAMETER_M, joints, points, colors
+            ),
         ]
     )
 

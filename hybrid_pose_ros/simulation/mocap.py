@@ -69,7 +69,7 @@ def vary(motion: Motion, rng: np.random.Generator, duration_s: float, yaw: float
     length = min(duration_s * tempo, motion.duration_s)
     start = rng.uniform(0.0, motion.duration_s - length)
     steps = max(2, int(length * RATE_HZ))
-    times = np.linspace(0.0, length, steps)
+    times = np.linspace(0.0, length, steps, dtype=np.float64)
     joints = motion.at(start + times)
     if rng.random() < 0.5:
         joints = joints[:, list(MIRROR)] * (-1.0, 1.0, 1.0)

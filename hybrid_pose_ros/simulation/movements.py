@@ -214,7 +214,9 @@ def _punch(side: str, pose: Pose, rng: np.random.Generator, *, height: float) ->
 
 def _raise_hand(pose: Pose, side: str, rng: np.random.Generator) -> None:
     arm = pose.arms[side]
-    arm.abduction = np.full_like(pose.times, rng.uniform(0.2, 1.0)) + _wander(rng, pose.times, 0.04)
+    arm.abduction = np.full_like(pose.times, rng.uniform(0.2, 1.0)) + _wander(
+        rng, pose.times, 0.04
+    )
     arm.flexion = np.full_like(pose.times, rng.uniform(0.3, 1.0)) + _wander(rng, pose.times, 0.04)
 
 
@@ -224,7 +226,9 @@ def _wave(side: str, pose: Pose, rng: np.random.Generator) -> None:
     arm = pose.arms[side]
     arm.elbow = np.full_like(pose.times, rng.uniform(1.6, 2.3))
     sideways = rng.uniform(0.4, 0.9) * np.sin(2 * np.pi * phase) * _sizes(rng, phase)
-    arm.bend = np.stack((_SIGN[side] * (0.3 + sideways), np.full_like(phase, 0.4), np.ones_like(phase)), -1)
+    arm.bend = np.stack(
+        (_SIGN[side] * (0.3 + sideways), np.full_like(phase, 0.4), np.ones_like(phase)), -1
+    )
 
 
 def _hand_path(side: str, pose: Pose, rng: np.random.Generator, *, eight: bool) -> None:
@@ -273,7 +277,7 @@ SESSIONS: Final[tuple[dict[str, Movement], ...]] = (
     _both("punch_straight", _punch, height=0.0)
     | _both("punch_up", _punch, height=0.6)
     | _both("punch_down", _punch, height=-0.6),
-    {"slow_jogging": partial(_gait, jog=True), "star_jumps": _star_jump}
+    dict[str, Movement](slow_jogging=partial(_gait, jog=True), star_jumps=_star_jump)
     | _both("kick", _kick, sideways=False)
     | _both("side_kick", _kick, sideways=True),
     _both("wave_hello", _wave)

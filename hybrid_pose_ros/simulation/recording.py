@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a scene to a recording: events, and the joints' exact places in the image."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -167,12 +167,18 @@ def simulate_chunks(scene: Scene, seconds: float) -> Iterator[Chunk]:
         )
 
 
-def simulate_recording(scene: Scene, seconds: float) -> Recording:
-    """Simulate a scene and keep all of it in memory."""
-    return _join(scene, list(simulate_chunks(scene, seconds)))
+def simulate_recording(
+    scene: Scene, seconds: float, progress: Callable[[float], None] = lambda done_s: None
+) -> Recording:
+    """Simulate a scene and keep all of it in memory.
 
-
-def _join(scene: Scene, chunks: list[Chunk]) -> Recording:
+    Args:
+        progress: called with the seconds simulated so far.
+    """
+    chunks = []
+    for chunk in simulate_chunks(scene, seconds):
+        chunks.append(chunk)
+        progress(chunk.label_ns[-1] * 1e-9)
     truth = Truth(
         label_ns=np.concatenate([chunk.label_ns for chunk in chunks]),
         keypoints_px=np.concatenate([chunk.keypoints_px for chunk in chunks]),

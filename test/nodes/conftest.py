@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rclpy
 import torch
+from hybrid_pose_ros.msg import EventPacket
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -19,7 +20,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.inference import AnnEstimator, StateInit
-from hybrid_pose_ros.messages import EventPacketMessage, event_packet_message, stamp_from_ns
+from hybrid_pose_ros.messages import event_packet_message, stamp_from_ns
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -74,7 +75,7 @@ class Bench:
         t = first * STEP_NS + index * (STEP_NS // per_step)
         return make_events(t, index * 37 % WIDTH, index * 91 % HEIGHT, index % 2 == 0)
 
-    def packet(self, first: int, count: int = 1, **changes: Any) -> EventPacketMessage:
+    def packet(self, first: int, count: int = 1, **changes: Any) -> EventPacket:
         """Return the next packet in sequence, with the events of some steps.
 
         It is stamped with its sequence number in seconds. ``changes`` replace fields.

@@ -36,7 +36,9 @@ def packet(times: list[int], seq: int = 0) -> Packet:
 
 def stream() -> StepStream:
     return StepStream(
-        lambda width, height: GridView.fit(width, height, view=(64, 48), cell=4, crop=(0, 0, 16, 12)),
+        lambda width, height: GridView.fit(
+            width, height, view=(64, 48), cell=4, crop=(0, 0, 16, 12)
+        ),
         STEP_NS,
     )
 

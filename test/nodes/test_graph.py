@@ -97,7 +97,9 @@ def test_parameter_files_are_complete() -> None:
         content = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
         assert all(node.startswith("/**/") for node in content)
     rviz = yaml.safe_load((ROOT / "config" / "pose.rviz").read_text())
-    topics = [d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d]
+    topics = [
+        d["Topic"]["Value"] for d in rviz["Visualization Manager"]["Displays"] if "Topic" in d
+    ]
     assert sorted(topics) == ["cloud", "markers", "overlay"]
 
 

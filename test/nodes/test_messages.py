@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
+from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
@@ -14,10 +16,7 @@ from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode, make_decoder
 from hybrid_pose_ros.inference import PoseEstimate, StateInit
 from hybrid_pose_ros.messages import (
-    EventPacketMessage,
-    PoseMessage,
     Sensor,
-    StateInitMessage,
     event_packet_message,
     event_packet_type,
     pose_from_message,
@@ -67,7 +66,7 @@ def test_event_packet_over_the_wire() -> None:
     message = event_packet_message(
         encode("mono", events), encoding="mono", width=346, height=260, seq=2**40, header=HEADER
     )
-    received = deserialize_message(serialize_message(message), EventPacketMessage)
+    received = deserialize_message(serialize_message(message), EventPacket)
     assert received == message
     assert (received.seq, received.encoding, received.is_bigendian) == (2**40, "mono", False)
     decoded = make_decoder("mono", received.width, received.height).decode(
@@ -80,7 +79,7 @@ def test_event_packet_over_the_wire() -> None:
 def test_pose_over_the_wire(source: str) -> None:
     pose = replace(sample_pose(), source=source)
     wire = serialize_message(pose_message(pose, HEADER, SENSOR))
-    message = deserialize_message(wire, PoseMessage)
+    message = deserialize_message(wire, PoseKeypoints)
     assert_equal(pose_from_message(message), pose)
     assert message.header == HEADER
     assert (message.width, message.height) == (346, 260)
@@ -102,11 +101,11 @@ def test_state_init_over_the_wire(state_init: StateInit) -> None:
     assert len(wire) < 450_000  # what Fast DDS delivers with its default settings
     message = deserialize_message(wire, StateInitMessage)
     assert_equal(state_init_from_message(message), state_init)
-    assert message.pose.source == PoseMessage.ANN
+    assert message.pose.source == PoseKeypoints.ANN
     assert message.pose.sensor_time == state_init.sensor_time_ns
 
 
 def test_packet_type_of_a_package_that_is_not_installed() -> None:
-    assert event_packet_type("hybrid_pose_ros") is EventPacketMessage
+    assert event_packet_type("hybrid_pose_ros") is EventPacket
     with pytest.raises(ModuleNotFoundError):
         event_packet_type("no_such_msgs")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running snn node: poses, initialisations, and everything that may go wrong with its input."""
+"""The running snn node: poses, initialisations, and all that may go wrong with its input."""
 
 import time
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
+from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.inference import StateInit
@@ -16,10 +18,7 @@ from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     STATE_INIT_QOS,
-    EventPacketMessage,
-    PoseMessage,
     Sensor,
-    StateInitMessage,
     stamp_to_ns,
     state_init_message,
 )
@@ -35,8 +34,8 @@ class SnnBench:
     def __init__(self, bench: Any, checkpoint: Path, **parameters: Any) -> None:
         self.bench = bench
         self.node = bench.run(SnnNode, checkpoint=str(checkpoint), **parameters)
-        self.poses: list[PoseMessage] = bench.collect(PoseMessage, "pose", POSE_QOS)
-        self.events = bench.publisher(EventPacketMessage, "events", EVENTS_PUBLISHER_QOS)
+        self.poses: list[PoseKeypoints] = bench.collect(PoseKeypoints, "pose", POSE_QOS)
+        self.events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
         self.inits = bench.publisher(StateInitMessage, "state_init", STATE_INIT_QOS)
         self.next_step = 100
 
@@ -87,7 +86,7 @@ def test_a_pose_for_each_step(snn: SnnBench) -> None:
     ]
     pose = snn.poses[-1]
     assert (pose.header.frame_id, pose.width, pose.height) == ("cam", 346, 260)
-    assert (pose.source, pose.steps_since_init, pose.init_age) == (PoseMessage.SNN, -1, -1)
+    assert (pose.source, pose.steps_since_init, pose.init_age) == (PoseKeypoints.SNN, -1, -1)
 
 
 def test_initialisation_and_age(snn: SnnBench, state_init: StateInit) -> None:
@@ -99,7 +98,7 @@ def test_initialisation_and_age(snn: SnnBench, state_init: StateInit) -> None:
     assert snn.bench.report(snn.node).level == Level.OK
 
 
-MALFORMED: dict[str, Callable[[EventPacketMessage], None]] = {
+MALFORMED: dict[str, Callable[[EventPacket], None]] = {
     "size": lambda packet: setattr(packet, "events", packet.events[:-1]),
     "encoding": lambda packet: setattr(packet, "encoding", "morse"),
     "coordinates": lambda packet: setattr(packet, "events", b"\xff" * 8),

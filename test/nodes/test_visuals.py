@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -15,8 +16,6 @@ from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     VISUAL_QOS,
-    EventPacketMessage,
-    PoseMessage,
     Sensor,
     pose_message,
 )
@@ -99,8 +98,8 @@ def test_image_layout() -> None:
 
 def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
     node = bench.run(VisualizerNode, scale=1)
-    events = bench.publisher(EventPacketMessage, "events", EVENTS_PUBLISHER_QOS)
-    poses = bench.publisher(PoseMessage, "pose", POSE_QOS)
+    events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
+    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
     events.publish(bench.packet(0, 4))
     bench.until(lambda: node._packets.total == 1)
     assert node._pictures.total == 0  # nobody looks

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose demo`: simulate a person, play the events through the real nodes, measure."""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hybrid_pose_ros.cli import CommandError
+
+if TYPE_CHECKING:
+    from hybrid_pose_ros.demo.session import Outcome, Plan
+    from hybrid_pose_ros.simulation.recording import Truth
+
+SUMMARY: Final = "summary.json"
+
+OUTPUTS: Final = (
+    SUMMARY,
+    "bag",
+    "logs",
+    "overlay.png",
+    "demo.gif",
+    "simulated.aedat4",
+    "simulated.truth.npz",
+)
+"""All that the command writes into its folder."""
+
+INTERRUPTED: Final = 130
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="show everything on simulated events, measure it and check it",
+        description="Simulate a moving person (or take a recording), play the events through "
+        "the real nodes at real-time speed, and write figures, pictures and a bag.",
+    )
+    parser.add_argument("--recording", type=Path, help="AEDAT4 file to play instead")
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        help="length of the simulation (default: 20), or of a recording's play (default: all)",
+    )
+    parser.add_argument("--motion", default="walking", help="movement to simulate (default: walking)")
+    parser.add_argument("--seed", type=int, default=1, help="of the simulation (default: 1)")
+    parser.add_argument(
+        "--rate", type=_positive, default=1.0, help="sensor seconds per second (default: 1)"
+    )
+    parser.add_argument("--loop", action="store_true", help="play over and over; with --seconds")
+    parser.add_argument("--model", type=Path, help="checkpoint (default: the shipped one)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for the results (default: out/demo-<date>-<time>)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="write into a folder that holds other files, too"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demonstration; return 0 if poses came and nothing that they need failed."""
+    from hybrid_pose_ros.demo.domain import enter_private_domain
+    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console()
+    try:
+        prefix = find_prefix()
+    except GraphError as error:
+        raise CommandError(str(error)) from error
+    if options.loop and (options.recording is None or options.seconds is None):
+        raise CommandError("--loop needs a --recording and the --seconds to play it for")
+    _check_model(options.model)
+    folder = _prepare(options.out or _default_folder(), force=options.force)
+    try:
+        plan = _plan(options, folder, console)
+        enter_private_domain()
+        return _demonstrate(plan, prefix, console)
+    except OSError as error:
+        raise CommandError(f"{error.filename or folder}: {error.strerror or error}") from error
+
+
+def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
+    from hybrid_pose_ros.demo.bag import BagError
+    from hybrid_pose_ros.demo.pictures import draw_run
+    from hybrid_pose_ros.demo.recorder import RecorderError
+    from hybrid_pose_ros.demo.session import NAMESPACE, play
+    from hybrid_pose_ros.nodes.graph import GraphError
+
+    try:
+        outcome = play(plan, prefix, console)
+        summary = _summary(plan, outcome)
+        pictures: list[Path] = []
+        if outcome.fatal is None:
+            with console.status("drawing pictures ..."):
+                pictures = draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
+    except (GraphError, RecorderError, BagError) as error:
+        raise CommandError(str(error)) from error
+    path = plan.folder / SUMMARY
+    path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    _show(summary, console)
+    for name, words in outcome.failed.items():
+        console.print(f"[red]{name}[/] {words}", soft_wrap=True)
+    for written in (path, *pictures, plan.bag, plan.logs):
+        console.print(written, soft_wrap=True)
+    if outcome.fatal is not None:
+        raise CommandError(outcome.fatal)
+    if not outcome.measured.poses:
+        raise CommandError(f"no pose came; see the logs in {plan.logs}")
+    return INTERRUPTED if outcome.interrupted else 0
+
+
+def _plan(options: argparse.Namespace, folder: Path, console: Console) -> "Plan":
+    from hybrid_pose_ros.demo.session import Plan
+
+    if options.recording is not None:
+        truth = _check_recording(options.recording)
+        recording, seconds = options.recording, options.seconds
+    else:
+        recording, seconds = folder / "simulated.aedat4", None
+        truth = _simulate(options, recording, console)
+    return Plan(
+        recording.absolute(),
+        truth,
+        options.model,
+        options.rate,
+        options.loop,
+        seconds,
+        folder.absolute(),
+    )
+
+
+def _simulate(options: argparse.Namespace, path: Path, console: Console) -> "Truth":
+    from hybrid_pose_ros.simulation.recording import save_recording, simulate_recording
+    from hybrid_pose_ros.simulation.source import sample_scene
+
+    seconds = options.seconds or 20.0
+    try:
+        scene = sample_scene(options.motion, seconds, options.seed)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"simulating {options.motion}, {seconds:g} s", total=seconds)
+        recording = simulate_recording(
+            scene, seconds, progress=lambda done_s: progress.update(task, completed=done_s)
+        )
+    save_recording(recording, path)
+    console.print(f"simulated {options.motion}: {len(recording.events):,} events")
+    return recording.truth
+
+
+def _check_recording(path: Path) -> "Truth | None":
+    """Open a recording once, so that a bad file is reported before anything starts."""
+    from hybrid_pose_ros.events.sources import Aedat4Source, SourceError
+    from hybrid_pose_ros.simulation.recording import load_truth, truth_path
+
+    try:
+        Aedat4Source(path).close()
+        return load_truth(truth_path(path)) if truth_path(path).is_file() else None
+    except (SourceError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+def _check_model(path: Path | None) -> None:
+    from hybrid_pose_ros.networks.checkpoint import CheckpointError, load_checkpoint
+
+    try:
+        load_checkpoint(path)
+    except CheckpointError as error:
+        raise CommandError(str(error)) from error
+
+
+def _default_folder() -> Path:
+    return Path("out") / time.strftime("demo-%Y%m%d-%H%M%S")
+
+
+def _prepare(folder: Path, *, force: bool) -> Path:
+    """Make the folder, without what an earlier run left there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        foreign = sorted(item.name for item in folder.iterdir() if item.name not in OUTPUTS)
+        if foreign and not force:
+            raise CommandError(
+                f"{folder} holds other files ({foreign[0]}, ...); choose another folder, or say "
+                "--force: it keeps them and replaces only an earlier demo's results"
+            )
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise CommandError(f"{folder} cannot be written to; choose another folder with --out")
+        for item in (folder / name for name in OUTPUTS):
+            if item.is_dir():
+                shutil.rmtree(item)
+            else:
+                item.unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"{folder}: {error.strerror}; choose another folder with --out"
+        ) from error
+    return folder
+
+
+def _summary(plan: "Plan", outcome: "Outcome") -> dict[str, Any]:
+    from hybrid_pose_ros.demo.report import rounded, summarise
+
+    assert outcome.recorder is not None
+    figures: dict[str, Any] = rounded(summarise(outcome.measured, plan.truth))
+    return {
+        "recording": plan.recording.name,
+        "rate": plan.rate,
+        "interrupted": outcome.interrupted,
+        "nodes_failed": outcome.failed,
+        "messages_not_recorded": outcome.recorder.dropped,
+        **figures,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("hybrid_pose_ros", "numpy", "torch", "ros-rclpy", "dv-processing", "rosbags"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # A ROS distribution's packages are not all Python distributions.
+    return versions
+
+
+def _show(summary: Mapping[str, Any], console: Console) -> None:
+    """Print the figures that matter most."""
+    table = Table(show_header=False, title="measured", title_justify="left")
+
+    def row(label: str, *keys: str, unit: str = "") -> None:
+        values: list[Any] = []
+        for key in keys:
+            value: Any = summary
+            for part in key.split("."):
+                value = value[part]
+            values.append("-" if value is None else value)
+        table.add_row(label, " / ".join(map(str, values)) + unit)
+
+    row("packets published / received", "packets_published", "packets_received")
+    row("poses per second", "pose_rate_hz")
+    row("initialisations per second", "init_rate_hz")
+    row("latency, median / p99", "latency_ms.p50", "latency_ms.p99", unit=" ms")
+    row("age of the state, mean / max", "state_age_ms.mean", "state_age_ms.max", unit=" ms")
+    row("confident joints of 13, mean", "joints_confident_mean")
+    if summary["mpjpe_px"] is not None:
+        row("error (MPJPE)", "mpjpe_px", unit=" px")
+        row("error of the held ANN pose", "mpjpe_ann_held_px", unit=" px")
+    row("steps merged", "steps_merged")
+    row("initialisations refused", "inits_refused")
+    console.print(table)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value

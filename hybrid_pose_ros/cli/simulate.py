@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose simulate`: a recording of a simulated person, with exact labels."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from hybrid_pose_ros.cli import CommandError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `simulate`."""
+    parser = subparsers.add_parser(
+        "simulate", help="make recordings with exact labels from simulated motion"
+    )
+    parser.add_argument("--out", type=Path, help="AEDAT4 file; the labels go to *.truth.npz")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length (s)")
+    parser.add_argument("--motion", default="walking", help="a movement, or `list` for all names")
+    parser.add_argument("--seed", type=int, default=0, help="the recording is a function of it")
+    parser.add_argument("--camera", default="front_left", help="a camera, or `list`")
+    parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
+    parser.add_argument("--mocap", type=Path, help="motion capture (.npz) instead of a movement")
+    parser.add_argument("--clip", help="the clip of the motion capture, such as s01_01")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Simulate and write, or list what there is."""
+    import numpy as np
+
+    from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, CameraError, load_dhp19_cameras
+    from hybrid_pose_ros.simulation.mocap import load_mocap
+    from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
+    from hybrid_pose_ros.simulation.recording import (
+        Scene,
+        save_recording,
+        simulate_recording,
+        truth_path,
+    )
+
+    try:
+        cameras = {camera.name: camera for camera in DHP19_LIKE}
+        if args.calibration is not None:
+            found = load_dhp19_cameras(args.calibration).values()
+            cameras |= {camera.name: camera for camera in found}
+        clips = {} if args.mocap is None else {c.name: c for c in load_mocap(args.mocap)}
+    except (CameraError, OSError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    if args.motion == "list" or args.camera == "list":
+        print("\n".join(cameras if args.camera == "list" else (clips or MOVEMENTS)))
+        return 0
+    if args.out is None:
+        raise CommandError("--out is missing: name the AEDAT4 file to write")
+    if args.out.suffix != ".aedat4":
+        raise CommandError(f"{args.out}: the file's name must end in .aedat4")
+    if args.seconds <= 0:
+        raise CommandError(f"--seconds must be positive, not {args.seconds}")
+    rng = np.random.default_rng(args.seed)
+    camera = _choose(cameras, args.camera, "camera")
+    if args.mocap is not None:
+        motion = _choose(clips, args.clip or next(iter(clips)), "clip")
+    else:
+        _choose(MOVEMENTS, args.motion, "movement")
+        motion = make_motion(args.motion, rng, args.seconds)
+    scene = Scene.sample(motion, camera, rng)
+    with Progress() as progress:
+        task = progress.add_task("simulating", total=args.seconds)
+        recording = simulate_recording(
+            scene, args.seconds, progress=lambda done_s: progress.update(task, completed=done_s)
+        )
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        save_recording(recording, args.out)
+    except OSError as error:
+        raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
+    print(f"{args.out}: {len(recording.events):,} events in {args.seconds:g} s")
+    print(f"{truth_path(args.out)}: {len(recording.truth.label_ns)} labels")
+    return 0
+
+
+def _choose(options: dict[str, Any], name: str, what: str) -> Any:
+    if name not in options:
+        raise CommandError(f"no {what} is called {name!r}; there are {', '.join(options)}")
+    return options[name]

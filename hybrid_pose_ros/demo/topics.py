@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics of a graph, with their types and quality of service."""
+
+from typing import Any, Final
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from sensor_msgs.msg import Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from hybrid_pose_ros.demo.bag import Topic
+from hybrid_pose_ros.messages import (
+    EVENTS_PUBLISHER_QOS,
+    EVENTS_QOS,
+    POSE_QOS,
+    STATE_INIT_QOS,
+    VISUAL_QOS,
+    EventPacketMessage,
+    PoseMessage,
+    StateInitMessage,
+)
+from hybrid_pose_ros.nodes.listener import DIAGNOSTICS_QOS, RawTopic
+
+DIAGNOSTICS: Final = "/diagnostics"
+
+
+def graph_topics(namespace: str) -> list[RawTopic]:
+    """Return what a graph publishes."""
+
+    def topic(name: str, message_type: type, qos: Any, offered: Any) -> RawTopic:
+        return RawTopic(f"{namespace}/{name}", message_type, qos, offered)
+
+    return [
+        topic("events", EventPacketMessage, EVENTS_QOS, EVENTS_PUBLISHER_QOS),
+        topic("state_init", StateInitMessage, STATE_INIT_QOS, STATE_INIT_QOS),
+        topic("pose", PoseMessage, POSE_QOS, POSE_QOS),
+        topic("overlay", Image, VISUAL_QOS, VISUAL_QOS),
+        topic("markers", MarkerArray, VISUAL_QOS, VISUAL_QOS),
+        topic("cloud", PointCloud2, VISUAL_QOS, VISUAL_QOS),
+        RawTopic(DIAGNOSTICS, DiagnosticArray, DIAGNOSTICS_QOS, DIAGNOSTICS_QOS),
+    ]
+
+
+def bag_topic(topic: RawTopic) -> Topic:
+    """Return how a topic is described in a bag."""
+    offered = topic.offered
+    unset = QosTime(0, 0)
+    return Topic(
+        topic.name,
+        topic.type_name,
+        Qos(
+            QosHistory[offered.history.name],
+            offered.depth,
+            QosReliability[offered.reliability.name],
+            QosDurability[offered.durability.name],
+            unset,
+            unset,
+            QosLiveliness[offered.liveliness.name],
+            unset,
+            avoid_ros_namespace_conventions=False,
+        ),
+    )

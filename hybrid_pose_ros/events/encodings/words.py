@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams of 16-bit words that say only what changes: the core of `libcaer_cmp` and `evt3`.
+
+The upper 4 bits of a word are its code, the lower 12 its value. One axis is the line (set once,
+then kept), the other the position on it: in a word for a single event, or as a base followed by
+vectors, whose bit i stands for an event at base + i and which move the base on by their width.
+
+To decode an event one has to know the last word of each kind before it. It is done on whole arrays:
+the number of events between two words of a kind tells how often the first one's value is repeated.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.events.encodings.packet import MalformedPacketError
+
+UNKNOWN: Final = -(2**48)
+"""A value that no word has set yet: so low that no sum with it is positive."""
+
+TIME_BITS: Final = 24
+"""Two words of 12 bits give the time in us."""
+
+MAX_COORDINATE: Final = 2**11 - 1
+"""Coordinates have 11 bits; the polarity is the twelfth of a value."""
+
+_VALUE_BITS: Final = 12
+_VALUE_MASK: Final = 2**12 - 1
+_POLARITY_BIT: Final = 11
+_MIN_VECTOR_EVENTS: Final = 3
+"""A base and a vector are two words: with fewer events they save nothing."""
+
+
+@dataclass(frozen=True)
+class WordFormat:
+    """The codes of a format.
+
+    Attributes:
+        name: of the encoding.
+        time_high, time_low: upper and lower 12 bits of the time in us.
+        line: coordinate of the line.
+        single: position and polarity of an event.
+        base: position and polarity for the vectors that follow.
+        vectors: width of each kind of vector by its code; the widest is the one that is written.
+        ignored: codes that tell nothing about events.
+        max_step_back: the time starts over after 2^24 us, and a step back of the upper half by
+            more than this tells that it has; None for a format in which time does not start over.
+        widths: of the vectors by code, 0 for all others; int32 [16].
+        unknown: codes that do not exist, bool [16].
+    """
+
+    name: str
+    time_high: int
+    time_low: int
+    line: int
+    single: int
+    base: int
+    vectors: dict[int, int]
+    ignored: tuple[int, ...] = ()
+    max_step_back: int | None = None
+    widths: NDArray[np.int32] = field(init=False, repr=False)
+    unknown: NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        widths = np.zeros(16, np.int32)
+        widths[list(self.vectors)] = list(self.vectors.values())
+        unknown = np.ones(16, bool)
+        unknown[[self.time_high, self.time_low, self.line, self.single, self.base]] = False
+        unknown[[*self.vectors, *self.ignored]] = False
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "unknown", unknown)
+
+
+@dataclass(frozen=True)
+class WordState:
+    """What the words so far have set; the upper half of the time includes its earlier rounds."""
+
+    high: int = UNKNOWN
+    low: int = UNKNOWN
+    line: int = UNKNOWN
+    base: int = UNKNOWN
+    base_polarity: int = 0
+
+
+@dataclass(frozen=True)
+class DecodedWords:
+    """The events of a stream of words, in columns [n], and the state after the last word.
+
+    A value that depends on a word that has not come is negative.
+    """
+
+    us: NDArray[np.int64]
+    line: NDArray[np.int64]
+    position: NDArray[np.int64]
+    polarity: NDArray[np.int64]
+    state: WordState
+
+
+def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState) -> DecodedWords:
+    """Decode words that follow a state.
+
+    Raises:
+        MalformedPacketError: a word has a code that the format does not know.
+    """
+    codes = words >> _VALUE_BITS
+    _check_codes(layout, codes)
+    emits = codes == layout.single
+    for code in layout.vectors:
+        emits |= codes == code
+    places = np.flatnonzero(emits)
+    emitted = np.cumsum(emits, dtype=np.int32)
+
+    def kept(
+        code: int, mask: int, before: int, max_step_back: int | None = None
+    ) -> tuple[NDArray[np.int64], int]:
+        """Return the last value of a kind at each place, and at the end."""
+        setters = np.flatnonzero(codes == code)
+        values = (words[setters] & mask).astype(np.int64)
+        if max_step_back is not None:
+            values = _unwrap(values, before, max_step_back)
+        return _keep(values, emitted[setters], len(places), before)
+
+    high, last_high = kept(layout.time_high, _VALUE_MASK, state.high, layout.max_step_back)
+    low, last_low = kept(layout.time_low, _VALUE_MASK, state.low)
+    line, last_line = kept(layout.line, MAX_COORDINATE, state.line)
+    us = (high << _VALUE_BITS) + low
+    values = words[places].astype(np.int64)
+    position = values & MAX_COORDINATE
+    polarity = values >> _POLARITY_BIT & 1
+    after = WordState(last_high, last_low, last_line, state.base, state.base_polarity)
+
+    about_vectors = np.flatnonzero((codes == layout.base) | (emits & (codes != layout.single)))
+    if not len(about_vectors):
+        return DecodedWords(us, line, position, polarity, after)
+    vectors = _decode_vectors(layout, words[about_vectors], state)
+    indices = emitted[about_vectors[vectors.places]] - 1
+    position[indices], polarity[indices] = vectors.position, vectors.polarity
+    # Every event of a vector takes the values of the vector's place, and a bit's own position.
+    sizes = np.ones(len(places), np.uint8)
+    sizes[indices] = np.bitwise_count(vectors.masks)
+    sources = np.repeat(np.arange(len(places)), sizes)
+    in_vector = np.zeros(len(places), bool)
+    in_vector[indices] = True
+    bits = np.flatnonzero(np.unpackbits(vectors.masks.view(np.uint8), bitorder="little"))
+    steps = np.zeros(len(sources), np.int64)
+    steps[in_vector[sources]] = bits & 15
+    return DecodedWords(
+        us=us[sources],
+        line=line[sources],
+        position=position[sources] + steps,
+        polarity=polarity[sources],
+        state=replace(after, base=vectors.last_base, base_polarity=vectors.last_polarity),
+    )
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """The vectors among words, and the base after the last word."""
+
+    places: NDArray[np.int64]
+    position: NDArray[np.int64]
+    polarity: NDArray[np.int64]
+    masks: NDArray[np.uint16]
+    last_base: int
+    last_polarity: int
+
+
+def _decode_vectors(layout: WordFormat, words: NDArray[np.uint16], state: WordState) -> _Vectors:
+    """Decode bases and vectors."""
+    codes = words >> _VALUE_BITS
+    values = words.astype(np.int64)
+    width = layout.widths[codes]
+    # Bases are held relative to how far the vectors have moved the base since the first word.
+    moved = np.cumsum(width, dtype=np.int64)
+    bases = np.flatnonzero(codes == layout.base)
+    places = np.flatnonzero(width)
+    counts = np.searchsorted(places, bases)
+    relative = (values[bases] & MAX_COORDINATE) - moved[bases]
+    base, last_base = _keep(relative, counts, len(places), state.base)
+    signs = values[bases] >> _POLARITY_BIT & 1
+    polarity, last_polarity = _keep(signs, counts, len(places), state.base_polarity)
+    width = width[places]
+    return _Vectors(
+        places=places,
+        position=base + moved[places] - width,
+        polarity=polarity,
+        masks=(values[places] & ((1 << width) - 1)).astype("<u2"),
+        last_base=last_base + int(moved[-1]),
+        last_polarity=last_polarity,
+    )
+
+
+def _keep(
+    values: NDArray[np.int64], counts: NDArray[np.integer], total: int, before: int
+) -> tuple[NDArray[np.int64], int]:
+    """Hold each value until the next.
+
+    Args:
+        values: [m] in order.
+        counts: how many places come before each of them, [m].
+        total: number of places.
+        before: the value before the first.
+
+    Returns:
+        The value at each place, [total], and the last one.
+    """
+    held = np.concatenate(([before], values))
+    borders = np.concatenate(([0], counts, [total]))
+    return np.repeat(held, np.diff(borders)), int(held[-1])
+
+
+def encode_words(
+    layout: WordFormat,
+    us: NDArray[np.int64],
+    line: NDArray[np.uint16],
+    position: NDArray[np.uint16],
+    polarity: NDArray[np.bool_],
+    start: WordState,
+) -> bytes:
+    """Encode events, columns [n] with n > 0, in their order.
+
+    Args:
+        layout: the format.
+        us: time; its lower 24 bits are written.
+        line, position: the two coordinates.
+        polarity: True for ON.
+        start: the time that a reader has before the first word.
+    """
+    code, width = max(layout.vectors.items(), key=lambda vector: vector[1])
+    high, low = us >> _VALUE_BITS & _VALUE_MASK, us & _VALUE_MASK
+    new_high = _changes(high, start.high)
+    new_low = new_high | _changes(low, start.low)
+    new_line = _changes(line, UNKNOWN)
+    block = position // width
+    new_group = new_high | new_low | new_line | _changes(polarity, UNKNOWN)
+    new_group |= _changes(block, UNKNOWN)
+    new_group[1:] |= position[1:] <= position[:-1]
+
+    first = np.flatnonzero(new_group)
+    sizes = np.diff(first, append=len(us))
+    in_vector = np.repeat(sizes >= _MIN_VECTOR_EVENTS, sizes)
+    opens_vector = in_vector & new_group
+    masks = np.zeros(len(us), np.int64)
+    masks[first] = np.bitwise_or.reduceat(1 << (position - block * width).astype(np.int64), first)
+
+    signed = polarity.astype(np.int64) << _POLARITY_BIT
+    parts = (
+        (new_high, layout.time_high, high),
+        (new_low, layout.time_low, low),
+        (new_line, layout.line, line),
+        (~in_vector, layout.single, position | signed),
+        (opens_vector, layout.base, block * np.int64(width) | signed),
+        (opens_vector, code, masks),
+    )
+    sizes = np.sum([present for present, _, _ in parts], axis=0)
+    cursor = np.cumsum(sizes) - sizes
+    words = np.empty(int(sizes.sum()), "<u2")
+    for present, part_code, values in parts:
+        words[cursor[present]] = values[present] | part_code << _VALUE_BITS
+        cursor += present
+    return words.tobytes()
+
+
+def _changes(values: NDArray[np.generic], before: int) -> NDArray[np.bool_]:
+    """Whether a value differs from the one before it, the first from ``before``."""
+    changes = np.empty(len(values), bool)
+    changes[0] = int(values[0]) != before
+    np.not_equal(values[1:], values[:-1], out=changes[1:])
+    return changes
+
+
+def _check_codes(layout: WordFormat, codes: NDArray[np.uint16]) -> None:
+    unknown = layout.unknown[codes]
+    if unknown.any():
+        place = int(unknown.argmax())
+        raise MalformedPacketError(
+            f"{layout.name}: word {place} has the code {codes[place]}, which does not exist"
+        )
+
+
+def _unwrap(highs: NDArray[np.int64], before: int, max_step_back: int) -> NDArray[np.int64]:
+    """Add the rounds that the upper half of the time has made since ``before``."""
+    rounds, start = divmod(before, 2**_VALUE_BITS) if before >= 0 else (0, 0)
+    steps_back = -np.diff(highs, prepend=start)
+    return highs + ((rounds + np.cumsum(steps_back > max_step_back)) << _VALUE_BITS)

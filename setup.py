@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Installs what CMakeLists.txt installs into a virtual environment, by running that very build.
+
+The environment must hold the ROS 2 wheels and build tools of requirements.txt already, and the
+machine a C++ compiler and make. The name, version and texts are those of package.xml. Nothing is
+listed here: the Python package of the installed tree becomes the wheel's code, and everything
+else the wheel's data, which pip puts under the environment's prefix.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from xml.etree import ElementTree
+
+from setuptools import Distribution, setup
+from setuptools.command.build import build
+from setuptools.command.editable_wheel import editable_wheel
+from setuptools.errors import ExecError
+
+HERE = Path(__file__).parent.absolute()
+PREFIX = Path(sys.prefix)
+
+
+class Build(build):
+    """Builds and installs with CMake into a staging directory and takes its tree."""
+
+    def run(self) -> None:
+        """Fill ``build_lib`` with the Python package, and the distribution's data files."""
+        # CMake ties a build directory to its source and ours to the prefix as well.
+        key = hashlib.sha256(f"{HERE}\n{PREFIX}".encode()).hexdigest()[:12]
+        build_dir = Path(self.build_temp, key)
+        tree = Path(self.build_temp, "tree")
+        shutil.rmtree(tree, ignore_errors=True)
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+
+        _cmake(
+            "-S",
+            str(HERE),
+            "-B",
+            str(build_dir),
+            f"-DCMAKE_INSTALL_PREFIX={PREFIX}",
+            f"-DPython3_EXECUTABLE={sys.executable}",
+            "-DCMAKE_BUILD_TYPE=Release",
+            "-DBUILD_TESTING=OFF",
+        )
+        _cmake("--build", str(build_dir), "--parallel", str(os.cpu_count()))
+        _cmake("--install", str(build_dir), "--prefix", str(tree))
+
+        name = self.distribution.get_name()
+        modules = Path(sysconfig.get_path("purelib", "posix_prefix", {"base": str(tree)}))
+        without_caches = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(modules / name, Path(self.build_lib, name), ignore=without_caches)
+        self.distribution.data_files = [
+            (str(path.parent.relative_to(tree)), [str(path)])
+            for path in sorted(tree.rglob("*"))
+            if path.is_file() and modules not in path.parents
+        ]
+
+
+class RefuseEditable(editable_wheel):
+    """Says why there is no editable installation."""
+
+    def run(self) -> None:
+        """Refuse."""
+        raise ExecError(
+            "hybrid_pose_ros cannot be installed in editable mode, because its messages are "
+            "generated; run `pip install .` again after a change"
+        )
+
+
+class CompiledDistribution(Distribution):
+    """A distribution for one platform and Python version: it holds compiled messages."""
+
+    def has_ext_modules(self) -> bool:
+        """Return whether there are compiled modules."""
+        return True
+
+
+def _cmake(*arguments: str) -> None:
+    environment = dict(os.environ)
+    if sysconfig.get_path("purelib") not in sys.path:
+        # pip's isolated build hides the environment from Python by this variable. ROS's code
+        # generators are Python programs in the environment.
+        environment.pop("PYTHONPATH", None)
+    paths = {
+        "PATH": sysconfig.get_path("scripts"),
+        "AMENT_PREFIX_PATH": str(PREFIX),
+        "CMAKE_PREFIX_PATH": str(PREFIX),
+    }
+    for variable, path in paths.items():
+        environment[variable] = os.pathsep.join(filter(None, [path, os.environ.get(variable)]))
+    cmake = shutil.which("cmake", path=environment["PATH"])
+    if cmake is None:
+        raise ExecError("there is no cmake here; install it with `pip install cmake` or apt")
+    if subprocess.run([cmake, *arguments], env=environment, check=False).returncode != 0:
+        raise ExecError(
+            "CMake failed, see above; it needs make, a C++ compiler and, in the environment "
+            f"{PREFIX}, what requirements.txt names"
+        )
+
+
+def _package_xml(tag: str) -> str:
+    text = ElementTree.parse(HERE / "package.xml").findtext(tag)
+    assert text is not None, f"package.xml has no <{tag}>"
+    return text
+
+
+def _requirements() -> list[str]:
+    lines = (HERE / "requirements.txt").read_text().splitlines()
+    return [text for line in lines if (text := line.partition("#")[0].strip())]
+
+
+setup(
+    name=_package_xml("name"),
+    version=_package_xml("version"),
+    description=_package_xml("description"),
+    maintainer=_package_xml("maintainer"),
+    license=_package_xml("license"),
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    install_requires=_requirements(),
+    packages=[],
+    distclass=CompiledDistribution,
+    cmdclass={"build": Build, "editable_wheel": RefuseEditable},
+)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes as processes: how they end."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    code = f"from hybrid_pose_ros.nodes.start import start_node; start_node({node!r})"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "--ros-args", *arguments],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -> None:
+    process = start("visualizer", tmp_path, "-p", "autostart:=false", "--log-level", "debug")
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:  # the executor's first words: the node is up
+            if "visualizer" in line:
+                break
+        begin = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert time.monotonic() - begin < 2.0
+        assert "Traceback" not in process.stderr.read()
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "checkpoint:=/no/such/file"), "/no/such/file: no such checkpoint; train one"),
+        (("-p", "threads:=0"), "threads"),
+    ],
+)
+def test_a_wrong_start_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    process = start("snn", tmp_path, *arguments)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    [line] = errors.strip().splitlines()
+    assert message in line
