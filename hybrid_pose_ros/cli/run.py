@@ -56,7 +56,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(options: argparse.Namespace) -> int:
     """Run the graph until the events end, a required node ends, or Ctrl-C."""
     arguments = {argument.name: getattr(options, argument.name) for argument in ARGUMENTS}
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         prefix = find_prefix()
         share = share_directory(prefix)
@@ -67,13 +66,18 @@ def run(options: argparse.Namespace) -> int:
             if arguments["rviz"] == "true":
                 for command in rviz_commands(arguments, share):
                     stack.enter_context(_tool(command))
+            signal.signal(signal.SIGTERM, _interrupt)
             stack.enter_context(graph)
-            return _watch(graph)
+            return watch(graph)
     except GraphError as error:
         raise CommandError(str(error)) from error
 
 
-def _watch(graph: Graph) -> int:
+def watch(graph: Graph) -> int:
+    """Wait until a required node or Ctrl-C ends the graph; return the exit code.
+
+    A node that fails is named on stderr; the first failure is the exit code, as a shell gives it.
+    """
     reported: set[str] = set()
     failure = 0
     try:

@@ -137,10 +137,11 @@ class GridView:
         Raises:
             IndexError: an event lies outside the sensor.
         """
-        numbers = self._row_terms[events["y"]]
+        numbers: NDArray[np.int64] = self._row_terms[events["y"]]
         numbers += self._column_terms[events["x"]]
         numbers += events["polarity"] * np.int64(self.grid_height * self.grid_width)
-        return np.minimum(numbers, self._outside, out=numbers)
+        np.minimum(numbers, self._outside, out=numbers)
+        return numbers
 
     def count_cells(self, numbers: NDArray[np.int64]) -> NDArray[np.uint16]:
         """Count the events of each cell from :meth:`cell_numbers`; see :meth:`histogram`."""

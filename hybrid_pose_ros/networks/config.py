@@ -210,7 +210,7 @@ EDGE = ModelConfig(
         upsample_first=False,
         tau=3.0,
         learned_tau=True,
-        decay=0.9,
+        decay=0.95,
         learned_decay=True,
     ),
     taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),

@@ -83,6 +83,7 @@ class VisualizerNode(ManagedNode):
         self._reader = PacketReader()
         self._canvas: EventCanvas | None = None
         self._recent: deque[EventArray] = deque()
+        self._events_wanted = False
         self._header = Header()
         self._pose: PoseEstimate | None = None
         self._pose_since = 0.0
@@ -111,7 +112,7 @@ class VisualizerNode(ManagedNode):
             "poses per second": f"{pose_rate:.1f}",
             "packets malformed": str(self._reader.malformed),
         }
-        if not packets and self._events_wanted():
+        if not packets and self._events_wanted:
             report.add(Level.WARN, "no packets on `events`")
         if self._reader.malformed > self._malformed_reported:
             self._malformed_reported = self._reader.malformed
@@ -119,10 +120,9 @@ class VisualizerNode(ManagedNode):
                 Level.WARN, f"malformed packets dropped, the last: {self._reader.malformed_reason}"
             )
 
-    def _events_wanted(self) -> bool:
-        return bool(self._overlay.get_subscription_count() or self._cloud.get_subscription_count())
-
     def _on_packet(self, packet: Any) -> None:
+        if not self._events_wanted:
+            return
         try:
             events = self._reader.read(packet)
         except MalformedPacketError as error:
@@ -161,9 +161,12 @@ class VisualizerNode(ManagedNode):
     def _draw(self) -> None:
         if time.monotonic() - self._pose_since > POSE_HOLD_S:
             self._pose = None
-        if self._canvas is not None and self._overlay.get_subscription_count():
+        overlay = self._overlay.get_subscription_count() > 0
+        cloud = self._cloud.get_subscription_count() > 0
+        self._events_wanted = overlay or cloud
+        if self._canvas is not None and overlay:
             self._publish_overlay(self._canvas)
-        if self._recent and self._cloud.get_subscription_count():
+        if self._recent and cloud:
             self._publish_cloud()
         if self._pose is not None and self._markers.get_subscription_count():
             self._publish_markers(self._pose)

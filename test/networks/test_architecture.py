@@ -136,7 +136,7 @@ def test_the_accumulator_decays_and_adds(edge: HybridPoseNetwork) -> None:
     with torch.no_grad():
         delta, after = edge.snn(torch.ones(1, 2, 65, 87), state)
     assert torch.allclose(after.heatmaps, edge.snn.decay * state.heatmaps + delta, atol=1e-6)
-    assert torch.allclose(edge.snn.decay, torch.full((13, 1, 1), 0.9))
+    assert torch.allclose(edge.snn.decay, torch.full((13, 1, 1), EDGE.snn.decay))
     assert delta.abs().max() > 0
 
 

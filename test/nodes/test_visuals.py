@@ -100,12 +100,11 @@ def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
     node = bench.run(VisualizerNode, scale=1)
     events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
     poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
-    events.publish(bench.packet(0, 4))
-    bench.until(lambda: node._packets.total == 1)
-    assert node._pictures.total == 0  # nobody looks
     images = bench.collect(Image, "overlay", VISUAL_QOS)
     clouds = bench.collect(PointCloud2, "cloud", VISUAL_QOS)
     arrays = bench.collect(MarkerArray, "markers", VISUAL_QOS)
+    bench.until(lambda: node._events_wanted)
+    events.publish(bench.packet(0, 4))
     bench.until(lambda: images and clouds)
     assert arrays == []
     assert (images[0].width, images[0].height) == (346, 260)

@@ -93,12 +93,13 @@ def read_words(encoding: str, time_base: int, data: Buffer, word: DTypeLike) -> 
     """
     if not 0 <= time_base < MAX_TIME_BASE_NS:
         raise MalformedPacketError(f"{encoding}: time base {time_base} ns is out of range")
-    size, dtype = memoryview(data).nbytes, np.dtype(word)
-    if size % dtype.itemsize:
+    raw, dtype = np.frombuffer(data, np.uint8), np.dtype(word)
+    if len(raw) % dtype.itemsize:
         raise MalformedPacketError(
-            f"{encoding}: {size} bytes are not a whole number of words of {dtype.itemsize} bytes"
+            f"{encoding}: {len(raw)} bytes are not a whole number of words of "
+            f"{dtype.itemsize} bytes"
         )
-    return np.frombuffer(data, dtype)
+    return raw.view(dtype)
 
 
 def assemble(

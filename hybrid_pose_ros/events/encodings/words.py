@@ -5,8 +5,9 @@ The upper 4 bits of a word are its code, the lower 12 its value. One axis is the
 then kept), the other the position on it: in a word for a single event, or as a base followed by
 vectors, whose bit i stands for an event at base + i and which move the base on by their width.
 
-To decode an event one has to know the last word of each kind before it. It is done on whole arrays:
-the number of events between two words of a kind tells how often the first one's value is repeated.
+To decode an event one has to know the last word of each kind before it. This is done on whole
+arrays: the number of events between two words of a kind tells how often to repeat the first one's
+value.
 """
 
 from dataclasses import dataclass, field, replace
@@ -271,7 +272,7 @@ def _changes(values: NDArray[np.generic], before: int) -> NDArray[np.bool_]:
     return changes
 
 
-def _check_codes(layout: WordFormat, codes: NDArray[np.uint16]) -> None:
+def _check_codes(layout: WordFormat, codes: NDArray[np.integer]) -> None:
     unknown = layout.unknown[codes]
     if unknown.any():
         place = int(unknown.argmax())

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The running event_driver: nothing is lost between a source and its subscribers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid_pose_ros.events.array import EventArray, empty_events
+from hybrid_pose_ros.events.encodings import make_decoder
+from hybrid_pose_ros.events.sources import SourceError
+from hybrid_pose_ros.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.msg import EventPacket
+from hybrid_pose_ros.nodes import event_driver
+from hybrid_pose_ros.nodes.base import StartError
+from hybrid_pose_ros.nodes.event_driver import EventDriverNode
+from hybrid_pose_ros.nodes.health import Level
+
+MS = 1_000_000
+
+
+class ListSource:
+    """Hands out prepared batches; a batch may be an error."""
+
+    width, height, name = 346, 260, "list"
+
+    def __init__(self, batches: list[Any], *, live: bool = False) -> None:
+        self.live = live
+        self.batches = list(batches)
+        self.closed = False
+
+    def read(self) -> EventArray | None:
+        item = self.batches.pop(0) if self.batches else None
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that runs a driver on some batches; it gives the node and the packets."""
+
+    def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
+        monkeypatch.setattr(event_driver, "Aedat4Source", lambda path: ListSource(batches))
+        values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
+        node = bench.run(EventDriverNode, **values)
+        return node, bench.collect(EventPacket, "events", EVENTS_QOS)
+
+    return play
+
+
+def decode(packets: list[EventPacket]) -> EventArray:
+    decoder = make_decoder(packets[0].encoding, packets[0].width, packets[0].height)
+    parts = [decoder.decode(packet.time_base, packet.events) for packet in packets]
+    return np.concatenate([empty_events(), *parts])
+
+
+@pytest.mark.parametrize("encoding", ["mono", "libcaer", "libcaer_cmp", "evt3"])
+def test_every_event_arrives(bench: Any, play: Any, encoding: str) -> None:
+    events = bench.events(0, 30)
+    batches = [events[:7], empty_events(), events[7:300], events[300:]]
+    node, packets = play(batches, encoding=encoding, packet_ms=4.0)
+    bench.until(lambda: node.exit_code is not None)
+    assert node.exit_code == 0
+    bench.until(lambda: sum(len(decode([packet])) for packet in packets) == len(events))
+    np.testing.assert_array_equal(decode(packets), events)
+    assert [packet.seq for packet in packets] == list(range(len(packets)))
+    for packet in packets:  # cut at multiples of 4 ms of sensor time
+        times = decode([packet])["t"] // (4 * MS)
+        assert times[0] == times[-1]
+    report = bench.report(node)
+    assert report.values["events published"] == str(len(events))
+    assert report.values["packets published"] == str(len(packets))
+    assert (report.values["finished"], report.level) == ("true", Level.OK)
+
+
+def test_a_recording_is_played_at_its_rate(bench: Any, play: Any) -> None:
+    node, packets = play([bench.events(0, 30)], rate=2.0, packet_ms=10.0)
+    bench.until(lambda: node.exit_code is not None)
+    stamps = [stamp_to_ns(packet.header.stamp) for packet in packets]
+    assert len(stamps) == 30
+    # 29 packets of 10 ms of sensor time after the first, at twice the speed
+    assert stamps[-1] - stamps[0] >= 140 * MS
+
+
+def test_large_packets_are_split(bench: Any, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_driver, "MAX_EVENTS_PER_PACKET", 50)
+    node, packets = play([bench.events(0, 10)], packet_ms=100.0)
+    bench.until(lambda: node.exit_code is not None and len(packets) == 4)
+    assert len(decode(packets)) == 200
+
+
+def test_a_loop_starts_over(bench: Any, play: Any) -> None:
+    node, packets = play([bench.events(0, 3)], loop=True, rate=10.0, packet_ms=10.0)
+    bench.until(lambda: len(packets) >= 7)
+    assert [decode([packet])["t"][0] for packet in packets[:7]] == [
+        step * 10 * MS for step in (0, 1, 2, 0, 1, 2, 0)
+    ]
+    assert node.exit_code is None
+    node.trigger_deactivate()  # ends the endless thread
+
+
+def test_it_may_stay_after_the_end(bench: Any, play: Any) -> None:
+    node, _ = play([bench.events(0, 3)], exit_at_end=False)
+    bench.until(lambda: bench.report(node).values["finished"] == "true")
+    node.check()
+    assert node.exit_code is None
+    assert "finished" in bench.report(node).message
+
+
+def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None:
+    node, packets = play([bench.events(0, 3), SourceError("the cable is out; plug it in")])
+    bench.until(lambda: node.exit_code is not None)
+    assert node.exit_code == 1
+    report = bench.report(node)
+    assert (report.level, report.message) == (Level.ERROR, "the cable is out; plug it in")
+
+
+def test_a_missing_recording_is_named(bench: Any, tmp_path: Path) -> None:
+    path = tmp_path / "none.aedat4"
+    node = bench.run(EventDriverNode, start=False, source="recording", path=str(path))
+    with pytest.raises(StartError, match="none.aedat4"):
+        node.start()
+
+
+def test_an_unknown_motion_is_named(bench: Any) -> None:
+    node = bench.run(EventDriverNode, start=False, motion="flying")
+    with pytest.raises(StartError, match="flying"):
+        node.start()

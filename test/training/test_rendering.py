@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rendering training data: a function of seed and number, resumable."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.training.rendering import (
+    TEST_SUBJECTS,
+    TRAIN_SUBJECTS,
+    RenderPlan,
+    render_shard,
+    render_shards,
+    sample_camera,
+)
+from hybrid_pose_ros.training.shards import is_finished, open_shards
+
+PLAN = RenderPlan(seconds=2.0, seed=3, shard_seconds=1.0)
+
+
+def test_a_shard_is_a_function_of_seed_split_and_number(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        render_shard(tmp_path / folder, PLAN, "train", 1)
+    render_shard(tmp_path / "c", PLAN, "validation", 1)
+    a, b, c = (open_shards(tmp_path / folder, EDGE)[0] for folder in "abc")
+    assert np.array_equal(a.counts, b.counts) and np.array_equal(a.labels, b.labels)
+    assert not np.array_equal(a.labels[0], c.labels[0])
+    assert len(a.counts) == len(a.labels) >= 98
+    assert a.counts.any()
+
+
+def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
+    counted: list[tuple[int, int]] = []
+    render_shard(tmp_path / "train", PLAN, "train", 0)
+    before = (tmp_path / "train" / "00000" / "counts.npy").stat().st_mtime_ns
+    unfinished = tmp_path / "train" / "00001"
+    unfinished.mkdir()
+    (unfinished / "counts.npy").write_bytes(b"cut off")
+    render_shards(tmp_path, PLAN, workers=1, progress=lambda *done: counted.append(done))
+    assert counted[0] == (1, 6) and counted[-1] == (6, 6)
+    assert (tmp_path / "train" / "00000" / "counts.npy").stat().st_mtime_ns == before
+    assert is_finished(unfinished)
+    assert len(open_shards(tmp_path / "train", EDGE)) == 2
+    assert len(open_shards(tmp_path / "validation", EDGE)) == 4
+
+
+def test_cameras_see_the_person_and_mostly_the_front() -> None:
+    rng = np.random.default_rng(0)
+    middle = np.array([0.0, 0.0, 1.0])
+    facing = []
+    for _ in range(200):
+        camera, yaw = sample_camera(PLAN, rng)
+        u, v = camera.project(middle)
+        assert 0 < u < 346 and 0 < v < 260 and camera.depth(middle) > 1.5
+        towards = camera.centre[:2] / np.linalg.norm(camera.centre[:2])
+        facing.append(towards @ (-np.sin(yaw), np.cos(yaw)))
+    assert np.mean(np.array(facing) > -0.2) > 0.9
+
+
+def test_test_subjects_are_not_trained_on() -> None:
+    assert not set(TRAIN_SUBJECTS) & set(TEST_SUBJECTS)
+
+
+def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        render_shard(tmp_path, PLAN, "test", 0)
