@@ -204,8 +204,7 @@ def _export(args: argparse.Namespace) -> int:
     # half-precision weights are what users get, so they are what is measured
     save_checkpoint(args.checkpoint, network, {})
     figures = validate(load_checkpoint(args.checkpoint).network)
-    plan = {key: value for key, value in state["plan"].items()}
-    summary = {"plan": plan, "updates": state["update"], "validation_px": figures}
+    summary = {"plan": state["plan"], "updates": state["update"], "validation_px": figures}
     digest = save_checkpoint(args.checkpoint, network, summary)
     print(json.dumps({"checkpoint": str(args.checkpoint), "digest": digest, **summary}, indent=2))
     return 0

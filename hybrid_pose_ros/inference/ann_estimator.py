@@ -4,6 +4,7 @@
 import copy
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,10 +28,7 @@ def sum_windows(history: NDArray[np.generic], widths: Sequence[int]) -> NDArray[
         float32 [2 * len(widths), H, W]: OFF and ON of the newest window first.
     """
     edges = len(history) - np.cumsum([0, *widths])
-    windows = [
-        history[start:end].sum(0, dtype=np.float32)
-        for end, start in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    windows = [history[start:end].sum(0, dtype=np.float32) for end, start in pairwise(edges)]
     return np.concatenate(windows)
 
 

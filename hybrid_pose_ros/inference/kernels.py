@@ -5,17 +5,13 @@ Maps are float32 in channels-last order [height, width, channels]. Every kernel 
 that its caller owns and allocates nothing.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
-compiled: Callable[[_Function], _Function] = numba.njit(cache=True, fastmath={"contract", "nsz"})
+compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
 
 
 @compiled
@@ -115,4 +111,3 @@ def upsample(
                     + w10 * bottom[left, c]
                     + w11 * bottom[right, c]
                 )
-

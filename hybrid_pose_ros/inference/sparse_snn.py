@@ -176,9 +176,7 @@ class SparseSnn:
             kernels.encode_counts(counts, self._input)
         for name, layer in self._layers.items():
             self._drive(name, layer)
-            kernels.integrate(
-                layer.current, layer.bias, layer.leak, layer.membrane, layer.spikes
-            )
+            kernels.integrate(layer.current, layer.bias, layer.leak, layer.membrane, layer.spikes)
         self._heatmaps *= self._decay
         first = 0
         for name in ("up3", "head"):

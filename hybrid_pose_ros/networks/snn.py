@@ -108,7 +108,7 @@ class SpikingUNet(nn.Module):
         return planes.flatten(1, 2).to(counts.dtype)
 
     def silence(self, state: SnnState, steps: int) -> SnnState:
-        """Leak for many steps at once: neither input nor spikes, only the decay, in closed form."""
+        """Leak for many steps at once, without input or spikes, in closed form."""
         membranes = {}
         for name, membrane in state.membranes.items():
             neuron = self.neurons[name]

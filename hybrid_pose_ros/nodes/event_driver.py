@@ -56,7 +56,7 @@ class EventDriverNode(ManagedNode):
         ParameterSpec(
             "port", 7777, "TCP port of the server, for source network", limits=(1, 65_535)
         ),
-        ParameterSpec("motion", "walk", "name of the motion, for source simulator"),
+        ParameterSpec("motion", "walking", "name of the motion, for source simulator"),
         ParameterSpec(
             "seconds", 30.0, "length of the simulation (s of sensor time)", limits=(0.1, 86_400.0)
         ),

@@ -64,9 +64,7 @@ class Body:
         }
         sleeve, leg = rng.choice((0.6, 1.0, 2.0)), rng.choice((0.8, 2.0))
         pattern = {cloth: rng.uniform(0.05, 0.5) for cloth in reflectance}
-        textures = [
-            _texture(part, reflectance, pattern, sleeve, leg, rng) for part in PARTS
-        ]
+        textures = [_texture(part, reflectance, pattern, sleeve, leg, rng) for part in PARTS]
         return cls(rng.uniform(0.85, 1.25), np.stack(textures).astype(np.float32))
 
 
@@ -108,8 +106,8 @@ PARTS: Final = (
 """All parts of the body, in the order of textures and capsules."""
 
 
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
 
 
 def _anchors(joints: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

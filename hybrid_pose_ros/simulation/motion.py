@@ -33,7 +33,7 @@ class Motion:
         """Length in seconds."""
         return float(self.times_s[-1])
 
-    def at(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, times_s: NDArray[np.floating]) -> NDArray[np.float64]:
         """Interpolate (cubic) at times [T]; before the start and after the end it stands still."""
         return np.asarray(self._spline(np.clip(times_s, 0.0, self.duration_s)))
 

@@ -75,9 +75,7 @@ def project_parts(capsules: Capsules, camera: Camera, lighting: Lighting) -> Pro
 
 
 @numba.njit(cache=True)
-def clear(
-    canvas: F32, depth: F32, background: F32, x0: int, y0: int, x1: int, y1: int
-) -> None:
+def clear(canvas: F32, depth: F32, background: F32, x0: int, y0: int, x1: int, y1: int) -> None:
     """Restore the background in a box."""
     for y in range(y0, y1):
         for x in range(x0, x1):

@@ -122,12 +122,18 @@ def _bent(direction: F64, angle: F64, bend: F64) -> F64:
     return np.cos(angle)[:, None] * direction + np.sin(angle)[:, None] * across
 
 
+def _turned(first: F64, second: F64, angle: F64) -> tuple[F64, F64]:
+    """Turn two coordinates by ``angle`` from the first axis towards the second."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return first * cosine - second * sine, first * sine + second * cosine
+
+
 def _trunk(pose: Pose, vectors: F64) -> F64:
     """Turn vectors [F, 3] of the trunk's frame by lean, tilt and twist."""
     x, y, z = vectors.T
-    y, z = y * np.cos(pose.lean) + z * np.sin(pose.lean), z * np.cos(pose.lean) - y * np.sin(pose.lean)
-    x, z = x * np.cos(pose.tilt) + z * np.sin(pose.tilt), z * np.cos(pose.tilt) - x * np.sin(pose.tilt)
-    x, y = x * np.cos(pose.twist) - y * np.sin(pose.twist), x * np.sin(pose.twist) + y * np.cos(pose.twist)
+    z, y = _turned(z, y, pose.lean)
+    z, x = _turned(z, x, pose.tilt)
+    x, y = _turned(x, y, pose.twist)
     return np.stack((x, y, z), -1)
 
 

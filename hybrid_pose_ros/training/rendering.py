@@ -46,7 +46,7 @@ class RenderPlan:
     seed: int
     mocap: Path | None = None
     calibration: Path | None = None
-    shard_seconds: float = 20.0
+    shard_seconds: float = 10.0
 
 
 def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, float]:
@@ -109,9 +109,10 @@ def render_shards(
         progress: called with the number of finished shards and of all.
     """
     count = max(1, round(plan.seconds / plan.shard_seconds))
+    sizes = {"validation": max(4, round(count * _VALIDATION_SHARE)), "train": count}
     jobs = [
         (data / split, plan, split, number)
-        for split, size in (("validation", max(4, round(count * _VALIDATION_SHARE))), ("train", count))
+        for split, size in sizes.items()
         for number in range(size)
     ]
     missing = [job for job in jobs if not is_finished(job[0] / f"{job[3]:05d}")]

@@ -8,7 +8,12 @@ from hybrid_pose_ros.events.array import check_events
 from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
 
 IDEAL = SensorConfig(
-    threshold_on=0.25, threshold_off=0.2, mismatch=0.0, refractory_us=1.0, noise_hz=0.0, hot_pixels=0
+    threshold_on=0.25,
+    threshold_off=0.2,
+    mismatch=0.0,
+    refractory_us=1.0,
+    noise_hz=0.0,
+    hot_pixels=0,
 )
 FULL = np.array((0, 0, 8, 6), np.int64)
 

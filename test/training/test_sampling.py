@@ -101,9 +101,7 @@ def test_inverted_polarity_and_forgotten_history(shard: Shard) -> None:
 
 def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
     def source(seed: int) -> BatchSource:
-        return BatchSource(
-            [shard], EDGE, batch=3, steps=4, seed=seed, augmentation=Augmentation()
-        )
+        return BatchSource([shard], EDGE, batch=3, steps=4, seed=seed, augmentation=Augmentation())
 
     first, again = source(1)[7], source(1)[7]
     assert all(map(torch.equal, first, again))
@@ -144,9 +142,7 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
 
 
 def test_targets_decode_to_the_labels(shard: Shard) -> None:
-    batch = BatchSource(
-        [shard], EDGE, batch=2, steps=3, seed=0, augmentation=NO_AUGMENTATION
-    )[0]
+    batch = BatchSource([shard], EDGE, batch=2, steps=3, seed=0, augmentation=NO_AUGMENTATION)[0]
     heatmaps = draw_heatmaps(batch.points, batch.visible, 65, 87, EDGE.sigma)
     found, _ = decode_heatmaps(heatmaps)
     assert torch.allclose(found, batch.points, atol=1e-3)

@@ -86,12 +86,12 @@ def test_a_stage_learns_and_changes_only_its_parts(stage: Stage, tmp_path: Path)
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    class Interrupted(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(report: Report) -> None:
         if report.update == 10:
-            raise Interrupted
+            raise StoppedError
 
     def run(folder: Path, interrupt: bool) -> HybridPoseNetwork:
         torch.manual_seed(0)
@@ -108,7 +108,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
         return network
 
     whole = run(tmp_path / "whole", interrupt=False)
-    with pytest.raises(Interrupted):
+    with pytest.raises(StoppedError):
         run(tmp_path / "parts", interrupt=True)
     resumed = run(tmp_path / "parts", interrupt=False)
     for name, value in whole.state_dict().items():
