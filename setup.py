@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs what CMakeLists.txt installs into a virtual environment, by running that very build.
 
-The environment must hold the ROS 2 wheels and build tools of requirements.txt already, and the
+The environment must hold what requirements-build.txt and requirements.txt name already, and the
 machine a C++ compiler and make. The name, version and texts are those of package.xml. Nothing is
 listed here: the Python package of the installed tree becomes the wheel's code, and everything
 else the wheel's data, which pip puts under the environment's prefix.
@@ -99,7 +99,7 @@ def _cmake(*arguments: str) -> None:
     if subprocess.run([cmake, *arguments], env=environment, check=False).returncode != 0:
         raise ExecError(
             "CMake failed, see above; it needs make, a C++ compiler and, in the environment "
-            f"{PREFIX}, what requirements.txt names"
+            f"{PREFIX}, what requirements-build.txt names"
         )
 
 

@@ -16,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket
-from hybrid_pose_ros.inference import EncodedTensor, PoseEstimate, StateInit
+from hybrid_pose_ros.inference.state import EncodedTensor, PoseEstimate, StateInit
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
 from hybrid_pose_ros.msg import PoseKeypoints as PoseMessage

@@ -13,6 +13,7 @@ from launch.actions import (
     OpaqueFunction,
     Shutdown,
 )
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -58,7 +59,6 @@ def _start(context: LaunchContext) -> list[Node | ExecuteProcess]:
 
 
 def _node(spec: NodeSpec) -> Node:
-    ended = f"{spec.name} has ended"
     return Node(
         package=PACKAGE,
         executable=spec.executable,
@@ -67,7 +67,11 @@ def _node(spec: NodeSpec) -> Node:
         parameters=[*spec.parameter_files, dict(spec.parameters)],
         output="screen",
         emulate_tty=True,
-        on_exit=Shutdown(reason=ended)
-        if spec.required
-        else LogInfo(msg=f"{ended}; the rest goes on"),
+        on_exit=Shutdown(reason=f"{spec.name} has ended") if spec.required else _report_end,
     )
+
+
+def _report_end(event: ProcessExited, context: LaunchContext) -> list[LogInfo]:
+    if context.is_shutdown:
+        return []
+    return [LogInfo(msg=f"{event.process_name} has ended; the rest goes on")]

@@ -53,7 +53,11 @@ def add_parser(subparsers: Any) -> None:
         type=_positive,
         help="length of the simulation (default: 20), or of a recording's play (default: all)",
     )
-    parser.add_argument("--motion", default="walking", help="movement to simulate (default: walking)")
+    parser.add_argument(
+        "--motion",
+        default="walking",
+        help="movement to simulate (default: walking); `hybrid-pose simulate --motion list`",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the simulation (default: 1)")
     parser.add_argument(
         "--rate", type=_positive, default=1.0, help="sensor seconds per second (default: 1)"
@@ -70,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the demonstration; return 0 if poses came and nothing that they need failed."""
-    from hybrid_pose_ros.demo.domain import enter_private_domain
+    from hybrid_pose_ros.demo.domain import DomainError, enter_private_domain
     from hybrid_pose_ros.nodes.graph import GraphError, find_prefix
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -87,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         plan = _plan(options, folder, console)
         enter_private_domain()
         return _demonstrate(plan, prefix, console)
+    except DomainError as error:
+        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or folder}: {error.strerror or error}") from error
 
@@ -101,19 +107,18 @@ def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
     try:
         outcome = play(plan, prefix, console)
         summary = _summary(plan, outcome)
-        pictures: list[Path] = []
+        written = [plan.folder / SUMMARY]
+        written[0].write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
         if outcome.fatal is None:
             with console.status("drawing pictures ..."):
-                pictures = draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
+                written += draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
     except (GraphError, RecorderError, BagError) as error:
         raise CommandError(str(error)) from error
-    path = plan.folder / SUMMARY
-    path.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     _show(summary, console)
     for name, words in outcome.failed.items():
         console.print(f"[red]{name}[/] {words}", soft_wrap=True)
-    for written in (path, *pictures, plan.bag, plan.logs):
-        console.print(written, soft_wrap=True)
+    for path in (*written, plan.bag, plan.logs):
+        console.print(path, soft_wrap=True)
     if outcome.fatal is not None:
         raise CommandError(outcome.fatal)
     if not outcome.measured.poses:
@@ -264,7 +269,10 @@ def _show(summary: Mapping[str, Any], console: Console) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return value

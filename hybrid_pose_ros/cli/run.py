@@ -49,7 +49,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
                 f"--{argument.name}",
                 default=argument.default,
                 choices=argument.choices or None,
-                help=f"{argument.description} (default: {argument.default or 'none'})",
+                help=argument.description
+                + (f" (default: {argument.default})" if argument.default else ""),
             )
 
 

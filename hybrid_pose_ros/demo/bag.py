@@ -7,6 +7,7 @@ go into the bag, so that any reader can open it.
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ from hybrid_pose_ros.nodes.graph import PACKAGE
 
 MAX_PENDING_BYTES: Final = 128 * 2**20
 """Messages that wait for the disk; what comes on top is dropped and counted."""
+
+
+BATCH_S: Final = 0.05
+"""Messages are written this often: waking up for each costs more than writing it."""
 
 
 class BagError(RuntimeError):
@@ -83,7 +88,7 @@ class BagWriter:
     Args:
         path: folder to be created.
         topics: all that will be put.
-        written: called in the writing thread after each message.
+        written: called in the writing thread with the messages just written.
 
     Attributes:
         dropped: messages refused because too many were pending.
@@ -96,7 +101,7 @@ class BagWriter:
         topics: Sequence[Topic],
         store: Typestore,
         *,
-        written: Callable[[Received], None] = lambda received: None,
+        written: Callable[[Sequence[Received]], None] = lambda batch: None,
     ) -> None:
         self.dropped = 0
         self.failure: str | None = None
@@ -134,12 +139,12 @@ class BagWriter:
         self._queue.put(received)
 
     def _write(self) -> None:
-        writer = Writer(
-            self._path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
-        )
-        # Whole chunks: images of events shrink to a tenth, and every mcap reader knows zstd.
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         try:
+            writer = Writer(
+                self._path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
+            )
+            # Whole chunks: images of events shrink to a tenth, and every mcap reader knows zstd.
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             with writer:
                 connections = {
                     topic.name: writer.add_connection(
@@ -150,12 +155,28 @@ class BagWriter:
                     )
                     for topic in self._topics
                 }
-                while (received := self._queue.get()) is not None:
-                    self._taken_bytes += len(received.data)
-                    writer.write(connections[received.topic], received.stamp_ns, received.data)
-                    self._written(received)
+                for batch in self._batches():
+                    for received in batch:
+                        self._taken_bytes += len(received.data)
+                        writer.write(connections[received.topic], received.stamp_ns, received.data)
+                    self._written(batch)
         except (OSError, WriterError) as error:
             self.failure = f"{self._path}: the bag cannot be written ({error})"
+
+    def _batches(self) -> Iterator[list[Received]]:
+        """Yield every BATCH_S what has come, until the end."""
+        ended = False
+        while not ended:
+            time.sleep(BATCH_S)
+            batch: list[Received] = []
+            while not self._queue.empty():
+                received = self._queue.get()
+                if received is None:
+                    ended = True
+                else:
+                    batch.append(received)
+            if batch:
+                yield batch
 
 
 def read_bag(
@@ -176,5 +197,5 @@ def read_bag(
                 return
             for link, stamp_ns, data in reader.messages(connections):
                 yield link.topic, stamp_ns, store.deserialize_cdr(data, link.msgtype)
-    except ReaderError as error:
+    except (ReaderError, FileNotFoundError) as error:
         raise BagError(f"{path}: the bag cannot be read ({error})") from error

@@ -10,6 +10,10 @@ DOMAINS: Final = range(1, 102)
 """Those whose UDP ports lie below the ones that Linux gives to other programs."""
 
 
+class DomainError(RuntimeError):
+    """There is no free domain; the message says what to do."""
+
+
 def domain_is_free(domain_id: int) -> bool:
     """Return whether no participant of this machine is in a domain.
 
@@ -24,19 +28,26 @@ def domain_is_free(domain_id: int) -> bool:
     return True
 
 
+def free_domain_id() -> int:
+    """Return a domain that nobody on this machine is in, any of them.
+
+    Raises:
+        DomainError: there is none.
+    """
+    for domain_id in random.sample(DOMAINS, len(DOMAINS)):
+        if domain_is_free(domain_id):
+            return domain_id
+    raise DomainError("no ROS domain is free on this machine; choose one with ROS_DOMAIN_ID")
+
+
 def enter_private_domain() -> None:
-    """Put this process and its children into a free domain on this machine alone.
+    """Put this process and its children into a free domain that no other machine sees.
 
     A domain that the user has chosen by ROS_DOMAIN_ID is kept.
 
     Raises:
-        RuntimeError: no domain is free.
+        DomainError: no domain is free.
     """
-    if "ROS_DOMAIN_ID" in os.environ:
-        return
-    for domain_id in random.sample(DOMAINS, len(DOMAINS)):
-        if domain_is_free(domain_id):
-            os.environ["ROS_DOMAIN_ID"] = str(domain_id)
-            os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-            return
-    raise RuntimeError("no ROS domain is free on this machine; choose one with ROS_DOMAIN_ID")
+    if "ROS_DOMAIN_ID" not in os.environ:
+        os.environ["ROS_DOMAIN_ID"] = str(free_domain_id())
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -13,6 +13,7 @@ from rosbags.typesys.store import Typestore
 from hybrid_pose_ros.demo.bag import read_bag
 from hybrid_pose_ros.demo.report import truth_at
 from hybrid_pose_ros.drawing import (
+    BACKGROUND,
     TRUTH_STYLE,
     EventCanvas,
     Image,
@@ -22,7 +23,7 @@ from hybrid_pose_ros.drawing import (
 )
 from hybrid_pose_ros.evaluation.metrics import mpjpe
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
 from hybrid_pose_ros.nodes.event_stream import PacketReader
 from hybrid_pose_ros.simulation.recording import Truth
@@ -41,7 +42,7 @@ def draw_run(
     The pictures show at each moment what had arrived by then.
 
     Args:
-        folder: gets ``overlay.png``, the middle of the animation, and ``demo.gif``.
+        folder: gets ``overlay.png``, the fullest picture of the animation, and ``demo.gif``.
     """
     topics = (f"{namespace}/events", f"{namespace}/pose")
     packets = [
@@ -53,7 +54,8 @@ def draw_run(
     start_ns = busiest([stamp for stamp, _ in packets], [size for _, size in packets])
     frames = list(_frames(bag, store, topics, start_ns, truth))
     still, animation = folder / "overlay.png", folder / "demo.gif"
-    PillowImage.fromarray(frames[len(frames) // 2]).save(still, optimize=True)
+    fullest = max(frames, key=lambda frame: int((frame != BACKGROUND).any(-1).sum()))
+    PillowImage.fromarray(fullest).save(still, optimize=True)
     animation.write_bytes(encode_animation(frames))
     return [still, animation]
 
@@ -142,7 +144,8 @@ def _draw(canvas: EventCanvas, pose: PoseEstimate | None, truth: Truth | None) -
                 scale=canvas.scale,
                 style=TRUTH_STYLE,
             )
-            words.append(f"error {mpjpe(pose.keypoints, points[0], known[0]):4.1f} px")
+            error = mpjpe(pose.keypoints, points[0], known[0])
+            words.append(f"error {error:4.1f} px to the pale truth")
     draw_skeleton(image, pose.keypoints, pose.confidence, scale=canvas.scale)
     draw_caption(image, "   ".join(words))
     return image

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from hybrid_pose_ros.demo.bag import Received
 
+PROGRAM: Final = "hybrid_pose_ros.demo.recording"
+
 START_TIMEOUT_S: Final = 60.0
 END_TIMEOUT_S: Final = 30.0
 
@@ -48,6 +50,7 @@ class Recorder:
 
     Attributes:
         end: how it ended; None while it runs.
+        process: the process that records.
     """
 
     def __init__(self, namespace: str, bag: Path, share: Path, whole: Sequence[str]) -> None:
@@ -56,15 +59,15 @@ class Recorder:
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._arrived: list[Received] = []
-        self._process: subprocess.Popen[bytes]
+        self.process: subprocess.Popen[bytes]
         self._link: Connection[None, Any]
         self._inbox = threading.Thread(target=self._receive, name="recorder inbox", daemon=True)
 
     def __enter__(self) -> "Recorder":
         # Not multiprocessing.Process: that would import the calling program's main module again.
         self._link, theirs = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hybrid_pose_ros.demo.recording", str(theirs.fileno()), *self._arguments],
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", PROGRAM, str(theirs.fileno()), *self._arguments],
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C concerns us, who then stop it.
         )
@@ -95,10 +98,10 @@ class Recorder:
         with suppress(BrokenPipeError):  # It has ended by itself.
             self._link.send(None)
         try:
-            self._process.wait(END_TIMEOUT_S)
+            self.process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.process.kill()
+            self.process.wait()
         self._inbox.join()
         self._link.close()
 
@@ -107,7 +110,7 @@ class Recorder:
             try:
                 item = self._link.recv()
             except (EOFError, ConnectionError):
-                item = RecorderEnd(0, f"the recorder ended with code {self._process.wait()}")
+                item = RecorderEnd(0, f"the recorder ended with code {self.process.wait()}")
             if isinstance(item, list):
                 with self._lock:
                     self._arrived += item

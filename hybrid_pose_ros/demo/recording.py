@@ -6,41 +6,17 @@ arrival is noted.
 """
 
 import sys
-import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from hybrid_pose_ros.demo.bag import BagWriter, Received, make_typestore
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
 from hybrid_pose_ros.nodes.listener import listen
-
-FORWARD_S: Final = 0.1
-"""Arrivals are handed on so often, many at a time."""
-
-
-class _Forwarder:
-    """Sends arrivals to the process that watches, many at a time."""
-
-    def __init__(self, link: "Connection[Any, None]", whole: Collection[str]) -> None:
-        self._link, self._whole = link, whole
-        self._waiting: list[Received] = []
-        self._next = time.monotonic()
-
-    def add(self, received: Received) -> None:
-        whole = received.topic in self._whole
-        self._waiting.append(received if whole else replace(received, data=b""))
-        if time.monotonic() >= self._next:
-            self.send()
-
-    def send(self) -> None:
-        self._link.send(self._waiting)
-        self._waiting = []
-        self._next = time.monotonic() + FORWARD_S
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,12 +24,15 @@ def main(arguments: Sequence[str]) -> None:
     descriptor, namespace, bag, share, *whole = arguments
     link: Connection[Any, None] = Connection(int(descriptor))
     topics = graph_topics(namespace)
-    forwarder = _Forwarder(link, whole)
+
+    def hand_on(batch: Sequence[Received]) -> None:
+        link.send([item if item.topic in whole else replace(item, data=b"") for item in batch])
+
     writer = BagWriter(
         Path(bag),
         [bag_topic(topic) for topic in topics],
         make_typestore(Path(share)),
-        written=forwarder.add,
+        written=hand_on,
     )
     with writer:
         listen(
@@ -64,7 +43,6 @@ def main(arguments: Sequence[str]) -> None:
             until=lambda: link.poll() or writer.failure is not None,
         )
     with suppress(BrokenPipeError):
-        forwarder.send()
         link.send(RecorderEnd(writer.dropped, writer.failure))
 
 

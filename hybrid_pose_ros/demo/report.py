@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
 from hybrid_pose_ros.evaluation.metrics import mpjpe
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
 from hybrid_pose_ros.simulation.recording import Truth
 
@@ -135,7 +135,7 @@ def truth_at(
     """Return where the joints were: points [N, 13, 2] in px, and whether that is known [N, 13].
 
     Between two labels the points are interpolated linearly; a joint counts if the labels that it
-    is made of have it inside the image. Before the first and after the last label nothing is known.
+    is made of have it inside the image. Outside the labels' time nothing is known.
     """
     labels = truth.label_ns
     after = np.clip(np.searchsorted(labels, sensor_ns), 1, len(labels) - 1)
@@ -185,9 +185,7 @@ def summarise(measured: Measurements, truth: Truth | None) -> dict[str, Any]:
     SNN node counted, ``packets_received_recorder`` what arrived at the recorder.
     """
     poses, inits, health = measured.poses, measured.inits, measured.health
-    driver, ann, snn = (
-        health.get(name, NodeHealth()) for name in ("event_driver", "ann", "snn")
-    )
+    driver, ann, snn = (health.get(name, NodeHealth()) for name in ("event_driver", "ann", "snn"))
     initialised = [pose.pose for pose in poses if pose.pose.init_age_ns >= 0]
     ages = [pose.init_age_ns * 1e-6 for pose in initialised]
     sure = [int((pose.confidence > MIN_CONFIDENCE).sum()) for pose in initialised]

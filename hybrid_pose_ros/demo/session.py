@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays a recording through the real nodes, and watches."""
 
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.demo.bag import make_typestore
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
-from hybrid_pose_ros.demo.report import Measurements
+from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
 from hybrid_pose_ros.demo.topics import graph_topics
 from hybrid_pose_ros.nodes.graph import NodeSpec, Value, pose_graph, share_directory
@@ -27,7 +28,12 @@ START_TIMEOUT_S: Final = 60.0
 """If no packet has come by then, none will."""
 
 SETTLE_S: Final = 4.0
-"""After the last packet the nodes' last reports are waited for, but not longer."""
+"""After the end the nodes' last reports are waited for, but not longer."""
+
+QUIET_NS: Final = 200_000_000
+"""A report that is younger than the last packet by this much counts all packets."""
+
+POLL_S: Final = 0.1
 
 START_DELAY_S: Final = 1.0
 """From the moment at which all listen to events to the first packet: the other topics' time to
@@ -101,13 +107,13 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
     whole = [topic for topic in outcome.measured.topics if topic != f"{NAMESPACE}/events"]
     recorder = Recorder(NAMESPACE, plan.bag, share, whole)
     console.print("starting the nodes ...", style="dim")
-    with recorder:
-        with Graph(graph_of(plan, share), prefix, log_dir=plan.logs) as graph:
-            try:
-                _watch(plan, graph, recorder, outcome, console)
-            except KeyboardInterrupt:
-                outcome.interrupted = True
-                console.print("interrupted; writing what was measured ...")
+    with recorder, Graph(graph_of(plan, share), prefix, log_dir=plan.logs) as graph:
+        try:
+            _watch(plan, graph, recorder, outcome, console)
+        except KeyboardInterrupt:
+            outcome.interrupted = True
+            console.print("interrupted; writing what was measured ...")
+        _settle(graph, recorder, outcome)
     _collect(recorder, outcome)
     outcome.recorder = recorder.end
     return outcome
@@ -182,18 +188,27 @@ def _note_ended(plan: Plan, graph: Graph, outcome: Outcome) -> None:
 
 
 def _is_over(plan: Plan, measured: Measurements) -> bool:
-    """Return whether the end came, and the SNN has reported since."""
-    driver, snn = measured.health.get("event_driver"), measured.health.get("snn")
+    driver = measured.health.get("event_driver")
     if not measured.packets or driver is None:
         return False
-    now_ns = time.time_ns()
-    if plan.seconds is not None and now_ns - measured.packets[0] > plan.seconds * 1e9:
+    if plan.seconds is not None and time.time_ns() - measured.packets[0] > plan.seconds * 1e9:
         return True
-    if driver.values.get("finished") != "true":
-        return False
-    quiet_ns = now_ns - measured.packets[-1]
-    reported = snn is not None and snn.stamp_ns > measured.packets[-1] + 200_000_000
-    return reported or quiet_ns > SETTLE_S * 1e9
+    return driver.values.get("finished") == "true"
+
+
+def _settle(graph: Graph, recorder: Recorder, outcome: Outcome) -> None:
+    """End the driver, and wait until the SNN has told what it received."""
+    graph.processes["event_driver"].send_signal(signal.SIGINT)
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        _collect(recorder, outcome)
+        ended = graph.poll()
+        if "snn" in ended or not outcome.measured.packets:
+            return
+        reported_ns = outcome.measured.health.get("snn", NodeHealth()).stamp_ns
+        if "event_driver" in ended and reported_ns > outcome.measured.packets[-1] + QUIET_NS:
+            return
 
 
 def _collect(recorder: Recorder, outcome: Outcome) -> None:

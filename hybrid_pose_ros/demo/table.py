@@ -65,7 +65,7 @@ def live_table(
             label, text = f"[red]{name}[/]", "process ended"
         table.add_row(label, rates[name], text)
     table.add_section()
-    table.add_row("latency", _latency(poses), "from the packet's publication to the pose's arrival")
+    table.add_row("latency", _latency(poses), "from a packet's publication to its pose's arrival")
     table.add_row("pose", *_quality(poses))
     if truth is not None:
         table.add_row("error", *_error(poses, measured, truth))

@@ -22,10 +22,8 @@ from hybrid_pose_ros.messages import (
     POSE_QOS,
     STATE_INIT_QOS,
     VISUAL_QOS,
-    EventPacketMessage,
-    PoseMessage,
-    StateInitMessage,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.nodes.listener import DIAGNOSTICS_QOS, RawTopic
 
 DIAGNOSTICS: Final = "/diagnostics"
@@ -38,9 +36,9 @@ def graph_topics(namespace: str) -> list[RawTopic]:
         return RawTopic(f"{namespace}/{name}", message_type, qos, offered)
 
     return [
-        topic("events", EventPacketMessage, EVENTS_QOS, EVENTS_PUBLISHER_QOS),
-        topic("state_init", StateInitMessage, STATE_INIT_QOS, STATE_INIT_QOS),
-        topic("pose", PoseMessage, POSE_QOS, POSE_QOS),
+        topic("events", EventPacket, EVENTS_QOS, EVENTS_PUBLISHER_QOS),
+        topic("state_init", StateInit, STATE_INIT_QOS, STATE_INIT_QOS),
+        topic("pose", PoseKeypoints, POSE_QOS, POSE_QOS),
         topic("overlay", Image, VISUAL_QOS, VISUAL_QOS),
         topic("markers", MarkerArray, VISUAL_QOS, VISUAL_QOS),
         topic("cloud", PointCloud2, VISUAL_QOS, VISUAL_QOS),

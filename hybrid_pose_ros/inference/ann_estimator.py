@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.binning import GridView, Step
-from hybrid_pose_ros.inference.state import StateInit, encode_state
+from hybrid_pose_ros.inference.codec import encode_state
+from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import fold_batchnorm

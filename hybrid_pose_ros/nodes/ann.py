@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
-from hybrid_pose_ros.inference import AnnEstimator
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
 from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.nodes.base import StartError, run_node

@@ -29,7 +29,7 @@ from rclpy.subscription import Subscription
 from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.nodes.health import Level, Report
-from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value, declare_parameters
+from hybrid_pose_ros.nodes.parameters import ParameterSpec, declare_parameters
 
 LOG_PERIOD_S = 5.0
 """Shortest time between two log lines about the same trouble."""
@@ -102,26 +102,25 @@ class ManagedNode(LifecycleNode):
 
     # What a node uses.
 
-    def value(self, name: str) -> Value:
-        """Return the value of a parameter."""
-        value: Value = self.get_parameter(name).value
-        return value
-
     def integer(self, name: str) -> int:
         """Return the value of an integer parameter."""
-        return int(self.value(name))
+        return int(self.get_parameter(name).value)
 
     def number(self, name: str) -> float:
         """Return the value of a floating-point parameter."""
-        return float(self.value(name))
+        return float(self.get_parameter(name).value)
 
     def text(self, name: str) -> str:
         """Return the value of a string parameter."""
-        return str(self.value(name))
+        return str(self.get_parameter(name).value)
 
     def flag(self, name: str) -> bool:
         """Return the value of a boolean parameter."""
-        return bool(self.value(name))
+        return bool(self.get_parameter(name).value)
+
+    def integers(self, name: str) -> tuple[int, ...]:
+        """Return the value of an integer array parameter."""
+        return tuple(self.get_parameter(name).value)
 
     def complain(self, sentence: str) -> None:
         """Log a warning, at most one in LOG_PERIOD_S from this place."""

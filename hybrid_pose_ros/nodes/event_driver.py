@@ -8,8 +8,9 @@ from typing import Any
 
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
+from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.events.playback import Pacer, packetise
 from hybrid_pose_ros.events.sources import (
     Aedat4Source,
@@ -33,6 +34,8 @@ from hybrid_pose_ros.nodes.read_ahead import ReadAhead
 MAX_EVENTS_PER_PACKET = 40_000
 """Larger packets are split: at up to 8 bytes per event this stays below the 450 kB that Fast DDS
 delivers best-effort with its default settings."""
+
+NO_REGION = [0, 0, 0, 0]
 
 SUBSCRIBER_TIMEOUT_S = 10.0
 """After so long the events start without the subscribers that were waited for."""
@@ -76,6 +79,29 @@ class EventDriverNode(ManagedNode):
         ),
         ParameterSpec("encoding", "mono", "encoding of the events", choices=ENCODINGS),
         PACKET_TYPE,
+        ParameterSpec(
+            "background_activity_us",
+            0,
+            "drop events without another one nearby within this time (us); 0: off",
+            limits=(0, 10**7),
+        ),
+        ParameterSpec(
+            "hot_pixel_hz",
+            0.0,
+            "silence pixels that fire faster than this (events per second); 0: off",
+            limits=(0.0, 1e6),
+        ),
+        ParameterSpec(
+            "hot_pixel_learn_s",
+            1.0,
+            "time in which hot pixels are looked for (s of sensor time)",
+            limits=(0.1, 3600.0),
+        ),
+        ParameterSpec(
+            "region",
+            NO_REGION,
+            "x, y, width, height (px): events outside are dropped; 0 0 0 0: off",
+        ),
         ParameterSpec("frame_id", FRAME_ID, "frame of the camera, for the headers"),
         ParameterSpec(
             "wait_for_subscribers",
@@ -169,7 +195,24 @@ class EventDriverNode(ManagedNode):
                 )
         except (SourceError, ValueError) as error:
             raise StartError(str(error)) from error
-        return ReadAhead(source, self._stopping)
+        try:
+            filters = FilterChain(self._filter_config(), source.width, source.height)
+        except ValueError as error:
+            source.close()
+            raise StartError(str(error)) from error
+        return ReadAhead(source, filters, self._stopping)
+
+    def _filter_config(self) -> FilterConfig:
+        region = self.integers("region")
+        if len(region) != 4:
+            raise ValueError(f"region has {len(region)} numbers; it takes x, y, width, height")
+        x, y, width, height = region
+        return FilterConfig(
+            background_activity_us=self.integer("background_activity_us"),
+            hot_pixel_hz=self.number("hot_pixel_hz"),
+            hot_pixel_learn_s=self.number("hot_pixel_learn_s"),
+            region=(x, y, width, height) if any(region) else None,
+        )
 
     def _play(self) -> None:
         """Run the source thread: play the source once, or over and over."""
@@ -181,10 +224,15 @@ class EventDriverNode(ManagedNode):
                 self._source.close()
                 self._source = self._open()
                 self._play_once()
-        except (SourceError, StartError) as error:
+        except (SourceError, StartError, MalformedEventsError) as error:
             self._trouble = str(error)
             return
-        self._finished = not self._stopping.is_set()
+        if self._stopping.is_set():
+            return
+        if self.text("source") == "camera" and self._source is not None:
+            self._trouble = f"{self._source.name}: no more events; is the camera still plugged in?"
+        else:
+            self._finished = True
 
     def _await_subscribers(self) -> None:
         wanted = self.integer("wait_for_subscribers")

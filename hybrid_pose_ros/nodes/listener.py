@@ -10,6 +10,7 @@ import rclpy
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 POLL_S = 0.1
 
@@ -71,7 +72,7 @@ def listen(
         executor.shutdown()
         node.destroy_node()
     finally:
-        rclpy.try_shutdown()
+        try_shutdown()
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

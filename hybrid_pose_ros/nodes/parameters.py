@@ -17,7 +17,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-Value = bool | int | float | str
+Value = bool | int | float | str | list[int]
 
 
 @dataclass(frozen=True)

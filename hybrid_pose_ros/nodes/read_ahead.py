@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads an event source ahead in a thread of its own, so that a slow read delays no packet."""
+"""Reads and filters a source ahead in its own thread, so that a slow read delays no packet."""
 
 import queue
 import threading
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
+from hybrid_pose_ros.events.filters import FilterChain
 from hybrid_pose_ros.events.sources import EventSource, SourceError
 
 DEPTH = 4
@@ -12,19 +13,24 @@ DEPTH = 4
 
 POLL_S = 0.05
 
+LIVE_POLL_S = 0.002
+"""A live source is asked this often; it is no use to know later that it is silent."""
+
 
 class ReadAhead:
     """An event source in front of another one.
 
     Args:
         source: closed together with this one.
+        filters: applied to each batch.
         stop: once set, reading ends as if the source had ended.
     """
 
-    def __init__(self, source: EventSource, stop: threading.Event) -> None:
+    def __init__(self, source: EventSource, filters: FilterChain, stop: threading.Event) -> None:
         self.width, self.height = source.width, source.height
         self.name, self.live = source.name, source.live
         self._source = source
+        self._filters = filters
         self._stop = stop
         self._closing = threading.Event()
         self._queue: queue.Queue[EventArray | SourceError | None] = queue.Queue(DEPTH)
@@ -40,7 +46,7 @@ class ReadAhead:
         if self._stop.is_set():
             return None
         try:
-            item = self._queue.get(timeout=POLL_S)
+            item = self._queue.get(timeout=LIVE_POLL_S if self.live else POLL_S)
         except queue.Empty:
             if not self._thread.is_alive() and self._queue.empty():
                 raise SourceError(f"{self.name}: reading ended by an error") from None
@@ -50,7 +56,9 @@ class ReadAhead:
         return item
 
     def close(self) -> None:
-        """Stop reading and close the source."""
+        """Stop reading and close the source; may be called again."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._thread.join()
         self._source.close()
@@ -61,9 +69,13 @@ class ReadAhead:
                 item: EventArray | SourceError | None = self._source.read()
             except SourceError as error:
                 item = error
-            self._put(item)
             if item is None or isinstance(item, SourceError):
+                self._put(item)
                 return
+            if not len(item):
+                self._closing.wait(LIVE_POLL_S)
+            elif len(passed := self._filters.apply(item)):
+                self._put(passed)
 
     def _put(self, item: EventArray | SourceError | None) -> None:
         while not self._closing.is_set():

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
-from hybrid_pose_ros.inference import InitPolicy, InitRejectedError, PoseEstimate, SnnEstimator
+from hybrid_pose_ros.inference.snn_estimator import InitPolicy, SnnEstimator
+from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate
 from hybrid_pose_ros.messages import (
     POSE_QOS,
     STATE_INIT_QOS,

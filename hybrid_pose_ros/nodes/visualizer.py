@@ -14,7 +14,7 @@ from visualization_msgs.msg import MarkerArray
 from hybrid_pose_ros.drawing import EventCanvas, draw_skeleton
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS, VISUAL_QOS, Sensor, pose_from_message
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.base import ManagedNode, run_node

@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.drawing import ESTIMATE_STYLE
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import Sensor
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
 

@@ -18,6 +18,9 @@ from hybrid_pose_ros.simulation.body import TEXTURE_SHAPE, Capsules
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 
+_NEAREST_M = 0.1
+"""Depth in metres from which on parts are drawn."""
+
 
 @dataclass(frozen=True)
 class Lighting:
@@ -59,10 +62,12 @@ def _across(vectors: F64, axis: F64) -> F64:
 def project_parts(capsules: Capsules, camera: Camera, lighting: Lighting) -> ProjectedParts:
     """Project the body's parts into a camera."""
     depth = camera.depth(capsules.ends)
-    # a part behind the camera gets no radius and so no pixels
-    safe = np.maximum(depth, 0.1)
-    radius = np.where(depth > 0.1, camera.focal_px * capsules.radii / safe, 0.0)
-    image = np.concatenate((camera.project(capsules.ends), radius[..., None], safe[..., None]), -1)
+    # a part that is not wholly before the camera gets no radius and is not drawn
+    seen = (depth > _NEAREST_M).all(-1, keepdims=True)
+    safe = np.where(seen, depth, _NEAREST_M)
+    radius = np.where(seen, camera.focal_px * capsules.radii / safe, 0.0)
+    points = np.where(seen[..., None], camera.project(capsules.ends), 0.0)
+    image = np.concatenate((points, radius[..., None], safe[..., None]), -1)
     axis = capsules.ends[:, :, 1] - capsules.ends[:, :, 0]
     axis = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-9)
     towards = _across(camera.centre - capsules.ends.mean(2), axis)
@@ -88,6 +93,8 @@ def bounds(image: F64, width: int, height: int, box: NDArray[np.int64]) -> None:
     """Box x0, y0, x1, y1 (exclusive) of all parts [P, 2, 4] of a frame, within the image."""
     box[0], box[1], box[2], box[3] = width, height, 0, 0
     for p in range(image.shape[0]):
+        if image[p, 0, 2] <= 0.0:
+            continue
         for e in range(2):
             u, v, r = image[p, e, 0], image[p, e, 1], image[p, e, 2] + 1.5
             box[0] = min(box[0], max(0, int(u - r)))
@@ -113,6 +120,8 @@ def draw(
     order = np.argsort(-(image[:, 0, 3] + image[:, 1, 3]))
     for p in order:
         ua, va, ra, za = image[p, 0]
+        if ra <= 0.0:
+            continue
         ub, vb, rb, zb = image[p, 1]
         du, dv = ub - ua, vb - va
         length = max(np.sqrt(du * du + dv * dv), 1e-6)

@@ -20,7 +20,7 @@ from hybrid_pose_ros.demo.report import (
     truth_at,
 )
 from hybrid_pose_ros.demo.table import live_table
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import (
     EventPacketMessage,
     Sensor,
@@ -60,7 +60,9 @@ def truth() -> Truth:
     keypoints[:, :, 0] = (label_ns / MS)[:, None]
     visible = np.ones((len(label_ns), 13), bool)
     visible[:3, 0] = False
-    return Truth(label_ns, keypoints, np.zeros((20, 13, 3), np.float32), visible, np.eye(3, 4), "t")
+    return Truth(
+        label_ns, keypoints, np.zeros((20, 13, 3), np.float32), visible, np.eye(3, 4), "t"
+    )
 
 
 def test_latency_is_arrival_minus_publication() -> None:

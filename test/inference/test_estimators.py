@@ -10,18 +10,16 @@ import pytest
 import torch
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
-from hybrid_pose_ros.inference import (
-    AnnEstimator,
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, sum_windows
+from hybrid_pose_ros.inference.codec import decode_tensor, encode_affine
+from hybrid_pose_ros.inference.snn_estimator import (
+    CONFIDENCE_HALF_LIFE_NS,
+    FRESH_NS,
     InitPolicy,
-    InitRejectedError,
-    PoseEstimate,
     SnnEstimator,
-    StateInit,
 )
-from hybrid_pose_ros.inference.ann_estimator import sum_windows
-from hybrid_pose_ros.inference.snn_estimator import CONFIDENCE_HALF_LIFE_NS, FRESH_NS
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
-from hybrid_pose_ros.inference.state import decode_tensor, encode_affine
+from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork

@@ -19,7 +19,8 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.inference import AnnEstimator, StateInit
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.messages import event_packet_message, stamp_from_ns
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE

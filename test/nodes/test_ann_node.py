@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 
-from hybrid_pose_ros.inference import AnnEstimator
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hybrid_pose_ros.msg import EventPacket
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
 from hybrid_pose_ros.events.sources import SourceError
 from hybrid_pose_ros.messages import EVENTS_QOS, stamp_to_ns
-from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
@@ -113,17 +113,61 @@ def test_it_may_stay_after_the_end(bench: Any, play: Any) -> None:
 
 
 def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None:
-    node, packets = play([bench.events(0, 3), SourceError("the cable is out; plug it in")])
+    node, _ = play([bench.events(0, 3), SourceError("the cable is out; plug it in")])
     bench.until(lambda: node.exit_code is not None)
     assert node.exit_code == 1
     report = bench.report(node)
     assert (report.level, report.message) == (Level.ERROR, "the cable is out; plug it in")
 
 
+def test_events_are_filtered(bench: Any, play: Any) -> None:
+    events = bench.events(0, 10)
+    inside = (events["x"] >= 100) & (events["x"] < 200) & (events["y"] < 150)
+    node, packets = play([events], region=[100, 0, 100, 150])
+    bench.until(lambda: node.exit_code is not None)
+    bench.until(lambda: len(decode(packets)) == inside.sum())
+    assert (decode(packets)["x"] == events["x"][inside]).all()
+
+
+@pytest.mark.parametrize(
+    ("region", "message"), [([0, 0, 10], "3 numbers"), ([300, 0, 100, 9], "346x260")]
+)
+def test_a_wrong_region_is_named(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, region: list[int], message: str
+) -> None:
+    source = ListSource([])
+    monkeypatch.setattr(event_driver, "CameraSource", lambda name: source)
+    node = bench.run(EventDriverNode, start=False, source="camera", region=region)
+    with pytest.raises(StartError, match=message):
+        node.start()
+    assert source.closed
+
+
+def test_a_camera_does_not_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = [empty_events(), bench.events(0, 1), empty_events(), bench.events(1, 1)]
+    monkeypatch.setattr(event_driver, "CameraSource", lambda name: ListSource(batches, live=True))
+    node = bench.run(EventDriverNode, source="camera", wait_for_subscribers=1)
+    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    bench.until(lambda: node.exit_code is not None)
+    assert len(decode(packets)) == 40
+    assert node.exit_code == 1
+    assert "list: no more events; is the camera" in bench.report(node).message
+
+
+def test_no_camera_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> ListSource:
+        raise SourceError("no event camera found; plug one in")
+
+    monkeypatch.setattr(event_driver, "CameraSource", absent)
+    node = bench.run(EventDriverNode, start=False, source="camera")
+    with pytest.raises(StartError, match="plug one in"):
+        node.start()
+
+
 def test_a_missing_recording_is_named(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "none.aedat4"
     node = bench.run(EventDriverNode, start=False, source="recording", path=str(path))
-    with pytest.raises(StartError, match="none.aedat4"):
+    with pytest.raises(StartError, match=r"none\.aedat4"):
         node.start()
 
 

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode, make_decoder
-from hybrid_pose_ros.inference import PoseEstimate, StateInit
+from hybrid_pose_ros.inference.state import PoseEstimate, StateInit
 from hybrid_pose_ros.messages import (
     Sensor,
     event_packet_message,

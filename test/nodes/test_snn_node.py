@@ -13,7 +13,7 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.inference import StateInit
+from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,

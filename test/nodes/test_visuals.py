@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.events.array import empty_events, make_events
-from hybrid_pose_ros.inference import PoseEstimate
+from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,

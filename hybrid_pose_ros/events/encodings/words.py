@@ -46,8 +46,9 @@ class WordFormat:
         base: position and polarity for the vectors that follow.
         vectors: width of each kind of vector by its code; the widest is the one that is written.
         ignored: codes that tell nothing about events.
-        max_step_back: the time starts over after 2^24 us, and a step back of the upper half by
-            more than this tells that it has; None for a format in which time does not start over.
+        max_step_back: the time starts over after 2^24 us: the upper half of the time goes on by
+            its difference modulo 2^12, but back where that is by no more than this. None for a
+            format in which time does not start over.
         widths: of the vectors by code, 0 for all others; int32 [16].
         unknown: codes that do not exist, bool [16].
     """
@@ -283,6 +284,9 @@ def _check_codes(layout: WordFormat, codes: NDArray[np.integer]) -> None:
 
 def _unwrap(highs: NDArray[np.int64], before: int, max_step_back: int) -> NDArray[np.int64]:
     """Add the rounds that the upper half of the time has made since ``before``."""
-    rounds, start = divmod(before, 2**_VALUE_BITS) if before >= 0 else (0, 0)
-    steps_back = -np.diff(highs, prepend=start)
-    return highs + ((rounds + np.cumsum(steps_back > max_step_back)) << _VALUE_BITS)
+    if not len(highs):
+        return highs
+    start = int(highs[0]) if before == UNKNOWN else before
+    steps = np.diff(highs, prepend=start) % 2**_VALUE_BITS
+    steps[steps >= 2**_VALUE_BITS - max_step_back] -= 2**_VALUE_BITS
+    return start + np.cumsum(steps)

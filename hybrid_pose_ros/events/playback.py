@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a source to packets at the right moments."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.sources.base import EventSource
+
+
+def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
+    """Cut a source's events into packets at absolute multiples of ``packet_ns`` of sensor time.
+
+    A packet comes as soon as a later event was read, or the source has ended; no event is lost.
+    When a live source has nothing right now, what there is of the open packet comes at once, so
+    that a quiet scene delays nothing; and an empty packet, so that the caller may look around.
+
+    Raises:
+        SourceError: the source failed.
+    """
+    held: list[EventArray] = []
+    while (batch := source.read()) is not None:
+        if not len(batch):
+            if source.live and held:
+                yield np.concatenate(held)
+                held = []
+            yield batch
+            continue
+        numbers = batch["t"] // packet_ns
+        cuts = np.flatnonzero(np.diff(numbers)) + 1
+        if held and held[0]["t"][0] // packet_ns != numbers[0]:
+            yield np.concatenate(held)
+            held = []
+        *complete, rest = np.split(batch, cuts)
+        for part in complete:
+            yield np.concatenate([*held, part])
+            held = []
+        held.append(rest)
+    if held:
+        yield np.concatenate(held)
+
+
+class Pacer:
+    """Maps sensor time to the host's monotonic clock.
+
+    The first moment waited for is the present; all others follow from it, so that no delay adds
+    up. When playback has fallen behind it does not wait until it has caught up.
+
+    Args:
+        rate: sensor seconds per host second; 0 for no limit.
+        stop: once set, every wait ends at once.
+    """
+
+    def __init__(self, rate: float, stop: threading.Event) -> None:
+        self._rate = rate
+        self._stop = stop
+        self._origin: tuple[int, int] | None = None  # sensor time, host time
+
+    def wait_until(self, sensor_ns: int) -> None:
+        """Wait for a moment of sensor time (ns)."""
+        if self._rate == 0.0:
+            return
+        now = time.monotonic_ns()
+        if self._origin is None:
+            self._origin = (sensor_ns, now)
+            return
+        due = self._origin[1] + (sensor_ns - self._origin[0]) / self._rate
+        if due > now:
+            self._stop.wait((due - now) * 1e-9)

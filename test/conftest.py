@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every test: a ROS domain of its own, type checks on messages, no stray logs."""
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Time limits per example fail on a busy machine and say nothing about the code.
+settings.register_profile("hybrid_pose_ros", deadline=None)
+settings.load_profile("hybrid_pose_ros")
+
+# rosidl reads it when the messages are imported.
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
+DOMAINS = range(1, 102)
+"""Those whose UDP ports lie below the ones that Linux gives to other programs."""
+
+_count = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def ros_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """Let no test hear another one, nor another machine, nor write logs into the home directory.
+
+    Each of the n workers takes every n-th domain in turn, so that no two share one, and a process
+    that a test leaves behind meets no other test for a while.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = DOMAINS[worker::workers]
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(own[next(_count) % len(own)]))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv("ROS_LOG_DIR", str(_log_directory(tmp_path_factory)))
+
+
+def _log_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.getbasetemp() / "ros-log"
+    path.mkdir(exist_ok=True)
+    return path

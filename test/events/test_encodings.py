@@ -1,0 +1,530 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The encodings: exact bytes worked out by hand, round trips, and what is malformed.
+
+Of the byte strings, the spaces separate words; all words are little-endian.
+"""
+
+import os
+from array import array
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+
+from hybrid_pose_ros.events.array import (
+    EventArray,
+    MalformedEventsError,
+    check_events,
+    empty_events,
+    make_events,
+)
+from hybrid_pose_ros.events.encodings import (
+    ENCODINGS,
+    MalformedPacketError,
+    encode,
+    make_decoder,
+)
+
+WIDTH, HEIGHT = 346, 260
+ROUND_NS = 2**24 * 1000
+ON, OFF = True, False
+
+
+def events_of(*rows: tuple[int, int, int, bool]) -> EventArray:
+    return make_events(*zip(*rows, strict=True))
+
+
+def words(*values: int) -> bytes:
+    return np.array(values, "<u2").tobytes()
+
+
+def decode(
+    encoding: str, time_base: int, data: bytes, size: tuple[int, int] = (WIDTH, HEIGHT)
+) -> list[tuple[int, ...]]:
+    rows: list[tuple[int, ...]] = make_decoder(encoding, *size).decode(time_base, data).tolist()
+    return rows
+
+
+# -- exact bytes ---------------------------------------------------------------------------------
+
+GOLDEN = {
+    "mono": (
+        events_of((5_000_000_123, 345, 259, ON), (5_000_000_130, 1, 2, OFF)),
+        5_000_000_123,
+        # dt 0, x 0x159, y 0x103 with bit 15; dt 7, x 1, y 2
+        "00000000 5901 0381  07000000 0100 0200",
+    ),
+    "libcaer": (
+        events_of((5_000_000_000, 345, 259, ON), (5_004_096_000, 1, 2, OFF)),
+        5_000_000_000,
+        # x << 17 | y << 2 | polarity << 1 | 1 = 0x02b2040f, 0 us; 0x00020009, 4096 us
+        "0f04b202 00000000  09000200 00100000",
+    ),
+    "libcaer_cmp": (
+        events_of(
+            (7_000, 5, 16, ON),
+            (7_000, 5, 18, ON),
+            (7_000, 5, 23, ON),
+            (4_105_000, 5, 3, OFF),  # 4098 us later
+            (4_105_000, 6, 3, OFF),
+        ),
+        7_000,
+        # ADDR_X 5, VECT_BASE_Y 16 ON, VECT_8 0b10000101, TIME_HIGH 1, TIME_LOW 2, ADDR_Y 3,
+        # ADDR_X 6, ADDR_Y 3
+        "0520 1048 8550 0100 0210 0330 0620 0330",
+    ),
+    "evt3": (
+        events_of(
+            (12_293_000, 24, 7, ON),  # 3 * 4096 + 5 us
+            (12_293_000, 26, 7, ON),
+            (12_293_000, 35, 7, ON),
+            (12_294_000, 100, 7, OFF),
+            (12_294_000, 100, 8, OFF),
+        ),
+        12_293_000,
+        # TIME_HIGH 3, TIME_LOW 5, ADDR_Y 7, VECT_BASE_X 24 ON, VECT_12 0b100000000101, TIME_LOW 6,
+        # ADDR_X 100, ADDR_Y 8, ADDR_X 100
+        "0380 0560 0700 1838 0548 0660 6420 0800 6420",
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_events_give_these_bytes(encoding: str) -> None:
+    events, time_base, data = GOLDEN[encoding]
+    packet = encode(encoding, events)
+    assert packet.time_base == time_base
+    assert packet.data.hex() == data.replace(" ", "")
+
+
+@pytest.mark.parametrize("lend", [bytes, bytearray, memoryview, lambda data: array("B", data)])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_these_bytes_give_events(encoding: str, lend: type) -> None:
+    events, time_base, data = GOLDEN[encoding]
+    decoded = make_decoder(encoding, WIDTH, HEIGHT).decode(time_base, lend(bytes.fromhex(data)))
+    assert_array_equal(decoded, events)
+    assert decoded.dtype == events.dtype
+    decoded["x"] = 0  # an array of its own
+
+
+# -- round trips ---------------------------------------------------------------------------------
+
+gaps_us = st.one_of(st.just(0), st.integers(0, 3), st.integers(4000, 4200), st.integers(0, 60_000))
+rows_st = st.lists(
+    st.tuples(gaps_us, st.integers(0, 40), st.integers(0, 30), st.booleans()),
+    min_size=1,
+    max_size=60,
+)
+start_us = st.one_of(st.integers(0, 5000), st.integers(0, 10**12), st.just(2**24 - 10))
+
+
+def stream(rows: list[tuple[int, int, int, bool]], start: int, *, runs: bool) -> EventArray:
+    """Events us apart; with ``runs`` mostly along a column or a row, so that vectors pay."""
+    gaps, x, y, polarity = (np.array(column) for column in zip(*rows, strict=True))
+    if runs:
+        gaps = np.where(gaps > 3, gaps, 0)
+        x, y = np.cumsum(x < 3), np.cumsum(y // 4)
+    return make_events((start + np.cumsum(gaps)) * 1000, x, y, polarity & (not runs))
+
+
+@given(rows_st, start_us, st.booleans(), st.booleans())
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_events_come_back_as_they_were(
+    encoding: str,
+    rows: list[tuple[int, int, int, bool]],
+    start: int,
+    runs: bool,
+    swap: bool,
+) -> None:
+    events = stream(rows, start, runs=runs)
+    if swap:
+        events["x"], events["y"] = events["y"].copy(), events["x"].copy()
+    packet = encode(encoding, events)
+    decoded = make_decoder(encoding, 2048, 2048).decode(packet.time_base, packet.data)
+    assert_array_equal(decoded, events)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20), st.integers(0, 2**60))
+def test_mono_keeps_nanoseconds(gaps: list[int], start: int) -> None:
+    times = (start + np.cumsum(np.array(gaps))).tolist()
+    events = make_events(times, [1] * len(times), [2] * len(times), [True] * len(times))
+    packet = encode("mono", events)
+    assert_array_equal(make_decoder("mono", 4, 4).decode(packet.time_base, packet.data), events)
+
+
+@pytest.mark.parametrize("encoding", ["libcaer", "libcaer_cmp", "evt3"])
+def test_other_encodings_floor_to_microseconds(encoding: str) -> None:
+    packet = encode(encoding, events_of((1999, 1, 1, ON), (2001, 1, 1, ON), (2999, 1, 2, ON)))
+    assert packet.time_base == 1000
+    assert [t for t, *_ in decode(encoding, packet.time_base, packet.data)] == [1000, 2000, 2000]
+
+
+@given(st.lists(rows_st, min_size=1, max_size=4), start_us)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_packets_are_self_contained(
+    encoding: str, packets: list[list[tuple[int, int, int, bool]]], start: int
+) -> None:
+    """One decoder reads packets in any order, hence also after lost ones."""
+    decoder = make_decoder(encoding, 64, 64)
+    for rows in reversed(packets):
+        events = stream(rows, start + 1, runs=False)
+        packet = encode(encoding, events)
+        assert_array_equal(decoder.decode(packet.time_base, packet.data), events)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_no_events_no_bytes(encoding: str) -> None:
+    packet = encode(encoding, empty_events())
+    assert packet.data == b""
+    assert decode(encoding, packet.time_base, packet.data) == []
+
+
+def test_vectors_pay_from_three_events_on() -> None:
+    def size(encoding: str, count: int) -> int:
+        rows = [(0, i, 0, ON) if encoding == "evt3" else (0, 0, i, ON) for i in range(count)]
+        return len(encode(encoding, events_of(*rows)).data) // 2
+
+    assert [size("libcaer_cmp", n) for n in (1, 2, 3, 8, 9)] == [2, 3, 3, 3, 4]
+    assert [size("evt3", n) for n in (1, 2, 3, 12, 13)] == [4, 5, 5, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "end"),
+    [("libcaer_cmp", words(0x0001, 0x1005, 0x3002)), ("evt3", words(0x8001, 0x6005, 0x2001))],
+)
+def test_the_lower_half_of_the_time_follows_the_upper(encoding: str, end: bytes) -> None:
+    """Some decoders start the lower half anew with the upper, others keep it."""
+    events = events_of((0, 9, 9, OFF), (5000, 1, 2, OFF), (4_101_000, 1, 2, OFF))
+    assert encode(encoding, events).data.endswith(end)
+
+
+# -- what cannot be encoded ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rows", "reason"),
+    [
+        ("mono", [(-1, 0, 0, ON)], "-1 ns is negative"),
+        ("mono", [(5, 0, 0, ON), (4, 0, 0, ON)], "event 1 is older"),
+        ("mono", [(0, 2**15, 0, ON)], "32768 does not fit; the largest is 32767"),
+        ("mono", [(0, 0, 0, ON), (2**32, 0, 0, ON)], "limit is 2\\^32 ns"),
+        ("libcaer", [(0, 0, 2**15, ON)], "32768 does not fit"),
+        ("libcaer", [(0, 0, 0, ON), (2**31 * 1000, 0, 0, ON)], "limit is 2\\^31 us"),
+        ("libcaer_cmp", [(0, 2048, 0, ON)], "2048 does not fit; the largest is 2047"),
+        ("libcaer_cmp", [(0, 0, 0, ON), (ROUND_NS, 0, 0, ON)], "limit is 2\\^24 us"),
+        ("evt3", [(0, 0, 2048, ON)], "2048 does not fit"),
+        ("evt3", [(0, 0, 0, ON), (ROUND_NS - 4096_000 * 10, 0, 0, ON)], "a gap .* is too long"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    encoding: str, rows: list[tuple[int, int, int, bool]], reason: str
+) -> None:
+    with pytest.raises(MalformedEventsError, match=f"{encoding}: .*{reason}"):
+        encode(encoding, events_of(*rows))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "last"),
+    [
+        ("mono", 2**32 - 1),
+        ("libcaer", 2**31 * 1000 - 1),
+        ("libcaer_cmp", ROUND_NS - 1),
+        ("evt3", ROUND_NS - 4096_000 * 11),
+    ],
+)
+def test_the_longest_packet(encoding: str, last: int) -> None:
+    packet = encode(encoding, events_of((0, 0, 0, ON), (last, 0, 0, ON)))
+    resolution = 1 if encoding == "mono" else 1000
+    decoded = decode(encoding, packet.time_base, packet.data)
+    assert [t for t, *_ in decoded] == [0, last // resolution * resolution]
+
+
+def test_unknown_encodings_are_named() -> None:
+    with pytest.raises(ValueError, match="'morse'; there are mono, libcaer, libcaer_cmp, evt3"):
+        encode("morse", empty_events())
+    with pytest.raises(MalformedPacketError, match="unknown encoding ''"):
+        make_decoder("", 1, 1)
+
+
+# -- what cannot be decoded ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "reason"),
+    [
+        ("mono", b"\0" * 12, "12 bytes are not a whole number of words of 8"),
+        ("libcaer", b"\0" * 7, "7 bytes"),
+        ("libcaer_cmp", b"\0" * 3, "3 bytes are not a whole number of words of 2"),
+        ("evt3", b"\0", "1 bytes"),
+        (
+            "mono",
+            bytes.fromhex("0000000000000000 000000005a010000"),
+            r"event 1 lies at \(346, 0\)",
+        ),
+        ("mono", bytes.fromhex("0500000000000000 0400000000000000"), "event 1 is older"),
+        ("libcaer", bytes.fromhex("1104000000000000"), r"event 0 lies at \(0, 260\)"),
+        ("libcaer", bytes.fromhex("01000000ffffffff"), "event 0 has a negative time"),
+        ("libcaer", bytes.fromhex("0100000005000000 0100000004000000"), "event 1 is older"),
+        ("libcaer_cmp", words(0x2005, 0x3003, 0x6000), "word 2 has the code 6"),
+        ("libcaer_cmp", words(0x1005, 0x3003), "event 0 comes before any ADDR_X"),
+        ("libcaer_cmp", words(0x2005, 0x3001, 0x5001), "event 1 comes before any VECT_BASE_Y"),
+        ("libcaer_cmp", words(0x2005, 0x1005, 0x3001, 0x1004, 0x3001), "event 1 is older"),
+        ("libcaer_cmp", words(0x215A, 0x3000), r"event 0 lies at \(346, 0\)"),
+        # the base moves on with each vector, and so out of any sensor
+        ("libcaer_cmp", words(0x2000, 0x47FF, *[0x5001] * 9000), r"lies at \(0, 2047\)"),
+        ("evt3", words(0x8000, 0x6000, 0x1000), "word 2 has the code 1,"),
+        ("evt3", words(0x8000, 0x6000, 0x0001, 0x215A), r"event 0 lies at \(346, 1\)"),
+    ],
+)
+def test_malformed_packets_say_why(encoding: str, data: bytes, reason: str) -> None:
+    with pytest.raises(MalformedPacketError, match=f"{encoding}: .*{reason}"):
+        decode(encoding, 0, data)
+
+
+@pytest.mark.parametrize("time_base", [-1, 2**62, 2**64 - 1])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_impossible_time_bases(encoding: str, time_base: int) -> None:
+    with pytest.raises(MalformedPacketError, match="out of range"):
+        decode(encoding, time_base, b"")
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=400), st.integers(0, 2**62 - 1))
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_any_bytes_give_good_events_or_an_error(
+    encoding: str, data: bytes, time_base: int
+) -> None:
+    decoder = make_decoder(encoding, 2000, 2000)
+    for _ in range(2):
+        try:
+            events = decoder.decode(time_base, data)
+        except MalformedPacketError:
+            continue
+        check_events(events, 2000, 2000)
+    good, base, golden = GOLDEN[encoding]
+    assert_array_equal(decoder.decode(base, bytes.fromhex(golden)), good)
+
+
+# -- what only cameras send ----------------------------------------------------------------------
+
+
+def test_libcaer_skips_invalid_events() -> None:
+    data = bytes.fromhex("0f04b202 00000000  0e04b202 ffffffff  09000200 01000000")
+    assert decode("libcaer", 0, data) == [(0, 345, 259, ON), (1000, 1, 2, OFF)]
+
+
+def test_libcaer_times_start_over() -> None:
+    data = bytes.fromhex("09000200 feffff7f  09000200 01000000")
+    times = [t for t, *_ in decode("libcaer", 10, data)]
+    assert times == [(2**31 - 2) * 1000 + 10, (2**31 + 1) * 1000 + 10]
+
+
+def test_libcaer_cmp_begins_at_its_time_base_without_time_words() -> None:
+    assert decode("libcaer_cmp", 123, words(0x2005, 0x3803)) == [(123, 5, 3, ON)]
+
+
+def test_libcaer_cmp_vectors_move_the_base_on() -> None:
+    data = words(0x2005, 0x4808, 0x5001, 0x5FC0, 0x3003, 0x5080)  # upper bits of VECT_8 unused
+    expected = [
+        (0, 5, y, polarity) for y, polarity in ((8, ON), (22, ON), (23, ON), (3, OFF), (31, ON))
+    ]
+    assert decode("libcaer_cmp", 0, data) == expected
+
+
+def test_evt3_vectors_move_the_base_on() -> None:
+    data = words(0x8000, 0x6000, 0x0002, 0x3808, 0x4001, 0x4800, 0x2005, 0x5081, 0x5F01)
+    expected = [(8, ON), (31, ON), (5, OFF), (32, ON), (39, ON), (40, ON)]
+    assert decode("evt3", 0, data) == [(0, x, 2, polarity) for x, polarity in expected]
+
+
+def test_evt3_skips_what_tells_nothing_about_events() -> None:
+    data = words(0x8000, 0x7123, 0x6000, 0xA001, 0x0801, 0xE123, 0xF001, 0x9000, 0x2003)
+    assert decode("evt3", 0, data) == [(0, 3, 1, OFF)]  # bit 11 of ADDR_Y: the second camera
+
+
+def test_evt3_waits_for_time_and_address() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    assert len(decoder.decode(0, words(0x0001, 0x2001, 0x6005, 0x2002))) == 0
+    assert len(decoder.decode(0, words(0x0001, 0x2003, 0x8001, 0x2004))) == 0
+    assert len(decoder.decode(0, words(0x6007, 0x2005))) == 0
+    assert decoder.decode(0, words(0x0002, 0x2006)).tolist() == [((4096 + 7) * 1000, 6, 2, OFF)]
+    decoder.reset()
+    assert len(decoder.decode(0, words(0x0001, 0x6008, 0x2007))) == 0
+
+
+def test_evt3_counts_rounds_across_packets_and_resets() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+
+    def first_time(high: int) -> int:
+        packet = words(0x8000 | high, 0x6001, 0x0001, 0x2001)
+        return int(decoder.decode(0, packet)["t"][0]) // 1000
+
+    assert first_time(0xFFF) == (0xFFF << 12) + 1
+    assert first_time(0x000) == 2**24 + 1
+    decoder.reset()
+    assert first_time(0x800) == 2**24 + (0x800 << 12) + 1
+    assert first_time(0x100) == 2 * 2**24 + (0x100 << 12) + 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "us"), [(20, 10, 20 << 12), (21, 10, (10 << 12) + 2**24)]
+)
+def test_evt3_takes_a_step_back_of_more_than_ten_for_a_new_round(
+    first: int, second: int, us: int
+) -> None:
+    line = (0x6000, 0x0001, 0x2001)
+    times = [
+        t for t, *_ in decode("evt3", 0, words(0x8000 | first, *line, 0x8000 | second, *line))
+    ]
+    assert times == [(first << 12) * 1000, us * 1000]
+
+
+def test_evt3_goes_on_with_a_vector_in_the_next_packet() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    decoder.decode(0, words(0x8000, 0x6000, 0x0002, 0x3808, 0x4001))
+    assert decoder.decode(0, words(0x4001)).tolist() == [(0, 20, 2, ON)]
+    assert decoder.decode(0, words(0x5002)).tolist() == [(0, 33, 2, ON)]
+
+
+def test_evt3_goes_on_in_the_round_that_a_time_base_told() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    packet = encode("evt3", events_of((7 * ROUND_NS + 1000, 1, 1, ON)))
+    decoder.decode(packet.time_base, packet.data)
+    assert decoder.decode(0, words(0x6005, 0x2002)).tolist() == [(7 * ROUND_NS + 5000, 2, 1, OFF)]
+
+
+def test_evt3_holds_the_time_where_the_camera_steps_back() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    line = (0x0001, 0x2001)
+    data = words(0x8FFF, 0x6005, *line, 0x8000, 0x6001, *line, 0x8FFF, 0x6FFF, *line, 0x6000)
+    first, wrapped, held = decoder.decode(0, data)["t"] // 1000
+    assert (first, wrapped, held) == ((0xFFF << 12) + 5, 2**24 + 1, 2**24 + 1)
+    (still,) = decoder.decode(0, words(*line))["t"] // 1000
+    assert still == 2**24 + 1
+    (on,) = decoder.decode(0, words(0x8000, 0x6002, *line))["t"] // 1000
+    assert on == 2**24 + 2
+
+
+def test_evt3_believes_a_time_base_only_if_it_fits_the_words() -> None:
+    data = words(0x8001, 0x6002, 0x0001, 0x2001)
+    time = (4096 + 2) * 1000
+    for time_base, expected in (
+        (0, time),
+        (time, time),
+        (time + 7 * ROUND_NS, time + 7 * ROUND_NS),
+        (time + 7 * ROUND_NS + 1, time),
+        (time + 7 * ROUND_NS - 1000, time),
+        (1_700_000_000_123_456_789, time),
+    ):
+        assert decode("evt3", time_base, data) == [(expected, 1, 1, OFF)]
+
+
+def test_evt3_time_goes_back_with_a_recording_that_starts_over() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    for start in (9 * ROUND_NS, 5_000_000, 9 * ROUND_NS, 5_000_000):
+        packet = encode("evt3", events_of((start, 1, 1, ON), (start + 9000, 1, 1, ON)))
+        times = decoder.decode(packet.time_base, packet.data)["t"].tolist()
+        assert times == [start, start + 9000]
+
+
+def test_evt3_is_sane_after_an_error() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    decoder.decode(0, words(0x8001, 0x6001, 0x0001, 0x2001))
+    with pytest.raises(MalformedPacketError):
+        decoder.decode(0, words(0x8002, 0x6001, 0x07FF, 0x2001))
+    assert len(decoder.decode(0, words(0x2001))) == 0  # the line is not known any more
+    data = words(0x8003, 0x6001, 0x0001, 0x2001)
+    assert decoder.decode(0, data).tolist() == [((3 * 4096 + 1) * 1000, 1, 1, OFF)]
+
+
+# -- the word decoders against a state machine ----------------------------------------------------
+
+CODES = {  # time_high, time_low, line, single, base, {vector: width}
+    "libcaer_cmp": (0, 1, 2, 3, 4, {5: 8}),
+    "evt3": (8, 6, 0, 2, 3, {4: 12, 5: 8}),
+}
+
+
+def state_machine(encoding: str, data: list[int]) -> list[tuple[int, int, int, bool]]:
+    """Decode word by word, as the format's documents say; returns (us, x, y, polarity)."""
+    time_high, time_low, line_code, single, base_code, vectors = CODES[encoding]
+    high = low = line = base = sign = 0
+    events = []
+    for word in data:
+        code, value = word >> 12, word & 0xFFF
+        place = []
+        if code == time_high:
+            high = value
+        elif code == time_low:
+            low = value
+        elif code == line_code:
+            line = value & 0x7FF
+        elif code == base_code:
+            base, sign = value & 0x7FF, value >> 11
+        elif code == single:
+            place = [(value & 0x7FF, value >> 11)]
+        elif code in vectors:
+            place = [(base + bit, sign) for bit in range(vectors[code]) if value >> bit & 1]
+            base += vectors[code]
+        for position, polarity in place:
+            x, y = (line, position) if encoding == "libcaer_cmp" else (position, line)
+            events.append((high << 12 | low, x, y, bool(polarity)))
+    return events
+
+
+@st.composite
+def word_streams(draw: st.DrawFn, encoding: str) -> list[int]:
+    """Good streams with every kind of word in any order, time going on."""
+    time_high, time_low, line, single, base, vectors = CODES[encoding]
+    kind = st.sampled_from([line, single, single, base, *vectors, *vectors, time_low])
+    stream = [time_high << 12, time_low << 12, line << 12 | 3, base << 12 | 9]
+    us = 0
+    for code, value in draw(st.lists(st.tuples(kind, st.integers(0, 0xFFF)), max_size=60)):
+        if code == time_low:
+            us += value * 3
+            stream += [time_high << 12 | us >> 12, time_low << 12 | us & 0xFFF]
+        else:
+            stream.append(code << 12 | value)
+    return stream
+
+
+@given(st.data())
+@pytest.mark.parametrize("encoding", CODES)
+def test_whole_arrays_decode_like_word_by_word(encoding: str, data: st.DataObject) -> None:
+    stream = data.draw(word_streams(encoding))
+    decoded = decode(encoding, 0, words(*stream), size=(4096, 4096))
+    assert decoded == [(us * 1000, x, y, p) for us, x, y, p in state_machine(encoding, stream)]
+
+
+@given(word_streams("evt3"), st.lists(st.integers(0, 100), max_size=6))
+def test_evt3_does_not_depend_on_the_packets(stream: list[int], cuts: list[int]) -> None:
+    decoder = make_decoder("evt3", 4096, 4096)
+    pieces = np.split(np.array(stream, "<u2"), sorted(min(cut, len(stream)) for cut in cuts))
+    rows = [row for piece in pieces for row in decoder.decode(0, piece.tobytes()).tolist()]
+    assert rows == decode("evt3", 0, words(*stream), size=(4096, 4096))
+
+
+# -- a real recording ----------------------------------------------------------------------------
+
+
+def test_a_street_in_evt3() -> None:
+    root = os.environ.get("HYBRID_POSE_DATA")
+    path = Path(root or "") / "events" / "evt3_1280x720.raw"
+    if root is None or not path.is_file():
+        pytest.skip("HYBRID_POSE_DATA names no folder with events/evt3_1280x720.raw")
+    data = path.read_bytes()
+    while data.startswith(b"%"):
+        data = data[data.index(b"\n") + 1 :]
+    decoder = make_decoder("evt3", 1280, 720)
+    pieces = [decoder.decode(0, data[at : at + 4096]) for at in range(0, len(data), 4096)]
+    events = np.concatenate(pieces)
+    assert len(events) == 219_596
+    check_events(events, 1280, 720)
+    assert (events["t"][0], events["t"][-1]) == (11_718_656_000, 11_727_457_000)
+    for encoding in ENCODINGS:
+        packet = encode(encoding, events)
+        again = make_decoder(encoding, 1280, 720).decode(packet.time_base, packet.data)
+        assert_array_equal(again, events)
