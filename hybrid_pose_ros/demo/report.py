@@ -207,6 +207,7 @@ def summarise(measured: Measurements, truth: Truth | None) -> dict[str, Any]:
         "pose_rate_per_sensor_second_hz": rate_hz([pose.pose.sensor_time_ns for pose in poses]),
         "inits": len(inits),
         "init_rate_hz": rate_hz([init.received_ns for init in inits]),
+        "inits_accepted": snn.count("initialisations accepted"),
         "inits_refused": snn.count("initialisations refused"),
         "inferences_skipped": ann.count("inferences skipped"),
         "steps_merged": snn.count("steps merged"),

@@ -4,12 +4,14 @@
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.demo.bag import make_typestore
@@ -22,10 +24,11 @@ from hybrid_pose_ros.nodes.processes import Graph
 from hybrid_pose_ros.simulation.recording import Truth
 
 NAMESPACE: Final = "/cam0"
+DRIVER: Final = "event_driver"
 REFRESH_S: Final = 0.5
 
 START_TIMEOUT_S: Final = 60.0
-"""If no packet has come by then, none will."""
+"""What has not begun by then never will."""
 
 SETTLE_S: Final = 4.0
 """After the end the nodes' last reports are waited for, but not longer."""
@@ -103,24 +106,32 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
         RecorderError: the recorder does not start.
     """
     share = share_directory(prefix)
+    *nodes, driver = graph_of(plan, share)
     outcome = Outcome(Measurements(NAMESPACE), make_typestore(share))
     whole = [topic for topic in outcome.measured.topics if topic != f"{NAMESPACE}/events"]
-    recorder = Recorder(NAMESPACE, plan.bag, share, whole)
     console.print("starting the nodes ...", style="dim")
-    with recorder, Graph(graph_of(plan, share), prefix, log_dir=plan.logs) as graph:
+    with ExitStack() as stack:
+        recorder = stack.enter_context(Recorder(NAMESPACE, plan.bag, share, whole))
+        session = _Session(plan, outcome, recorder, console)
         try:
-            _watch(plan, graph, recorder, outcome, console)
+            # The driver comes last: on a busy machine it would not wait long enough.
+            session.graphs.append(stack.enter_context(Graph(nodes, prefix, log_dir=plan.logs)))
+            session.await_nodes()
+            if outcome.fatal is None:
+                player = Graph([driver], prefix, log_dir=plan.logs)
+                session.graphs.append(stack.enter_context(player))
+                session.watch()
         except KeyboardInterrupt:
             outcome.interrupted = True
             console.print("interrupted; writing what was measured ...")
-        _settle(graph, recorder, outcome)
-    _collect(recorder, outcome)
+        session.settle()
+    session.collect()
     outcome.recorder = recorder.end
     return outcome
 
 
 def graph_of(plan: Plan, share: Path) -> list[NodeSpec]:
-    """Return the nodes, with what the demonstration needs of them."""
+    """Return the nodes, the driver last, with what the demonstration needs of them."""
     specs = pose_graph(
         {
             "source": "recording",
@@ -131,12 +142,12 @@ def graph_of(plan: Plan, share: Path) -> list[NodeSpec]:
         },
         share,
     )
-    listeners = len(specs) - 1 + 1  # all but the driver, and the recorder
+    specs.sort(key=lambda spec: spec.name == DRIVER)
     extra: Mapping[str, Mapping[str, Value]] = {
-        "event_driver": {
+        DRIVER: {
             "exit_at_end": False,
             "loop": plan.loop,
-            "wait_for_subscribers": listeners,
+            "wait_for_subscribers": len(specs),  # all but the driver itself, and the recorder
             "start_delay_s": START_DELAY_S,
         },
         "visualizer": {"scale": 1},
@@ -152,75 +163,101 @@ def last_words(log: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def _watch(
-    plan: Plan, graph: Graph, recorder: Recorder, outcome: Outcome, console: Console
-) -> None:
-    measured = outcome.measured
-    title = f"{plan.recording.name}, {plan.rate:g}x"
-    start = time.monotonic()
+class _Session:
+    """A run under way: gathers what arrives, and looks after the processes."""
 
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            time.sleep(REFRESH_S)
-            _collect(recorder, outcome)
-            _note_ended(plan, graph, outcome)
-            table = live_table(measured, plan.truth, title=title, ended=list(outcome.failed))
-            live.update(table, refresh=console.is_terminal)
-            if recorder.end is not None:
-                outcome.fatal = recorder.end.failure or "the recorder ended early"
-            if outcome.fatal is not None or _is_over(plan, measured):
+    def __init__(self, plan: Plan, outcome: Outcome, recorder: Recorder, console: Console) -> None:
+        self.plan, self.outcome, self.recorder, self.console = plan, outcome, recorder, console
+        self.measured = outcome.measured
+        self.graphs: list[Graph] = []
+
+    def await_nodes(self) -> None:
+        """Wait until each node is at work, or has ended."""
+        (nodes,) = self.graphs
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.outcome.fatal is None:
+            time.sleep(POLL_S)
+            self.collect()
+            self._look_after_processes()
+            at_work = {name for name, health in self.measured.health.items() if health.values}
+            waiting = sorted(nodes.specs.keys() - at_work - self.outcome.failed.keys())
+            if not waiting:
                 return
-            if not measured.packets and time.monotonic() - start > START_TIMEOUT_S:
-                outcome.fatal = (
-                    f"no events came within {START_TIMEOUT_S:g} s; see the logs in {plan.logs}"
+            if time.monotonic() > deadline:
+                log = self.plan.logs / f"{waiting[0]}.log"
+                self.outcome.fatal = (
+                    f"{waiting[0]} was not ready within {START_TIMEOUT_S:g} s; see {log}"
                 )
+
+    def watch(self) -> None:
+        """Show the live table until the end."""
+        start = time.monotonic()
+        with Live(console=self.console, auto_refresh=False, transient=True) as live:
+            while self.outcome.fatal is None and not self._is_over():
+                time.sleep(REFRESH_S)
+                self.collect()
+                self._look_after_processes()
+                live.update(self._table(), refresh=self.console.is_terminal)
+                if not self.measured.packets and time.monotonic() - start > START_TIMEOUT_S:
+                    self.outcome.fatal = (
+                        f"no events came within {START_TIMEOUT_S:g} s; see the logs in "
+                        f"{self.plan.logs}"
+                    )
+
+    def settle(self) -> None:
+        """End the driver, and wait until the SNN has told what it received."""
+        processes = {name: p for graph in self.graphs for name, p in graph.processes.items()}
+        if DRIVER not in processes or not self.measured.packets:
+            return
+        processes[DRIVER].send_signal(signal.SIGINT)
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline and processes["snn"].poll() is None:
+            time.sleep(POLL_S)
+            self.collect()
+            reported_ns = self.measured.health.get("snn", NodeHealth()).stamp_ns
+            if (
+                processes[DRIVER].poll() is not None
+                and reported_ns > self.measured.packets[-1] + QUIET_NS
+            ):
                 return
 
+    def collect(self) -> None:
+        """Take what has arrived."""
+        for received in self.recorder.take():
+            if received.topic in self.measured.topics:
+                kind, data = _TYPES[received.topic], received.data
+                message = self.outcome.store.deserialize_cdr(data, kind) if data else None
+                self.measured.add(received.topic, received.stamp_ns, message)
 
-def _note_ended(plan: Plan, graph: Graph, outcome: Outcome) -> None:
-    for name, code in graph.poll().items():
-        if name in outcome.failed:
-            continue
-        how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
-        outcome.failed[name] = f"{how}: {last_words(plan.logs / f'{name}.log')}"
-        if graph.specs[name].required:
-            outcome.fatal = f"{name} {outcome.failed[name]}"
+    def _is_over(self) -> bool:
+        driver = self.measured.health.get(DRIVER)
+        if not self.measured.packets or driver is None:
+            return False
+        played_ns = time.time_ns() - self.measured.packets[0]
+        if self.plan.seconds is not None and played_ns > self.plan.seconds * 1e9:
+            return True
+        return driver.values.get("finished") == "true"
 
+    def _look_after_processes(self) -> None:
+        outcome = self.outcome
+        for graph in self.graphs:
+            for name, code in graph.poll().items():
+                if name in outcome.failed:
+                    continue
+                how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+                outcome.failed[name] = f"{how}: {last_words(self.plan.logs / f'{name}.log')}"
+                if graph.specs[name].required:
+                    outcome.fatal = f"{name} {outcome.failed[name]}"
+        if self.recorder.end is not None:
+            outcome.fatal = self.recorder.end.failure or "the recorder ended early"
 
-def _is_over(plan: Plan, measured: Measurements) -> bool:
-    driver = measured.health.get("event_driver")
-    if not measured.packets or driver is None:
-        return False
-    if plan.seconds is not None and time.time_ns() - measured.packets[0] > plan.seconds * 1e9:
-        return True
-    return driver.values.get("finished") == "true"
-
-
-def _settle(graph: Graph, recorder: Recorder, outcome: Outcome) -> None:
-    """End the driver, and wait until the SNN has told what it received."""
-    graph.processes["event_driver"].send_signal(signal.SIGINT)
-    deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline:
-        time.sleep(POLL_S)
-        _collect(recorder, outcome)
-        ended = graph.poll()
-        if "snn" in ended or not outcome.measured.packets:
-            return
-        reported_ns = outcome.measured.health.get("snn", NodeHealth()).stamp_ns
-        if "event_driver" in ended and reported_ns > outcome.measured.packets[-1] + QUIET_NS:
-            return
-
-
-def _collect(recorder: Recorder, outcome: Outcome) -> None:
-    for received in recorder.take():
-        if received.topic not in outcome.measured.topics:
-            continue
-        message = (
-            outcome.store.deserialize_cdr(received.data, _TYPES[received.topic])
-            if received.data
-            else None
+    def _table(self) -> Table:
+        return live_table(
+            self.measured,
+            self.plan.truth,
+            title=f"{self.plan.recording.name}, {self.plan.rate:g}x",
+            ended=list(self.outcome.failed),
         )
-        outcome.measured.add(received.topic, received.stamp_ns, message)
 
 
 _TYPES: Final = {topic.name: topic.type_name for topic in graph_topics(NAMESPACE)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dv_processing as dv
 
-from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, check_events
 from hybrid_pose_ros.events.dv_events import to_store
 
 CAMERA_NAME = "hybrid_pose_ros"
@@ -25,6 +25,8 @@ def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: 
     Raises:
         OSError: the file cannot be written.
         ValueError: the name does not end in ``.aedat4``.
+        MalformedEventsError: events outside the sensor or out of order, also between batches.
+            What came before them is in the file.
     """
     if path.suffix != ".aedat4":
         raise ValueError(f"{path}: an AEDAT4 file's name ends in .aedat4")
@@ -32,9 +34,17 @@ def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: 
         pass
     config = dv.io.MonoCameraWriter.EventOnlyConfig(CAMERA_NAME, (width, height))
     writer = dv.io.MonoCameraWriter(str(path), config)
-    written = 0
+    written, last_ns = 0, None
     for events in batches:
-        if len(events):
-            writer.writeEvents(to_store(events))
-            written += len(events)
+        if not len(events):
+            continue
+        check_events(events, width, height)
+        if last_ns is not None and events["t"][0] < last_ns:
+            raise MalformedEventsError(
+                f"{path}: a batch begins at {events['t'][0]} ns, before the end of the one before "
+                f"it ({last_ns} ns)"
+            )
+        last_ns = events["t"][-1]
+        writer.writeEvents(to_store(events))
+        written += len(events)
     return written

@@ -4,6 +4,8 @@
 dv-processing counts whole microseconds; this package counts ns. To a store time is floored.
 """
 
+from collections import deque
+
 import dv_processing as dv
 import numpy as np
 
@@ -23,13 +25,8 @@ def from_store(store: dv.EventStore) -> EventArray:
 
 def to_store(events: EventArray) -> dv.EventStore:
     """Copy events into a store; the library's Python interface takes them one by one."""
+    rows = events.copy()
+    rows["t"] //= NS_PER_US
     store = dv.EventStore()
-    columns = (
-        (events["t"] // NS_PER_US).tolist(),
-        events["x"].tolist(),
-        events["y"].tolist(),
-        events["polarity"].tolist(),
-    )
-    for time_us, x, y, polarity in zip(*columns, strict=True):
-        store.push_back(time_us, x, y, polarity)
+    deque(map(store.push_back, rows.tolist()), maxlen=0)
     return store

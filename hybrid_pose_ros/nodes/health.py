@@ -60,18 +60,15 @@ class Durations:
     """Mean and maximum of durations since the last report."""
 
     def __init__(self) -> None:
-        self._sum_ns = 0
-        self._max_ns = 0
-        self._count = 0
+        self._since_ns: list[int] = []
 
     def add(self, duration_ns: int) -> None:
         """Count one duration in ns."""
-        self._sum_ns += duration_ns
-        self._max_ns = max(self._max_ns, duration_ns)
-        self._count += 1
+        self._since_ns.append(duration_ns)
 
     def take(self) -> str:
         """Return ``mean / max`` in milliseconds as text and start anew."""
-        count, total, longest = self._count, self._sum_ns, self._max_ns
-        self.__init__()  # type: ignore[misc]
-        return f"{total / count / 1e6:.2f} / {longest / 1e6:.2f}" if count else "-"
+        taken, self._since_ns = self._since_ns, []
+        if not taken:
+            return "-"
+        return f"{sum(taken) / len(taken) / 1e6:.2f} / {max(taken) / 1e6:.2f}"

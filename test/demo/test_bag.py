@@ -2,7 +2,6 @@
 from pathlib import Path
 
 import pytest
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosHistory, QosReliability
@@ -11,6 +10,7 @@ from rosbags.rosbag2 import Reader
 from hybrid_pose_ros.demo import bag
 from hybrid_pose_ros.demo.bag import BagError, BagWriter, Received, make_typestore, read_bag
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
 
 TOPICS = [bag_topic(topic) for topic in graph_topics("/cam0")]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import rclpy
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
@@ -16,6 +15,7 @@ from hybrid_pose_ros.demo.bag import Received
 from hybrid_pose_ros.demo.domain import free_domain_id
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderError
 from hybrid_pose_ros.messages import EVENTS_PUBLISHER_QOS, POSE_QOS
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 
 
 @pytest.fixture

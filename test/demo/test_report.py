@@ -149,6 +149,7 @@ def run_of_100_ms() -> Measurements:
         "packets_received": 20,
         "packets_malformed": 0,
         "steps_merged": 2,
+        "initialisations_accepted": 6,
         "initialisations_refused": 1,
     }
     measured.add("/diagnostics", START, report("snn", 1, "overload", **snn))
@@ -173,6 +174,7 @@ def test_summary_of_a_run() -> None:
         "pose_rate_per_sensor_second_hz": 100.0,
         "inits": 1,
         "init_rate_hz": None,
+        "inits_accepted": 6,
         "inits_refused": 1,
         "inferences_skipped": 5,
         "steps_merged": 2,

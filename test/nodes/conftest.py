@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import rclpy
 import torch
-from hybrid_pose_ros.msg import EventPacket
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
@@ -22,6 +21,7 @@ from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.messages import event_packet_message, stamp_from_ns
+from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.messages import (
@@ -15,6 +14,7 @@ from hybrid_pose_ros.messages import (
     stamp_to_ns,
     state_init_from_message,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.base import StartError

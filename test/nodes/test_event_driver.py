@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hybrid_pose_ros.msg import EventPacket
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
 from hybrid_pose_ros.events.sources import SourceError
 from hybrid_pose_ros.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from hybrid_pose_ros.msg import PoseKeypoints
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -14,6 +13,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode

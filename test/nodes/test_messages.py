@@ -5,8 +5,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
-from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hypothesis import given
 from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
@@ -26,6 +24,8 @@ from hybrid_pose_ros.messages import (
     state_init_from_message,
     state_init_message,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
+from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 HEADER = Header(stamp=stamp_from_ns(1_700_000_000_123_456_789), frame_id="cam")

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
-from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.inference.state import StateInit
@@ -22,6 +20,8 @@ from hybrid_pose_ros.messages import (
     stamp_to_ns,
     state_init_message,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
+from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.snn import SnnNode
 

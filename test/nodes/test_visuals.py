@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -19,6 +18,7 @@ from hybrid_pose_ros.messages import (
     Sensor,
     pose_message,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
 from hybrid_pose_ros.nodes.visuals import (
     CLOUD_FIELDS,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rasteriser: sub-pixel coverage, depth, light, texture, and the box that is redrawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -87,6 +89,29 @@ def test_the_nearer_part_hides_the_other(order: tuple[int, int]) -> None:
     assert row[26] == row[37] == -1.0
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_edge_of_the_nearer_part_is_mixed_with_what_is_behind(order: tuple[int, int]) -> None:
+    # its edge is in the middle of pixel 34: 2.5 px right of the middle at 24 px per metre
+    both = upright(y=-0.5, radius=2.5 / 24), upright(y=0.5, radius=0.4)
+    textures = np.concatenate((FLAT * 2, FLAT * -1))
+    row = picture(together(*(both[k] for k in order)), textures[list(order)])[HEIGHT // 2]
+    assert row[34] == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_crossed_parts_each_hides_the_other_where_it_is_nearer(
+    order: tuple[int, int],
+) -> None:
+    rising = np.array(((0.0, -0.5, 0.5), (0.0, 0.5, 1.5)))
+    falling = rising * (1, -1, 1)
+    ends = np.stack((rising, falling))[None, list(order)]
+    capsules = Capsules(ends, np.full((2, 2), 0.1), np.array(((0.0, -1.0, 0.0),)))
+    textures = np.concatenate((FLAT * 2, FLAT * -1))[list(order)]
+    column = picture(capsules, textures)[:, 31]
+    assert column[30] == 2.0  # below, the rising part is near
+    assert column[17] == -1.0
+
+
 def test_light_from_the_right_falls_on_the_right() -> None:
     lit = Lighting((1.0, 0.0, 0.0), ambient=0.4)
     row = picture(upright(), lighting=lit)[HEIGHT // 2] - 1.0
@@ -95,16 +120,24 @@ def test_light_from_the_right_falls_on_the_right() -> None:
     assert np.all(np.diff(row[31:36]) > 0)
 
 
-def test_the_texture_turns_with_the_body() -> None:
-    columns = np.arange(TEXTURE_SHAPE[1]) / TEXTURE_SHAPE[1]
-    front_is_bright = np.broadcast_to(np.cos(2 * np.pi * columns), FLAT.shape).astype(np.float32)
+@pytest.mark.parametrize(
+    ("bright_at", "yaw", "expected"),
+    [
+        ("front", 0.0, 1.0),
+        ("front", np.pi / 3, 0.5),
+        ("front", np.pi, -1.0),
+        ("right", 0.0, 0.0),
+        ("right", np.pi / 2, 1.0),  # who faced the camera now turns the right side to it
+        ("right", -np.pi / 2, -1.0),
+    ],
+)
+def test_the_texture_turns_with_the_body(bright_at: str, yaw: float, expected: float) -> None:
+    angle = 2 * np.pi * np.arange(TEXTURE_SHAPE[1]) / TEXTURE_SHAPE[1]
+    pattern = np.cos(angle) if bright_at == "front" else -np.sin(angle)
+    texture = np.broadcast_to(pattern, FLAT.shape).astype(np.float32)
     capsules = upright()
-    middle = []
-    for yaw in (0.0, np.pi / 3, np.pi):
-        forward = rotate_about_vertical(capsules.forward, yaw)
-        turned = Capsules(capsules.ends, capsules.radii, forward)
-        middle.append(picture(turned, front_is_bright)[HEIGHT // 2, 31:33].mean())
-    assert middle == pytest.approx([1.0, 0.5, -1.0], abs=0.03)
+    turned = replace(capsules, forward=rotate_about_vertical(capsules.forward, yaw))
+    assert picture(turned, texture)[HEIGHT // 2, 31:33].mean() == pytest.approx(expected, abs=0.03)
 
 
 def test_a_body_turned_with_camera_and_lamp_looks_the_same() -> None:

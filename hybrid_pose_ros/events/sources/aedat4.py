@@ -17,7 +17,8 @@ class Aedat4Source:
         path: the file.
 
     Raises:
-        SourceError: there is no such file, or it is not AEDAT4, cut off, or without events.
+        SourceError: there is no such file, or it cannot be read, is not AEDAT4, cut off, or
+            without events.
     """
 
     live = False
@@ -28,7 +29,11 @@ class Aedat4Source:
         if path.suffix != ".aedat4":
             raise SourceError(f"{path}: not an AEDAT4 file (*.aedat4); convert it first")
         try:
-            self._reader = dv.io.MonoCameraRecording(str(path))
+            path.open("rb").close()
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+        try:
+            self._reader: dv.io.MonoCameraRecording | None = dv.io.MonoCameraRecording(str(path))
         except RuntimeError as error:
             raise SourceError(
                 f"{path}: damaged, cut off, or not AEDAT4; record or copy it again"
@@ -39,7 +44,9 @@ class Aedat4Source:
         self.width, self.height = self._reader.getEventResolution()
 
     def read(self) -> EventArray | None:
-        """Return the next batch as it was recorded, or None at the end."""
+        """Return the next batch as it was recorded, or None at the end and once closed."""
+        if self._reader is None:
+            return None
         try:
             store = self._reader.getNextEventBatch()
         except RuntimeError as error:
@@ -47,5 +54,5 @@ class Aedat4Source:
         return None if store is None else from_store(store)
 
     def close(self) -> None:
-        """Release the file."""
-        del self._reader
+        """Release the file; may be called again."""
+        self._reader = None
