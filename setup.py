@@ -121,7 +121,7 @@ setup(
     maintainer=_package_xml("maintainer"),
     license=_package_xml("license"),
     license_files=["LICENSE"],
-    python_requires=">=3.10",
+    python_requires=">=3.11,<3.14",
     install_requires=_requirements(),
     packages=[],
     distclass=CompiledDistribution,

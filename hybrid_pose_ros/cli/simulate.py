@@ -9,6 +9,8 @@ from rich.progress import Progress
 
 from hybrid_pose_ros.cli import CommandError
 
+DEFAULT_SECONDS = 20.0
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `simulate`."""
@@ -16,7 +18,7 @@ def add_parser(subparsers: Any) -> None:
         "simulate", help="make recordings with exact labels from simulated motion"
     )
     parser.add_argument("--out", type=Path, help="AEDAT4 file; the labels go to *.truth.npz")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length (s)")
+    parser.add_argument("--seconds", type=float, help="length (s; default: 20, or all of a clip)")
     parser.add_argument("--motion", default="walking", help="a movement, or `list` for all names")
     parser.add_argument("--seed", type=int, default=0, help="the recording is a function of it")
     parser.add_argument("--camera", default="front_left", help="a camera, or `list`")
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, CameraError, load_dhp19_cameras
-    from hybrid_pose_ros.simulation.mocap import load_mocap
+    from hybrid_pose_ros.simulation.mocap import load_mocap, turn_to
     from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
     from hybrid_pose_ros.simulation.recording import (
         Scene,
@@ -39,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
         truth_path,
     )
 
+    if args.clip is not None and args.mocap is None:
+        raise CommandError("--clip needs --mocap: the file that the clip is in")
     try:
         cameras = {camera.name: camera for camera in DHP19_LIKE}
         if args.calibration is not None:
@@ -54,27 +58,34 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--out is missing: name the AEDAT4 file to write")
     if args.out.suffix != ".aedat4":
         raise CommandError(f"{args.out}: the file's name must end in .aedat4")
-    if args.seconds <= 0:
+    if args.seconds is not None and args.seconds <= 0:
         raise CommandError(f"--seconds must be positive, not {args.seconds}")
     rng = np.random.default_rng(args.seed)
     camera = _choose(cameras, args.camera, "camera")
     if args.mocap is not None:
-        motion = _choose(clips, args.clip or next(iter(clips)), "clip")
+        clip = _choose(clips, args.clip or next(iter(clips)), "clip")
+        motion = turn_to(clip, np.pi)  # towards the front cameras, as in DHP19
+        seconds = args.seconds or motion.duration_s
+        if seconds > motion.duration_s:
+            raise CommandError(
+                f"clip {clip.name} lasts {motion.duration_s:.2f} s: --seconds {seconds:g} is longer"
+            )
     else:
         _choose(MOVEMENTS, args.motion, "movement")
-        motion = make_motion(args.motion, rng, args.seconds)
+        seconds = args.seconds or DEFAULT_SECONDS
+        motion = make_motion(args.motion, rng, seconds)
     scene = Scene.sample(motion, camera, rng)
     with Progress() as progress:
-        task = progress.add_task("simulating", total=args.seconds)
+        task = progress.add_task("simulating", total=seconds)
         recording = simulate_recording(
-            scene, args.seconds, progress=lambda done_s: progress.update(task, completed=done_s)
+            scene, seconds, progress=lambda done_s: progress.update(task, completed=done_s)
         )
     try:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         save_recording(recording, args.out)
     except OSError as error:
         raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
-    print(f"{args.out}: {len(recording.events):,} events in {args.seconds:g} s")
+    print(f"{args.out}: {len(recording.events):,} events in {seconds:g} s")
     print(f"{truth_path(args.out)}: {len(recording.truth.label_ns)} labels")
     return 0
 

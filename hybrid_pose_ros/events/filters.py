@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import dv_processing as dv
 import numpy as np
@@ -68,6 +69,7 @@ class FilterChain:
         self._config = config
         self._size = (width, height)
         self._hot: NDArray[np.bool_] | None = None
+        self._last_ns = -(2**63)
         self._reset()
 
     def apply(self, events: EventArray) -> EventArray:
@@ -96,12 +98,15 @@ class FilterChain:
 
     def _reset(self) -> None:
         config = self._config
-        self._last_ns = -(2**63)
         self._learn_from: int | None = None
         self._counts = np.zeros(self._size[::-1], np.int64)
-        self._region = None if config.region is None else dv.EventRegionFilter(config.region)
-        self._mask = None if self._hot is None else _mask_filter(self._hot)
-        self._noise = None
+        self._region: Any = None
+        self._mask: Any = None
+        self._noise: Any = None
+        if config.region is not None:
+            self._region = dv.EventRegionFilter(config.region)
+        if self._hot is not None:
+            self._mask = _mask_filter(self._hot)
         if config.background_activity_us:
             self._noise = dv.noise.BackgroundActivityNoiseFilter(
                 self._size, timedelta(microseconds=config.background_activity_us)

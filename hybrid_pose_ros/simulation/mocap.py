@@ -73,7 +73,14 @@ def vary(motion: Motion, rng: np.random.Generator, duration_s: float, yaw: float
     joints = motion.at(start + times)
     if rng.random() < 0.5:
         joints = joints[:, list(MIRROR)] * (-1.0, 1.0, 1.0)
+    return Motion(times / tempo, _facing(joints, yaw), motion.name)
+
+
+def turn_to(motion: Motion, yaw: float) -> Motion:
+    """Turn a motion so that the person on average faces ``yaw`` (0 is +y)."""
+    return Motion(motion.times_s, _facing(motion.joints_m, yaw), motion.name)
+
+
+def _facing(joints: NDArray[np.float64], yaw: float) -> NDArray[np.float64]:
     right = (joints[:, _HIPS[0]] - joints[:, _HIPS[1]]).mean(0)
-    facing = np.arctan2(right[1], right[0])
-    joints = rotate_about_vertical(joints, yaw - facing)
-    return Motion(times / tempo, joints, motion.name)
+    return rotate_about_vertical(joints, yaw - np.arctan2(right[1], right[0]))

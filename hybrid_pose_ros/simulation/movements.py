@@ -48,7 +48,7 @@ def _pulse(phase: F64, duty: float = 1.0) -> F64:
 def _sizes(rng: np.random.Generator, phase: F64, spread: float = 0.12) -> F64:
     """A factor around 1 that differs from cycle to cycle."""
     cycles = np.floor(phase).astype(int)
-    factors = np.clip(rng.normal(1.0, spread, cycles.max() - cycles.min() + 1), 0.5, 1.5)
+    factors = np.clip(rng.normal(1.0, spread, cycles.max() - cycles.min() + 1), 0.6, 1.2)
     return np.asarray(factors[cycles - cycles.min()])
 
 
@@ -83,7 +83,7 @@ def _arm_abduction(side: str, pose: Pose, rng: np.random.Generator) -> None:
     phase = _phase(rng, pose.times, (0.3, 0.8))
     raised = _pulse(phase) * _sizes(rng, phase)
     arm = pose.arms[side]
-    arm.abduction = _blend(arm.abduction, rng.uniform(1.2, 2.6), raised)
+    arm.abduction = _blend(arm.abduction, rng.uniform(1.2, 2.5), raised)
     arm.elbow = _blend(arm.elbow, rng.uniform(0.0, 0.3), raised)
     pose.tilt -= _SIGN[side] * 0.06 * raised
 
@@ -101,7 +101,7 @@ def _bicep_curl(side: str, pose: Pose, rng: np.random.Generator) -> None:
     phase = _phase(rng, pose.times, (0.4, 1.0))
     raised = _pulse(phase) * _sizes(rng, phase, 0.06)
     arm = pose.arms[side]
-    arm.elbow = _blend(arm.elbow, rng.uniform(1.9, 2.5), raised)
+    arm.elbow = _blend(arm.elbow, rng.uniform(1.8, 2.2), raised)
     arm.flexion += rng.uniform(0.0, 0.3) * raised
 
 
@@ -114,9 +114,10 @@ def _knee_lift(side: str, pose: Pose, rng: np.random.Generator) -> None:
 
 
 def _gait(pose: Pose, rng: np.random.Generator, *, jog: bool) -> None:
-    phase = _phase(rng, pose.times, (1.2, 1.5) if jog else (0.75, 1.1))
-    swing = rng.uniform(0.45, 0.65) if jog else rng.uniform(0.3, 0.5)
+    phase = _phase(rng, pose.times, (1.15, 1.4) if jog else (0.7, 1.0))
+    swing = rng.uniform(0.35, 0.55) if jog else rng.uniform(0.25, 0.4)
     arms = rng.uniform(0.4, 0.8) if jog else rng.uniform(0.2, 0.6)
+    share = 0.6 if jog else 0.5  # of the cycle, in which a foot is off the ground
     elbow = rng.uniform(1.3, 1.8) if jog else rng.uniform(0.2, 0.6)
     pose.lean += rng.uniform(0.05, 0.2) if jog else 0.04
     for side in SIDES:
@@ -124,8 +125,8 @@ def _gait(pose: Pose, rng: np.random.Generator, *, jog: bool) -> None:
         leg, arm = pose.legs[side], pose.arms[side]
         forward = np.sin(2 * np.pi * cycle)
         leg.flexion = 0.12 + swing * forward
-        lifted = _pulse(cycle + 0.25, 0.5)
-        leg.knee = 0.15 + (rng.uniform(1.2, 1.8) if jog else rng.uniform(0.8, 1.1)) * lifted
+        lifted = _pulse(cycle + 0.5 * share, share)
+        leg.knee = 0.15 + (rng.uniform(0.9, 1.3) if jog else rng.uniform(0.7, 1.0)) * lifted
         arm.flexion += -arms * forward
         arm.elbow = elbow + 0.25 * np.abs(forward)
     pose.twist += 0.12 * np.sin(2 * np.pi * phase)
@@ -139,15 +140,16 @@ def _jump(
 ) -> None:
     """Crouch, push off, fly and land; ``legs`` are those jumped from."""
     hop = len(legs) == 1
-    hertz = (0.8, 1.6) if often or hop else (0.35, 0.6)
-    phase = _phase(rng, pose.times, hertz)
+    phase = _phase(rng, pose.times, (0.8, 1.4) if often or hop else (0.35, 0.6))
+    tempo = np.ptp(phase) / np.ptp(pose.times)
     height = rng.uniform(0.05, 0.18) if often or hop else rng.uniform(0.12, 0.35)
-    flight = 2 * np.sqrt(2 * height / _GRAVITY) * np.mean(hertz)  # share of the cycle
+    # share of the cycle; what is left of the second half is for landing
+    flight = min(2 * np.sqrt(2 * height / _GRAVITY) * tempo, 0.32)
     part = np.mod(phase, 1.0)
     in_air = np.clip((part - 0.5) / flight, 0.0, 1.0)
-    pose.lift += height * 4 * in_air * (1 - in_air)
+    pose.lift += _GRAVITY / 2 * (flight / tempo) ** 2 * in_air * (1 - in_air)
     crouch = _pulse(part, 0.5) * rng.uniform(0.5, 1.0)
-    landing = _pulse(part - 0.5 - flight, max(0.2, 0.45 - flight)) * rng.uniform(0.2, 0.6)
+    landing = _pulse(part - 0.5 - flight, min(0.5 - flight, 0.3)) * rng.uniform(0.2, 0.6)
     bend = np.maximum(crouch, landing * (part > 0.5 + flight))
     for side in legs:
         pose.legs[side].flexion += 0.7 * bend
@@ -234,7 +236,7 @@ def _wave(side: str, pose: Pose, rng: np.random.Generator) -> None:
 def _hand_path(side: str, pose: Pose, rng: np.random.Generator, *, eight: bool) -> None:
     """The hand draws circles or figures of eight before the body."""
     phase = _phase(rng, pose.times, (0.5, 1.2)) * rng.choice((-1, 1))
-    size = rng.uniform(0.25, 0.55) * _sizes(rng, phase, 0.08)
+    size = rng.uniform(0.25, 0.55) * (1 + _wander(rng, pose.times, 0.06))
     arm = pose.arms[side]
     angle = 2 * np.pi * phase
     arm.flexion = rng.uniform(1.0, 1.6) + size * np.sin(2 * angle if eight else angle)

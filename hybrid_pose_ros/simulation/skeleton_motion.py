@@ -56,12 +56,15 @@ class Proportions:
 
 @dataclass
 class Arm:
-    """Shoulder abduction (sideways) and flexion (forwards), elbow flexion towards ``bend``."""
+    """Shoulder abduction (sideways) and flexion (forwards), elbow flexion towards ``bend``.
+
+    Without a ``bend`` [F, 3] the elbow bends in the direction of the shoulder's flexion.
+    """
 
     abduction: F64
     flexion: F64
     elbow: F64
-    bend: F64
+    bend: F64 | None = None
 
 
 @dataclass
@@ -102,8 +105,7 @@ class Pose:
 
         self.offset = np.zeros((count, 2))
         self.lift, self.yaw, self.lean, self.tilt, self.twist = (zero() for _ in range(5))
-        forward = np.tile((0.0, 1.0, 0.0), (count, 1))
-        self.arms = {side: Arm(zero(), zero(), zero(), forward.copy()) for side in SIDES}
+        self.arms = {side: Arm(zero(), zero(), zero()) for side in SIDES}
         self.legs = {side: Leg(zero(), zero(), zero()) for side in SIDES}
 
 
@@ -115,11 +117,16 @@ def _limb(abduction: F64, flexion: F64, sign: float) -> F64:
     )
 
 
+def _ahead(flexion: F64) -> F64:
+    """Where a limb's end moves as its flexion grows, [F, 3]; never parallel to the limb."""
+    return np.stack((np.zeros_like(flexion), np.cos(flexion), np.sin(flexion)), -1)
+
+
 def _bent(direction: F64, angle: F64, bend: F64) -> F64:
     """Turn ``direction`` [F, 3] by ``angle`` [F] towards ``bend`` [F, 3]."""
     across = bend - np.sum(bend * direction, -1, keepdims=True) * direction
     across /= np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
-    return np.cos(angle)[:, None] * direction + np.sin(angle)[:, None] * across
+    return np.asarray(np.cos(angle)[:, None] * direction + np.sin(angle)[:, None] * across)
 
 
 def _turned(first: F64, second: F64, angle: F64) -> tuple[F64, F64]:
@@ -150,11 +157,12 @@ def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
         hip = fixed(sign * lengths.hip_width / 2, 0, 0)
         thigh = _limb(leg.abduction, leg.flexion, sign)
         knee = hip + lengths.thigh * thigh
-        shank = _bent(thigh, leg.knee, fixed(0, -1, 0))
+        shank = _bent(thigh, leg.knee, -_ahead(leg.flexion))
         shoulder = _trunk(pose, fixed(sign * lengths.shoulder_width / 2, 0, lengths.spine))
         upper = _limb(arm.abduction, arm.flexion, sign)
         elbow = shoulder + lengths.upper_arm * _trunk(pose, upper)
-        forearm = _trunk(pose, _bent(upper, arm.elbow, arm.bend))
+        bend = _ahead(arm.flexion) if arm.bend is None else arm.bend
+        forearm = _trunk(pose, _bent(upper, arm.elbow, bend))
         at |= {
             f"{side}_hip": hip,
             f"{side}_knee": knee,

@@ -89,6 +89,14 @@ def test_bones_keep_their_length_and_feet_the_floor(name: str) -> None:
     assert np.all(joints[:, 0, 2] > joints[:, joint_id("right_hip"), 2])
 
 
+@pytest.mark.parametrize("name", MOVEMENTS)
+def test_no_joint_leaps(name: str) -> None:
+    for seed in range(6):
+        step_m = np.diff(perform(name, seed=seed).joints_m, axis=0)
+        # m/s; a kick or a jogger's foot comes to 10
+        assert np.linalg.norm(step_m, axis=-1).max() * 100 < 12
+
+
 @pytest.mark.parametrize("name", [name for name in JUMPS if name != "slow_jogging"])
 def test_jumps_leave_the_floor(name: str) -> None:
     assert perform(name).joints_m[:, FEET, 2].min(1).max() > 0.14

@@ -2,6 +2,7 @@
 """Cameras and network streams, through dv-processing."""
 
 import time
+from typing import TypeAlias
 
 import dv_processing as dv
 
@@ -9,7 +10,7 @@ from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.dv_events import from_store
 from hybrid_pose_ros.events.sources.base import SourceError
 
-Reader = dv.io.camera.CameraInputBase | dv.io.NetworkReader
+Reader: TypeAlias = dv.io.camera.CameraInputBase | dv.io.NetworkReader
 
 POLL_S = 0.001
 """The readers return at once; a read that finds nothing takes this long, so that a loop of reads
