@@ -124,6 +124,7 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
         except KeyboardInterrupt:
             outcome.interrupted = True
             console.print("interrupted; writing what was measured ...")
+        session.look_after_processes()
         session.settle()
     session.collect()
     outcome.recorder = recorder.end
@@ -178,7 +179,7 @@ class _Session:
         while self.outcome.fatal is None:
             time.sleep(POLL_S)
             self.collect()
-            self._look_after_processes()
+            self.look_after_processes()
             at_work = {name for name, health in self.measured.health.items() if health.values}
             waiting = sorted(nodes.specs.keys() - at_work - self.outcome.failed.keys())
             if not waiting:
@@ -196,7 +197,7 @@ class _Session:
             while self.outcome.fatal is None and not self._is_over():
                 time.sleep(REFRESH_S)
                 self.collect()
-                self._look_after_processes()
+                self.look_after_processes()
                 live.update(self._table(), refresh=self.console.is_terminal)
                 if not self.measured.packets and time.monotonic() - start > START_TIMEOUT_S:
                     self.outcome.fatal = (
@@ -229,16 +230,8 @@ class _Session:
                 message = self.outcome.store.deserialize_cdr(data, kind) if data else None
                 self.measured.add(received.topic, received.stamp_ns, message)
 
-    def _is_over(self) -> bool:
-        driver = self.measured.health.get(DRIVER)
-        if not self.measured.packets or driver is None:
-            return False
-        played_ns = time.time_ns() - self.measured.packets[0]
-        if self.plan.seconds is not None and played_ns > self.plan.seconds * 1e9:
-            return True
-        return driver.values.get("finished") == "true"
-
-    def _look_after_processes(self) -> None:
+    def look_after_processes(self) -> None:
+        """Note which processes have ended that should not."""
         outcome = self.outcome
         for graph in self.graphs:
             for name, code in graph.poll().items():
@@ -250,6 +243,15 @@ class _Session:
                     outcome.fatal = f"{name} {outcome.failed[name]}"
         if self.recorder.end is not None:
             outcome.fatal = self.recorder.end.failure or "the recorder ended early"
+
+    def _is_over(self) -> bool:
+        driver = self.measured.health.get(DRIVER)
+        if not self.measured.packets or driver is None:
+            return False
+        played_ns = time.time_ns() - self.measured.packets[0]
+        if self.plan.seconds is not None and played_ns > self.plan.seconds * 1e9:
+            return True
+        return driver.values.get("finished") == "true"
 
     def _table(self) -> Table:
         return live_table(

@@ -26,8 +26,10 @@ TRAIN_SUBJECTS: Final = ("s01", "s02", "s05")
 TEST_SUBJECTS: Final = ("s03", "s06")
 """Motion-capture subjects that are never trained on."""
 
-SPLITS: Final = {"train": 0, "validation": 1}
-_VALIDATION_SHARE = 0.06
+SPLITS: Final = {"train": 0, "validation": 1, "test": 2}
+"""Parts of the data and what distinguishes their seeds; nothing is chosen on the last."""
+
+_HELD_OUT_SHARE = 0.06
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class RenderPlan:
     """What is rendered.
 
     Attributes:
-        seconds: length of all training recordings together; validation comes on top.
+        seconds: length of all training recordings together; validation and test come on top.
         seed: the data is a function of it.
         mocap: motion capture, mixed with the procedural motion; None for that alone.
         calibration: folder of the DHP19 matrices; None for cameras like them.
@@ -83,7 +85,8 @@ def sample_motion(
 def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:
     """Simulate and bin one recording into ``<folder>/<number>``."""
     rng = np.random.default_rng((plan.seed, SPLITS[split], number))
-    clips = load_mocap(plan.mocap, TRAIN_SUBJECTS) if plan.mocap is not None else []
+    subjects = TEST_SUBJECTS if split == "test" else TRAIN_SUBJECTS
+    clips = load_mocap(plan.mocap, subjects) if plan.mocap is not None else []
     camera, yaw = sample_camera(plan, rng)
     motion = sample_motion(plan, yaw, clips, rng)
     scene = Scene.sample(motion, camera, rng)
@@ -102,14 +105,15 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
 def render_shards(
     data: Path, plan: RenderPlan, *, workers: int, progress: Callable[[int, int], None]
 ) -> None:
-    """Render what is missing below ``data/train`` and ``data/validation``.
+    """Render what is missing below ``data/train``, ``data/validation`` and ``data/test``.
 
     Args:
         workers: number of processes.
         progress: called with the number of finished shards and of all.
     """
     count = max(1, round(plan.seconds / plan.shard_seconds))
-    sizes = {"validation": max(4, round(count * _VALIDATION_SHARE)), "train": count}
+    held_out = max(4, round(count * _HELD_OUT_SHARE))
+    sizes = {"validation": held_out, "test": held_out, "train": count}
     jobs = [
         (data / split, plan, split, number)
         for split, size in sizes.items()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rendering training data: a function of seed and number, resumable."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +40,12 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
     unfinished.mkdir()
     (unfinished / "counts.npy").write_bytes(b"cut off")
     render_shards(tmp_path, PLAN, workers=1, progress=lambda *done: counted.append(done))
-    assert counted[0] == (1, 6) and counted[-1] == (6, 6)
+    assert counted[0] == (1, 10) and counted[-1] == (10, 10)
     assert (tmp_path / "train" / "00000" / "counts.npy").stat().st_mtime_ns == before
     assert is_finished(unfinished)
     assert len(open_shards(tmp_path / "train", EDGE)) == 2
     assert len(open_shards(tmp_path / "validation", EDGE)) == 4
+    assert len(open_shards(tmp_path / "test", EDGE)) == 4
 
 
 def test_cameras_see_the_person_and_mostly_the_front() -> None:
@@ -59,10 +61,19 @@ def test_cameras_see_the_person_and_mostly_the_front() -> None:
     assert np.mean(np.array(facing) > -0.2) > 0.9
 
 
-def test_test_subjects_are_not_trained_on() -> None:
+def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:
     assert not set(TRAIN_SUBJECTS) & set(TEST_SUBJECTS)
+    rng = np.random.default_rng(0)
+    clips = {f"{subject}_01": rng.normal(0, 1, (90, 13, 3)) for subject in ("s01", "s03")}
+    np.savez(tmp_path / "clips.npz", **clips)
+    plan = replace(PLAN, mocap=tmp_path / "clips.npz")
+    for split, subject in (("train", "s01"), ("test", "s03")):
+        for number in range(4):
+            render_shard(tmp_path / split, plan, split, number)
+        captured = {shard.meta["motion"] for shard in open_shards(tmp_path / split, EDGE)}
+        assert {name for name in captured if name.startswith("s0")} == {f"{subject}_01"}
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        render_shard(tmp_path, PLAN, "test", 0)
+        render_shard(tmp_path, PLAN, "tests", 0)
