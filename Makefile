@@ -18,7 +18,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 TORCH := torch==$(shell sed -n 's/^torch==//p' requirements.txt)+$(TORCH_BUILD)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
-  $(shell find hybrid_pose_ros msg cmake config launch -type f -not -name '*.pyc')
+  $(shell find hybrid_pose_ros msg cmake config launch -name __pycache__ -prune -o -print)
 
 .PHONY: demo test install clean
 

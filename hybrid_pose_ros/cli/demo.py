@@ -114,7 +114,8 @@ def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
                 written += draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
     except (GraphError, RecorderError, BagError) as error:
         raise CommandError(str(error)) from error
-    _show(summary, console)
+    if outcome.measured.packets:
+        _show(summary, console)
     for name, words in outcome.failed.items():
         console.print(f"[red]{name}[/] {words}", soft_wrap=True)
     for path in (*written, plan.bag, plan.logs):

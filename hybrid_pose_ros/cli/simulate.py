@@ -68,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         seconds = args.seconds or motion.duration_s
         if seconds > motion.duration_s:
             raise CommandError(
-                f"clip {clip.name} lasts {motion.duration_s:.2f} s, less than --seconds {seconds:g}"
+                f"clip {clip.name} lasts {motion.duration_s:.2f} s, "
+                f"less than --seconds {seconds:g}"
             )
     else:
         _choose(MOVEMENTS, args.motion, "movement")

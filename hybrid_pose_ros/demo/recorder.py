@@ -67,7 +67,8 @@ class Recorder:
         # Not multiprocessing.Process: that would import the calling program's main module again.
         self._link, theirs = Pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, str(theirs.fileno()), *self._arguments],
+            # -P: the installed package, even where the source tree is the current directory.
+            [sys.executable, "-P", "-m", PROGRAM, str(theirs.fileno()), *self._arguments],
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C concerns us, who then stop it.
         )

@@ -120,6 +120,13 @@ def rate_hz(times_ns: Sequence[int]) -> float | None:
     return (len(times_ns) - 1) / ((times_ns[-1] - times_ns[0]) * 1e-9)
 
 
+def sensor_rate_hz(poses: Sequence[Pose]) -> float | None:
+    """Return poses per second of sensor time; where sensor time goes back, a new count begins."""
+    intervals_ns = np.diff([pose.pose.sensor_time_ns for pose in poses])
+    forward = intervals_ns[intervals_ns > 0]
+    return len(forward) / (float(forward.sum()) * 1e-9) if len(forward) else None
+
+
 def latency_ms(poses: Iterable[Pose]) -> dict[str, float | None]:
     """Return median, 99th percentile and maximum of arrival minus publication of the packet."""
     delays = [(pose.received_ns - pose.stamp_ns) * 1e-6 for pose in poses]
@@ -204,7 +211,7 @@ def summarise(measured: Measurements, truth: Truth | None) -> dict[str, Any]:
         "poses": len(poses),
         "poses_before_init": len(poses) - len(initialised),
         "pose_rate_hz": rate_hz(arrivals),
-        "pose_rate_per_sensor_second_hz": rate_hz([pose.pose.sensor_time_ns for pose in poses]),
+        "pose_rate_per_sensor_second_hz": sensor_rate_hz(poses),
         "inits": len(inits),
         "init_rate_hz": rate_hz([init.received_ns for init in inits]),
         "inits_accepted": snn.count("initialisations accepted"),

@@ -27,7 +27,7 @@ NAMESPACE: Final = "/cam0"
 DRIVER: Final = "event_driver"
 REFRESH_S: Final = 0.5
 
-START_TIMEOUT_S: Final = 60.0
+START_TIMEOUT_S: Final = 120.0
 """What has not begun by then never will."""
 
 SETTLE_S: Final = 4.0

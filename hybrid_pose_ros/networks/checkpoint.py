@@ -70,6 +70,7 @@ def save_checkpoint(path: Path, network: HybridPoseNetwork, summary: Mapping[str
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(path.suffix + ".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.chmod(0o644)  # safetensors makes it private
     partial.replace(path)
     return metadata["digest"]
 

@@ -63,7 +63,7 @@ def project_parts(capsules: Capsules, camera: Camera, lighting: Lighting) -> Pro
     """Project the body's parts into a camera."""
     depth = camera.depth(capsules.ends)
     # a part that is not wholly before the camera gets no radius and is not drawn
-    seen = (depth > _NEAREST_M).all(-1, keepdims=True)
+    seen = np.all(depth > _NEAREST_M, axis=-1, keepdims=True)
     safe = np.where(seen, depth, _NEAREST_M)
     radius = np.where(seen, camera.focal_px * capsules.radii / safe, 0.0)
     points = np.where(seen[..., None], camera.project(capsules.ends), 0.0)

@@ -52,7 +52,12 @@ class RenderPlan:
 
 
 def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, float]:
-    """Draw a camera, and a yaw (radians) for the person: mostly as in DHP19, else anything."""
+    """Draw a camera, and a yaw (radians) for the person.
+
+    Half are cameras of DHP19 or like them, before a person who faces as DHP19's people do. The
+    others stand anywhere around; a third of these are close, so that only a part of the person,
+    such as head and shoulders, is in the image.
+    """
     if rng.random() < 0.5:
         cameras = list(DHP19_LIKE)
         facing = np.pi  # DHP19's people face -y
@@ -60,12 +65,18 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
             cameras += load_dhp19_cameras(plan.calibration).values()
         camera = cameras[int(rng.integers(len(cameras)))]
         return camera, facing + rng.normal(0, 0.35)
-    azimuth, distance = rng.uniform(0, 2 * np.pi), rng.uniform(2.2, 5.0)
-    position = (distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(0.7, 2.4))
-    target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
-    # a person of 1.8 m takes 0.45 to 1.05 of the image's height
-    focal = rng.uniform(0.45, 1.05) * 260 * distance / 1.8
-    camera = Camera.look_at(position, target, focal, roll=rng.normal(0, 0.05), name="random")
+    azimuth = rng.uniform(0, 2 * np.pi)
+    if rng.random() < 1 / 3:
+        name, distance, height = "close", rng.uniform(0.8, 2.0), rng.uniform(1.0, 1.7)
+        target = (*rng.normal(0, 0.1, 2), rng.uniform(1.15, 1.6))
+        extent = rng.uniform(0.6, 1.4)  # metres from the image's top to its bottom
+    else:
+        name, distance, height = "random", rng.uniform(2.2, 5.0), rng.uniform(0.7, 2.4)
+        target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
+        extent = 1.8 / rng.uniform(0.45, 1.05)
+    position = (distance * np.cos(azimuth), distance * np.sin(azimuth), height)
+    focal = 260 * distance / extent
+    camera = Camera.look_at(position, target, focal, roll=rng.normal(0, 0.05), name=name)
     towards = azimuth - np.pi / 2  # a yaw of 0 faces +y
     return camera, towards + rng.normal(0, 0.7)
 

@@ -18,7 +18,10 @@ from rosbags.highlevel import AnyReader
 from hybrid_pose_ros.cli.demo import INTERRUPTED
 from hybrid_pose_ros.cli.main import main
 
-SECONDS = 2.0
+SECONDS = 1.5
+RATE = 0.25
+"""Slow enough for a machine that does other things, too."""
+
 PACKET_S = 0.005
 
 
@@ -117,16 +120,20 @@ def environment() -> Mapping[str, str]:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "hybrid_pose_ros.cli.main", "demo", *map(str, arguments)]
+    return [sys.executable, "-P", "-m", "hybrid_pose_ros.cli.main", "demo", *map(str, arguments)]
 
 
 @pytest.fixture(scope="module")
 def demo(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a whole demonstration with two seconds of simulated jumps."""
+    """The folder of a whole demonstration with some simulated jumps."""
     folder = tmp_path_factory.mktemp("demo") / "out"
-    arguments = ("--seconds", SECONDS, "--motion", "star_jumps", "--model", model, "--out", folder)
+    simulation = ("--motion", "star_jumps", "--seconds", SECONDS, "--rate", RATE)
     done = subprocess.run(
-        command(*arguments), env=environment(), capture_output=True, text=True, timeout=180
+        command(*simulation, "--model", model, "--out", folder),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -147,7 +154,7 @@ def test_summary_of_a_whole_run(demo: Path) -> None:
     assert 1 <= summary["inits_accepted"] <= summary["inits"]
     assert summary["model"].startswith("edge ")
     assert summary["model_id"] == summary["model"].removeprefix("edge ")
-    assert summary["pose_rate_hz"] > 0
+    assert 0 < summary["pose_rate_hz"] <= 1.2 * RATE * 100
     latency = summary["latency_ms"]
     assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
     assert summary["mpjpe_px"] > 0
@@ -182,7 +189,7 @@ def test_pictures_and_recording_of_a_whole_run(demo: Path) -> None:
         assert still.size == (692, 520)
     with Image.open(demo / "demo.gif") as animation:
         assert animation.size == (692, 520)
-        assert animation.n_frames >= SECONDS / 0.05 / 2
+        assert animation.n_frames >= SECONDS / RATE / 0.05 / 2
     assert (demo / "demo.gif").stat().st_size < 5_000_000
     assert (demo / "simulated.aedat4").is_file()
     assert (demo / "simulated.truth.npz").is_file()
@@ -220,9 +227,9 @@ def test_a_dying_ann_is_reported_and_ctrl_c_keeps_what_was_measured(
     demo: Path, model: Path, tmp_path: Path
 ) -> None:
     recording, folder = demo / "simulated.aedat4", tmp_path / "out"
-    length = ("--loop", "--seconds", 60)
+    play = ("--loop", "--seconds", 120, "--rate", RATE)
     process = subprocess.Popen(
-        command("--recording", recording, *length, "--model", model, "--out", folder),
+        command("--recording", recording, *play, "--model", model, "--out", folder),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

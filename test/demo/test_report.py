@@ -16,6 +16,7 @@ from hybrid_pose_ros.demo.report import (
     latency_ms,
     rate_hz,
     rounded,
+    sensor_rate_hz,
     summarise,
     truth_at,
 )
@@ -75,6 +76,12 @@ def test_rate_counts_intervals() -> None:
     assert rate_hz([0, 10 * MS, 20 * MS]) == pytest.approx(100.0)
     assert rate_hz([5]) is None
     assert rate_hz([]) is None
+
+
+def test_rate_of_sensor_time_skips_where_it_goes_back() -> None:
+    poses = [arrived(estimate(sensor_ms), 0, 0) for sensor_ms in (80, 90, 100, 10, 20, 30)]
+    assert sensor_rate_hz(poses) == pytest.approx(100.0)
+    assert sensor_rate_hz(poses[:1]) is None
 
 
 def test_truth_between_labels_is_interpolated() -> None:

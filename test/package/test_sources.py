@@ -55,14 +55,10 @@ def test_manifest_names_every_ros_package_that_is_imported():
     [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)],
     ids=["lint", "format", "types"],
 )
-def test_tool_has_no_complaint(command: tuple[str, ...], tmp_path: Path):
-    cache = ["--cache-dir", str(tmp_path)]
+def test_tool_has_no_complaint(command: tuple[str, ...]):
+    pytest.importorskip(command[0])
     result = subprocess.run(
-        [sys.executable, "-m", *command, *cache],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -50,15 +50,18 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_cameras_see_the_person_and_mostly_the_front() -> None:
     rng = np.random.default_rng(0)
-    middle = np.array([0.0, 0.0, 1.0])
-    facing = []
-    for _ in range(200):
+    facing, names = [], []
+    for _ in range(300):
         camera, yaw = sample_camera(PLAN, rng)
+        middle = np.array([0.0, 0.0, 1.4 if camera.name == "close" else 1.0])
         u, v = camera.project(middle)
-        assert 0 < u < 346 and 0 < v < 260 and camera.depth(middle) > 1.5
+        assert -40 < u < 386 and -40 < v < 300 and camera.depth(middle) > 0.5
         towards = camera.centre[:2] / np.linalg.norm(camera.centre[:2])
         facing.append(towards @ (-np.sin(yaw), np.cos(yaw)))
+        names.append(camera.name)
     assert np.mean(np.array(facing) > -0.2) > 0.9
+    assert 0.1 < names.count("close") / 300 < 0.25
+    assert 0.25 < names.count("random") / 300 < 0.42
 
 
 def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:
