@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hybrid_pose_ros.cli import CommandError
+
 if TYPE_CHECKING:
     from hybrid_pose_ros.networks.config import ModelConfig
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -37,11 +39,19 @@ def add_parser(subparsers: Any) -> None:
         command = commands.add_parser(stage, help=f"train {what}")
         command.add_argument("--data", type=Path, required=True, help="folder made by `render`")
         command.add_argument("--out", type=Path, required=True, help="folder of the training run")
+        command.add_argument(
+            "--from",
+            type=Path,
+            dest="start",
+            metavar="CHECKPOINT",
+            help="begin with its weights instead of random ones",
+        )
         command.add_argument("--updates", type=int, default=20_000, help="optimiser updates")
         command.add_argument("--batch", type=int, default=32 if stage == "ann" else 16)
         command.add_argument("--learning-rate", type=float, default=1e-3)
         command.add_argument("--window", type=int, default=10, help="SNN steps per sample")
         command.add_argument("--report-every", type=int, default=500, help="updates")
+        command.add_argument("--samples", type=int, default=256, help="validated at a report")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
         command.add_argument("--threads", type=int, default=2, help="CPU threads")
@@ -50,15 +60,21 @@ def add_parser(subparsers: Any) -> None:
     export.add_argument("--out", type=Path, required=True, help="folder of the training run")
     export.add_argument("--data", type=Path, required=True, help="folder made by `render`")
     export.add_argument("--checkpoint", type=Path, required=True, help="file to write")
+    export.add_argument("--samples", type=int, default=1024, help="tested for its summary")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
-    if args.train_command == "render":
-        return _render(args)
-    if args.train_command == "export":
-        return _export(args)
-    return _train(args)
+    from hybrid_pose_ros.geometry.cameras import CameraError
+    from hybrid_pose_ros.networks.checkpoint import CheckpointError
+    from hybrid_pose_ros.training.shards import ShardError
+    from hybrid_pose_ros.training.trainer import TrainingError
+
+    action = {"render": _render, "export": _export}.get(args.train_command, _train)
+    try:
+        return action(args)
+    except (CameraError, CheckpointError, ShardError, TrainingError, OSError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _progress() -> Progress:
@@ -83,14 +99,14 @@ def _render(args: argparse.Namespace) -> int:
 
 
 def _validation(
-    shards: "list[Shard]", config: "ModelConfig", samples: int = 256
+    shards: "list[Shard]", config: "ModelConfig", samples: int
 ) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
     import numpy as np
 
     from hybrid_pose_ros.evaluation.comparison import compare
     from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
 
-    batch = 32
+    batch = min(samples, 32)
     source = BatchSource(
         shards, config, batch=batch, steps=10, seed=0, augmentation=NO_AUGMENTATION
     )
@@ -118,7 +134,7 @@ def _train(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     stage = Stage(args.train_command)
-    network = _load_stages(args.out, stage).to(args.device)
+    network = _load_stages(args.out, stage, args.start).to(args.device)
     plan = TrainingPlan(
         stage=stage,
         updates=args.updates,
@@ -136,7 +152,7 @@ def _train(args: argparse.Namespace) -> int:
         seed=plan.seed,
         augmentation=Augmentation(),
     )
-    validate = _validation(open_shards(args.data / "validation", EDGE), EDGE)
+    validate = _validation(open_shards(args.data / "validation", EDGE), EDGE, args.samples)
     console = Console()
 
     def reported(report: Report) -> None:
@@ -161,22 +177,26 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load_stages(folder: Path, stage: Any) -> "HybridPoseNetwork":
-    """Build the network with what earlier stages of this run have trained."""
+def _load_stages(folder: Path, stage: Any, start: Path | None) -> "HybridPoseNetwork":
+    """Build the network with what a checkpoint and earlier stages of this run have trained."""
     import torch
 
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.networks.config import EDGE
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
     from hybrid_pose_ros.training.stages import Stage
 
-    network = HybridPoseNetwork(EDGE)
+    network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network
+    if network.config != EDGE:
+        raise CommandError(f"{start}: its configuration is not that of this version's edge model")
     ann, snn = folder / "ann.pt", folder / "snn.pt"
     if stage is Stage.HYBRID:
-        if not ann.is_file():
-            raise FileNotFoundError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
+        if ann.is_file():
+            _load_part(network.ann, torch.load(ann, weights_only=True)["network"], "ann.")
+        elif start is None:
+            raise CommandError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
         if snn.is_file():
             _load_part(network.snn, torch.load(snn, weights_only=True)["network"], "snn.")
-        _load_part(network.ann, torch.load(ann, weights_only=True)["network"], "ann.")
     return network
 
 
@@ -196,11 +216,11 @@ def _export(args: argparse.Namespace) -> int:
 
     path = args.out / "hybrid.pt"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: train the stages first, `hybrid` last")
+        raise CommandError(f"{path}: train the stages first, `hybrid` last")
     state = torch.load(path, weights_only=True)
     network = HybridPoseNetwork(EDGE)
     network.load_state_dict(state["network"])
-    measure = _validation(open_shards(args.data / "test", EDGE), EDGE, samples=1024)
+    measure = _validation(open_shards(args.data / "test", EDGE), EDGE, args.samples)
     # half-precision weights are what users get, so they are what is measured
     save_checkpoint(args.checkpoint, network, {})
     figures = measure(load_checkpoint(args.checkpoint).network)

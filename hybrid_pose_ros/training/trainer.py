@@ -18,6 +18,10 @@ from hybrid_pose_ros.training.sampling import Batch, BatchSource
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss, trained_parts
 
 
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message names the file and the remedy."""
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """How a stage is trained.
@@ -76,6 +80,9 @@ def train_stage(
         validate: called with the network in evaluation mode at every report.
         progress: called with the number of updates done and the current loss.
         reported: called with each report.
+
+    Raises:
+        TrainingError: the state in ``folder`` belongs to another plan.
     """
     parameters = [p for part in trained_parts(network, plan.stage) for p in part.parameters()]
     set_mode(network, plan.stage, freeze_norm=False)
@@ -148,7 +155,7 @@ def _restore(
 ) -> int:
     state = torch.load(path, weights_only=True)
     if state["plan"] != _plan_record(plan):
-        raise ValueError(f"{path}: was started with another plan; remove it to start anew")
+        raise TrainingError(f"{path}: was started with another plan; remove it to start anew")
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

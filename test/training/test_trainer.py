@@ -13,7 +13,7 @@ from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
 from hybrid_pose_ros.training.shards import Shard
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss
-from hybrid_pose_ros.training.trainer import Report, TrainingPlan, train_stage
+from hybrid_pose_ros.training.trainer import Report, TrainingError, TrainingPlan, train_stage
 
 SMALL = replace(
     EDGE,
@@ -117,7 +117,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
 
 def test_another_plan_does_not_resume(tmp_path: Path) -> None:
     train(HybridPoseNetwork(SMALL), Stage.ANN, 20, tmp_path)
-    with pytest.raises(ValueError, match="another plan"):
+    with pytest.raises(TrainingError, match="another plan"):
         train(HybridPoseNetwork(SMALL), Stage.ANN, 30, tmp_path)
 
 
