@@ -26,6 +26,9 @@ CAPTION_COLOUR: Final[Colour] = (240, 240, 240)
 MIN_CONFIDENCE: Final = 0.3
 """A joint below this confidence is drawn hollow, its limbs thin."""
 
+HIDDEN_CONFIDENCE: Final = 0.1
+"""A joint below this confidence is anywhere: it is not drawn."""
+
 _FRACTION_BITS: Final = 4
 """OpenCV draws antialiased shapes at multiples of 1/16 px."""
 
@@ -159,7 +162,7 @@ def draw_skeleton(
     """Draw a pose into ``image``.
 
     A joint below ``min_confidence`` is a ring instead of a disc, and its limbs are thin. A joint
-    that is not finite is left out, and so are its limbs.
+    that is not finite or below :data:`HIDDEN_CONFIDENCE` is left out, and so are its limbs.
 
     Args:
         image: RGB, changed in place.
@@ -171,13 +174,15 @@ def draw_skeleton(
         ValueError: not 13 keypoints.
     """
     points = np.asarray(keypoints, np.float64)
-    sure = np.asarray(confidence, np.float64) >= min_confidence
+    trust = np.asarray(confidence, np.float64)
+    sure = trust >= min_confidence
     if points.shape != (NUM_JOINTS, 2) or sure.shape != (NUM_JOINTS,):
         raise ValueError(
             f"a pose has {NUM_JOINTS} keypoints, not {points.shape} with {sure.shape} confidences"
         )
     points = (points + 0.5) * scale - 0.5
-    drawable = np.all(np.abs(points) < _FARTHEST_PX, axis=1)  # False for NaN, too
+    # both are False for NaN, too
+    drawable = np.all(np.abs(points) < _FARTHEST_PX, axis=1) & (trust >= HIDDEN_CONFIDENCE)
     fixed = np.where(drawable[:, None], points, 0) * 2**_FRACTION_BITS
     at = [(x, y) for x, y in fixed.round().astype(int).tolist()]
 

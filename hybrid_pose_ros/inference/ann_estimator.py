@@ -58,8 +58,10 @@ class AnnEstimator:
         self._newest = -1  # index of the newest step; step k lies at k modulo the ring's length
         self._seq = 0
 
-    def reset(self) -> None:
-        """Forget all events."""
+    def reset(self, view: GridView | None = None) -> None:
+        """Forget all events; with a view, go on with those of its sensor."""
+        if view is not None:
+            self._view = view
         self._ring[:] = 0
         self._newest = -1
 

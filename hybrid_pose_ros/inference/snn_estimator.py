@@ -60,13 +60,14 @@ class SnnEstimator:
         self._model_id = checkpoint.digest
         grid = self._config.view
         self._snn = SparseSnn(checkpoint.network.snn, grid.grid_height, grid.grid_width)
-        self._view = view
         self._policy = init_policy
         self._past: deque[Step] = deque(maxlen=max_replay_steps)
-        self.reset()
+        self.reset(view)
 
-    def reset(self) -> None:
-        """Return to rest: no state, no past, no initialisation."""
+    def reset(self, view: GridView | None = None) -> None:
+        """Return to rest: no state, no past, no initialisation; with a view, for its sensor."""
+        if view is not None:
+            self._view = view
         self._snn.rest()
         self._past.clear()
         self._next_index: int | None = None

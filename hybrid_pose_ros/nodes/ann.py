@@ -52,7 +52,6 @@ class AnnNode(StepNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("ann", **kwargs)
-        self._estimator: AnnEstimator | None = None
         self._worker: threading.Thread | None = None
 
     def configure(self) -> None:
@@ -65,9 +64,10 @@ class AnnNode(StepNode):
                 f"rate_hz {self.number('rate_hz')}: its period is no multiple of the model's step "
                 f"of {config.step_ns / 1e6:g} ms"
             )
-        AnnEstimator(
+        self._estimator = AnnEstimator(
             self.checkpoint, config.view.fit(config.view.view_width, config.view.view_height)
-        ).infer()
+        )
+        self._estimator.infer()
         self._publisher = self.publish_to(StateInit, "state_init", STATE_INIT_QOS)
 
     def activate(self) -> None:
@@ -94,18 +94,16 @@ class AnnNode(StepNode):
             self.exit_code = 1
 
     def begin(self, view: GridView) -> None:
-        """Make the estimator for this sensor."""
-        self._estimator = AnnEstimator(self.checkpoint, view)
+        """Begin without a past with this sensor."""
+        self._estimator.reset(view)
 
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
-        assert self._estimator is not None
         self._estimator.reset()
         self._restarts += 1
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps and order an inference at each end of a period."""
-        assert self._estimator is not None
         for stamped in steps:
             self._estimator.push(stamped.step)
             if (stamped.step.index + 1) % self._period_steps == 0:
@@ -131,7 +129,6 @@ class AnnNode(StepNode):
 
     def _work(self, jobs: Mailbox[_Job]) -> None:
         while (job := jobs.take()) is not None:
-            assert self._estimator is not None
             init = self._estimator.infer(job.snapshot)
             if job.restarts != self._restarts:
                 continue

@@ -78,10 +78,15 @@ class SnnNode(StepNode):
     def configure(self) -> None:
         """Load the model and run it once: the first step is much slower than the following."""
         super().configure()
-        config = self.checkpoint.config
-        view = config.view.fit(config.view.view_width, config.view.view_height)
-        counts = np.zeros((2, config.view.grid_height, config.view.grid_width), np.uint16)
-        self._make_estimator(view).step(Step(index=0, counts=counts, events=0))
+        view = self.checkpoint.config.view
+        self._network = SnnEstimator(
+            self.checkpoint,
+            view.fit(view.view_width, view.view_height),
+            init_policy=InitPolicy(self.text("init_policy")),
+            max_replay_steps=self.integer("max_replay_steps"),
+        )
+        counts = np.zeros((2, view.grid_height, view.grid_width), np.uint16)
+        self._network.step(Step(index=0, counts=counts, events=0))
         self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
 
     def activate(self) -> None:
@@ -96,8 +101,9 @@ class SnnNode(StepNode):
         super().activate()
 
     def begin(self, view: GridView) -> None:
-        """Make the estimator for this sensor."""
-        self._estimator = self._make_estimator(view)
+        """Begin at rest with this sensor."""
+        self._network.reset(view)
+        self._estimator = self._network
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
@@ -160,14 +166,6 @@ class SnnNode(StepNode):
             if age_ns >= self.number(parameter) * 1e6:
                 report.add(level, trouble.format(age_ns / 1e6))
                 return
-
-    def _make_estimator(self, view: GridView) -> SnnEstimator:
-        return SnnEstimator(
-            self.checkpoint,
-            view,
-            init_policy=InitPolicy(self.text("init_policy")),
-            max_replay_steps=self.integer("max_replay_steps"),
-        )
 
     def _on_state_init(self, message: StateInit) -> None:
         try:

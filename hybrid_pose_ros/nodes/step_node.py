@@ -56,7 +56,7 @@ class StepNode(ManagedNode):
     # What a subclass implements.
 
     def begin(self, view: GridView) -> None:
-        """The first good packet told the size of the sensor: make the estimator."""
+        """The first good packet told the size of the sensor."""
         raise NotImplementedError
 
     def restart(self) -> None:
