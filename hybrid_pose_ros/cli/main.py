@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "start the nodes: events in, poses out",
     "demo": "show everything on simulated events, measure it and check it",
     "simulate": "make recordings with exact labels from simulated motion",
+    "gauge": "judge simulated recordings by a network trained on real ones",
     "train": "train the networks on recordings",
 }
 
