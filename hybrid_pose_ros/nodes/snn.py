@@ -51,7 +51,7 @@ class SnnNode(StepNode):
         ),
         ParameterSpec(
             "max_delay_ms",
-            20.0,
+            50.0,
             "packets that have waited longer than this (ms of host time) have their steps merged",
             limits=(1.0, 60_000.0),
             live=True,

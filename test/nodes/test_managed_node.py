@@ -111,7 +111,7 @@ def test_parameters_that_would_be_ignored_cannot_be_set(bench: Any, checkpoint: 
     [refused] = node.set_parameters([Parameter("init_policy", value="immediate")])
     assert not refused.successful
     assert "clean the node up" in refused.reason
-    [live] = node.set_parameters([Parameter("max_delay_ms", value=50.0)])
+    [live] = node.set_parameters([Parameter("max_delay_ms", value=70.0)])
     assert live.successful
     node.trigger_deactivate()
     node.trigger_cleanup()

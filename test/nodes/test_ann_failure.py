@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole graph in processes of its own: the ANN is killed in mid-run and comes back."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.nodes.graph import find_prefix, pose_graph, share_directory
+from hybrid_pose_ros.nodes.processes import Graph
+
+MS = 1_000_000
+RATE = 0.3
+"""Sensor seconds per second: slow enough for a machine that does other things, too."""
+
+WITHOUT_MS = 600
+"""Age of the state at which the SNN reports an error in this test."""
+
+
+@pytest.fixture
+def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
+    """The nodes on a simulated person."""
+    prefix = find_prefix()
+    arguments = {"namespace": "cam0", "rate": str(RATE), "model": str(checkpoint)}
+    extra = {
+        "snn": {"error_age_ms": float(WITHOUT_MS)},
+        "event_driver": {"seconds": 120.0, "motion": "star_jumps"},
+    }
+    specs = [
+        replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})})
+        for spec in pose_graph(arguments, share_directory(prefix))
+    ]
+    graph = Graph(specs, prefix, log_dir=tmp_path, environment=dict(os.environ))
+    with graph:
+        yield graph
+
+
+def test_poses_flow_without_the_ann_and_recover_with_it(bench: Any, graph: Graph) -> None:
+    poses: list[PoseKeypoints] = []
+    levels: list[bytes] = []
+
+    def listen(array: DiagnosticArray) -> None:
+        levels.extend(s.level for s in array.status if s.name.startswith("/cam0/snn:"))
+
+    bench.probe.create_subscription(PoseKeypoints, "/cam0/pose", poses.append, POSE_QOS)
+    bench.probe.create_subscription(DiagnosticArray, "/diagnostics", listen, 10)
+
+    def age_ms() -> int:
+        return int(poses[-1].init_age // MS)
+
+    bench.until(lambda: poses and age_ms() >= 0, seconds=60)
+
+    graph.kill("ann")
+    bench.until(lambda: age_ms() > WITHOUT_MS, seconds=60)
+    bench.until(lambda: levels[-1:] == [DiagnosticStatus.ERROR], seconds=60)
+    aging = [pose for pose in poses if pose.init_age > 300 * MS]
+    for before, after in itertools.pairwise(aging):
+        assert after.sensor_time - before.sensor_time == after.init_age - before.init_age > 0
+        assert after.steps_since_init > before.steps_since_init
+
+    graph.restart("ann")
+    bench.until(lambda: 0 <= age_ms() < 300, seconds=60)
+    bench.until(lambda: levels[-1:] == [DiagnosticStatus.OK], seconds=60)
+    assert graph.poll() == {}
