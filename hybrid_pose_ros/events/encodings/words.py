@@ -30,6 +30,13 @@ MAX_COORDINATE: Final = 2**11 - 1
 _VALUE_BITS: Final = 12
 _VALUE_MASK: Final = 2**12 - 1
 _POLARITY_BIT: Final = 11
+_SET_BITS: Final = (
+    np.unpackbits(np.arange(2**_VALUE_BITS, dtype=np.uint16).view(np.uint8))
+    .reshape(-1, 16)
+    .sum(1, dtype=np.uint8)
+)
+"""How many bits each value has set (NumPy before 2 does not count them)."""
+
 _MIN_VECTOR_EVENTS: Final = 3
 """A base and a vector are two words: with fewer events they save nothing."""
 
@@ -141,7 +148,7 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
     position[indices], polarity[indices] = vectors.position, vectors.polarity
     # Every event of a vector takes the values of the vector's place, and a bit's own position.
     sizes = np.ones(len(places), np.uint8)
-    sizes[indices] = np.bitwise_count(vectors.masks)
+    sizes[indices] = _SET_BITS[vectors.masks]
     sources = np.repeat(np.arange(len(places)), sizes)
     in_vector = np.zeros(len(places), bool)
     in_vector[indices] = True
