@@ -14,6 +14,7 @@ from hybrid_pose_ros.demo.bag import read_bag
 from hybrid_pose_ros.demo.report import truth_at
 from hybrid_pose_ros.drawing import (
     BACKGROUND,
+    ESTIMATE_STYLE,
     TRUTH_STYLE,
     EventCanvas,
     Image,
@@ -32,6 +33,14 @@ FRAME_MS: Final = 50
 ANIMATION_MS: Final = 4000
 MAX_ANIMATION_BYTES: Final = 5_000_000
 COLOURS: Final = 64
+
+SKELETON_COLOURS: Final = (
+    ESTIMATE_STYLE.right,
+    ESTIMATE_STYLE.left,
+    ESTIMATE_STYLE.middle,
+    TRUTH_STYLE.middle,
+)
+"""Few pixels have them, and not in every frame, but they must not be lost."""
 
 
 def draw_run(
@@ -71,7 +80,10 @@ def busiest(stamps_ns: Sequence[int], sizes: Sequence[int]) -> int:
 def encode_animation(frames: Sequence[Image], max_bytes: int = MAX_ANIMATION_BYTES) -> bytes:
     """Return frames as a GIF that loops; frames at the end go until it fits ``max_bytes``."""
     pictures = [PillowImage.fromarray(frame) for frame in frames]
-    palette = pictures[len(pictures) // 2].quantize(COLOURS)
+    others = COLOURS - len(SKELETON_COLOURS)
+    palette = pictures[len(pictures) // 2].quantize(others)
+    chosen = (palette.getpalette() or [])[: 3 * others]
+    palette.putpalette(chosen + [channel for colour in SKELETON_COLOURS for channel in colour])
     indexed = [
         picture.quantize(palette=palette, dither=PillowImage.Dither.NONE) for picture in pictures
     ]

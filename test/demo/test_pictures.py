@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from hybrid_pose_ros.demo.pictures import ANIMATION_MS, FRAME_MS, busiest, encode_animation
+from hybrid_pose_ros.drawing import ESTIMATE_STYLE, draw_skeleton
 
 MS = 1_000_000
 
@@ -44,6 +45,17 @@ def test_an_animation_holds_all_frames_in_their_colours_and_time() -> None:
         animation.seek(7)
         seen = np.asarray(animation.convert("RGB")).astype(int)
     assert np.abs(seen - pictures[7]).max() <= 8
+
+
+def test_a_skeleton_that_comes_late_has_its_colours() -> None:
+    pictures = frames(12)
+    points = np.array([(10 + 4 * joint, 30) for joint in range(13)], float)
+    draw_skeleton(pictures[11], points, np.ones(13))
+    with Image.open(io.BytesIO(encode_animation(pictures))) as animation:
+        animation.seek(11)
+        seen = np.asarray(animation.convert("RGB"))
+    for colour in (ESTIMATE_STYLE.right, ESTIMATE_STYLE.left, ESTIMATE_STYLE.middle):
+        assert (seen == colour).all(-1).sum() > 3
 
 
 def test_an_animation_that_is_too_large_is_cut_at_its_end() -> None:
