@@ -26,7 +26,7 @@ CAPTION_COLOUR: Final[Colour] = (240, 240, 240)
 MIN_CONFIDENCE: Final = 0.3
 """A joint below this confidence is drawn hollow, its limbs thin."""
 
-HIDDEN_CONFIDENCE: Final = 0.1
+HIDDEN_CONFIDENCE: Final = 0.2
 """A joint below this confidence is anywhere: it is not drawn."""
 
 _FRACTION_BITS: Final = 4

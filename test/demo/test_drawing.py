@@ -146,7 +146,7 @@ def test_a_mirrored_pose_is_the_mirrored_picture_with_the_sides_exchanged() -> N
 def test_an_unsure_joint_is_hollow_and_its_limbs_are_thinner() -> None:
     unsure = SURE.copy()
     hand, elbow = joint_id("left_hand"), joint_id("left_elbow")
-    unsure[hand] = 0.15
+    unsure[hand] = 0.25
     large = POSE * 4
     sure_image, image = blank(480, 480), blank(480, 480)
     draw_skeleton(sure_image, large, SURE)
@@ -165,7 +165,7 @@ def test_an_unsure_joint_is_hollow_and_its_limbs_are_thinner() -> None:
 def test_a_joint_that_may_be_anywhere_is_left_out_with_its_limbs() -> None:
     image, without = blank(), blank()
     confidence, broken = SURE.copy(), POSE.copy()
-    confidence[joint_id("left_hand")] = 0.09
+    confidence[joint_id("left_hand")] = 0.19
     broken[joint_id("left_hand")] = np.nan
     draw_skeleton(image, POSE, confidence)
     draw_skeleton(without, broken, SURE)
