@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How real simulated events look, judged by a network that was trained on real ones.
 
-DHP19's published CNN is run on simulated recordings of the 33 movements, prepared as its authors
-prepared theirs. The nearer its error is to that on the real recordings, the more the simulated
-events look like them to a network.
+DHP19's published CNN is run on simulated recordings of the 33 movements, prepared much as its
+authors prepared theirs. The nearer its error is to that on the real recordings, the more the
+simulated events look like them to a network.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +35,8 @@ FRAME_EVENTS: Final = 30_000
 CLEANING: Final = FilterConfig(
     background_activity_us=70_000, hot_pixel_hz=100.0, hot_pixel_learn_s=0.5
 )
-"""As the data set's authors clean their recordings."""
+"""The data set's authors use the same time for background activity. They find hot pixels by a
+count over a whole recording; these are short, so it is a rate here."""
 
 
 @dataclass(frozen=True)

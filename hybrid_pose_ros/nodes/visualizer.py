@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from hybrid_pose_ros.drawing import EventCanvas, draw_skeleton
+from hybrid_pose_ros.drawing import HIDDEN_CONFIDENCE, EventCanvas, draw_skeleton
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.inference.state import PoseEstimate
@@ -52,7 +52,8 @@ class VisualizerNode(ManagedNode):
         ParameterSpec(
             "min_confidence",
             0.3,
-            "joints below it are left out of the markers and drawn hollow in the overlay",
+            "joints below it are left out of the markers and drawn hollow in the overlay,"
+            f" those below {HIDDEN_CONFIDENCE} not at all",
             limits=(0.0, 1.0),
             live=True,
         ),
