@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The SNN's state as bytes: 8 bits per value are two fifths of a percent of a tensor's range."""
+"""The SNN's state as bytes.
+
+Maps take 8 bits per value, two fifths of a percent of a tensor's range. The velocities, which are
+few and add up over the steps, take 16.
+"""
 
 from collections.abc import Mapping
 
@@ -7,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybrid_pose_ros.inference.state import HEATMAPS, EncodedTensor, InitRejectedError
+from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY, EncodedTensor, InitRejectedError
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.snn import SnnState
 
@@ -15,7 +19,7 @@ _CODES = 255
 
 
 def encode_affine(name: str, values: Tensor) -> EncodedTensor:
-    """Encode a tensor [1, C, H, W] in 8 bits per value; the error is at most half a code."""
+    """Encode a tensor [1, ...] in 8 bits per value; the error is at most half a code."""
     array = values[0].numpy()
     low, high = float(array.min()), float(array.max())
     scale = float(np.float32((high - low) / _CODES)) or 1.0
@@ -24,8 +28,14 @@ def encode_affine(name: str, values: Tensor) -> EncodedTensor:
     return EncodedTensor(name, array.shape, "uint8_affine", scale, offset, codes.tobytes())
 
 
+def encode_half(name: str, values: Tensor) -> EncodedTensor:
+    """Encode a tensor [1, ...] in half precision."""
+    array = values[0].numpy().astype("<f2")
+    return EncodedTensor(name, array.shape, "float16", 1.0, 0.0, array.tobytes())
+
+
 def decode_tensor(encoded: EncodedTensor) -> Tensor:
-    """Decode to float32 [1, C, H, W].
+    """Decode to float32, with a first axis of one sample.
 
     Raises:
         InitRejectedError: unknown code, wrong number of bytes, or values that are not finite.
@@ -50,15 +60,16 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
 
 
 def encode_state(state: SnnState) -> tuple[EncodedTensor, ...]:
-    """Encode the membranes in layer order and then the heatmaps."""
+    """Encode the membranes in layer order, then the heatmaps and, where there are, velocities."""
     membranes = (encode_affine(name, state.membranes[name]) for name in SPIKING_LAYERS)
-    return (*membranes, encode_affine(HEATMAPS, state.heatmaps))
+    maps = (*membranes, encode_affine(HEATMAPS, state.heatmaps))
+    return maps if state.velocity is None else (*maps, encode_half(VELOCITY, state.velocity))
 
 
 def decode_state(
     tensors: tuple[EncodedTensor, ...], shapes: Mapping[str, tuple[int, ...]]
 ) -> SnnState:
-    """Decode a state whose tensors have these names and shapes (channels, height, width).
+    """Decode a state whose tensors have these names and shapes (those of one sample).
 
     Raises:
         InitRejectedError: a tensor is missing, unexpected, of another shape, or damaged.
@@ -72,4 +83,5 @@ def decode_state(
         if tuple(tensor.shape) != shapes[name]:
             raise InitRejectedError(f"tensor {name} has shape {tensor.shape}, not {shapes[name]}")
     membranes = {name: decode_tensor(by_name[name]) for name in SPIKING_LAYERS}
-    return SnnState(membranes, decode_tensor(by_name[HEATMAPS]))
+    velocity = decode_tensor(by_name[VELOCITY]) if VELOCITY in shapes else None
+    return SnnState(membranes, decode_tensor(by_name[HEATMAPS]), velocity)

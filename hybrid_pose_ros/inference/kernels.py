@@ -9,7 +9,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
 F32 = NDArray[np.float32]
+
+SHIFT_REACH = 3
+"""How many cells beyond a map's border a shift reads: zeros, held in the caller's buffers."""
 
 compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
 
@@ -111,3 +116,114 @@ def upsample(
                     + w10 * bottom[left, c]
                     + w11 * bottom[right, c]
                 )
+
+
+@compiled
+def attend(heatmaps: F32, weight: F32, total: F32) -> None:
+    """Write the squared positive part of maps [H, W, 13] and add its sums to ``total`` [13]."""
+    height, width = heatmaps.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            for j in range(NUM_JOINTS):
+                positive = max(heatmaps[y, x, j], np.float32(0.0))
+                weight[y, x, j] = positive * positive
+                total[j] += positive * positive
+
+
+@compiled
+def read_out(
+    spikes: F32, weights: F32, first_channel: int, around: F32, delta: F32, pooled: F32
+) -> None:
+    """Add what the spikes say to each joint: at their cell, and in sum around the joint.
+
+    Args:
+        spikes: [H, W, C].
+        weights: [channels, 13]; the C channels of ``spikes`` are those from ``first_channel``.
+        around: how much a spike in a cell concerns a joint, [H, W, 13].
+        delta: [H, W, 13], the weights of each cell's spikes are added to it.
+        pooled: [channels, 13], ``around`` is added to the rows of the channels that fired.
+    """
+    height, width, channels = spikes.shape
+    for y in range(height):
+        for x in range(width):
+            for c in range(channels):
+                if spikes[y, x, c] == 0.0:
+                    continue
+                weight, sums = weights[first_channel + c], pooled[first_channel + c]
+                for j in range(NUM_JOINTS):
+                    delta[y, x, j] += weight[j]
+                    sums[j] += around[y, x, j]
+
+
+@compiled
+def shift_taps(velocity: F32, out: F32) -> None:
+    """Weights of a shift along one axis: :func:`hybrid_pose_ros.networks.motion.cubic_taps`.
+
+    Args:
+        velocity: in cells, [13].
+        out: [7, W, 13]; tap k is the weight of the value k - 3 cells further along the axis, that
+            of each joint, repeated for every cell of a row.
+    """
+    taps, width = out.shape[:2]
+    for k in range(taps):
+        for j in range(NUM_JOINTS):
+            t = abs(velocity[j] + (k - SHIFT_REACH))
+            weight = 0.0
+            if t < 1.0:
+                weight = ((0.5 * t - 1.0) * t - 0.5) * t + 1.0
+            elif t < 2.0:
+                weight = ((-t / 6.0 + 1.0) * t - 11.0 / 6.0) * t + 1.0
+            for x in range(width):
+                out[k, x, j] = weight
+
+
+@compiled
+def shift_rows(maps: F32, taps: F32, padded: F32, out: F32) -> None:
+    """Shift maps along their rows, each joint's by its own taps.
+
+    Args:
+        maps: [H, W * 13].
+        taps: those of x, [7, W * 13].
+        padded: room for a row, [(W + 6) * 13], whose first and last three cells are zero.
+        out: [H, W * 13].
+    """
+    height, length = maps.shape
+    margin = SHIFT_REACH * NUM_JOINTS
+    for y in range(height):
+        for i in range(length):
+            padded[margin + i] = maps[y, i]
+        for i in range(length):
+            out[y, i] = (
+                taps[0, i] * padded[i]
+                + taps[1, i] * padded[i + NUM_JOINTS]
+                + taps[2, i] * padded[i + 2 * NUM_JOINTS]
+                + taps[3, i] * padded[i + 3 * NUM_JOINTS]
+                + taps[4, i] * padded[i + 4 * NUM_JOINTS]
+                + taps[5, i] * padded[i + 5 * NUM_JOINTS]
+                + taps[6, i] * padded[i + 6 * NUM_JOINTS]
+            )
+
+
+@compiled
+def shift_columns(rows: F32, taps: F32, decay: F32, delta: F32, out: F32) -> None:
+    """Shift along the columns, decay, and add the increment.
+
+    Args:
+        rows: [H + 6, W * 13], whose first and last three rows are zero.
+        taps: those of y, [7, W * 13].
+        decay: of each joint, repeated for every cell of a row, [W * 13].
+        delta, out: [H, W * 13].
+    """
+    height, length = out.shape
+    for y in range(height):
+        for i in range(length):
+            moved = (
+                taps[0, i] * rows[y, i]
+                + taps[1, i] * rows[y + 1, i]
+                + taps[2, i] * rows[y + 2, i]
+                + taps[3, i] * rows[y + 3, i]
+                + taps[4, i] * rows[y + 4, i]
+                + taps[5, i] * rows[y + 5, i]
+                + taps[6, i] * rows[y + 6, i]
+            )
+            out[y, i] = decay[i] * moved + delta[y, i]

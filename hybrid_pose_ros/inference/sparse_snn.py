@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import kernels
 from hybrid_pose_ros.inference.kernels import F32
-from hybrid_pose_ros.inference.state import HEATMAPS
+from hybrid_pose_ros.inference.sparse_motion import SparseMotion
+from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
@@ -98,6 +99,8 @@ class SparseSnn:
         self._readout = _weights(snn.readout)
         with torch.no_grad():
             self._decay: F32 = snn.decay.flatten().numpy()
+        self._accumulate = snn.config.accumulate
+        self._motion = SparseMotion(snn, height, width) if snn.config.motion else None
         self._heatmaps = _zeros(height, width, NUM_JOINTS)
         self._input = _zeros(height, width, snn.config.input_planes)
         # what an up layer resamples: its inputs' spikes (upsample first), or its currents
@@ -132,22 +135,32 @@ class SparseSnn:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape (channels, height, width) of each part of the state, the accumulator last."""
+        """Shape of each part of the state: (channels, height, width), of velocities (13, 2)."""
         maps = {name: layer.membrane for name, layer in self._layers.items()}
         maps[HEATMAPS] = self._heatmaps
-        return {name: (m.shape[2], m.shape[0], m.shape[1]) for name, m in maps.items()}
+        shapes: dict[str, tuple[int, ...]] = {
+            name: (m.shape[2], m.shape[0], m.shape[1]) for name, m in maps.items()
+        }
+        if self._motion is not None:
+            shapes[VELOCITY] = self._motion.velocity.shape
+        return shapes
 
     def load(self, state: SnnState) -> None:
         """Overwrite the whole state; ``state`` holds one sample."""
         for name, layer in self._layers.items():
             layer.membrane[:] = state.membranes[name][0].permute(1, 2, 0).numpy()
         self._heatmaps[:] = state.heatmaps[0].permute(1, 2, 0).numpy()
+        if self._motion is not None:
+            assert state.velocity is not None
+            self._motion.velocity[:] = state.velocity[0].numpy()
 
     def rest(self) -> None:
-        """Set every membrane and the accumulator to zero."""
+        """Set every membrane, the accumulator and the velocities to zero."""
         for layer in self._layers.values():
             layer.membrane[:] = 0.0
         self._heatmaps[:] = 0.0
+        if self._motion is not None:
+            self._motion.velocity[:] = 0.0
 
     def state(self) -> SnnState:
         """Return a copy of the state."""
@@ -156,7 +169,10 @@ class SparseSnn:
             return torch.from_numpy(array.copy()).permute(2, 0, 1)[None].contiguous()
 
         membranes = {name: tensor(layer.membrane) for name, layer in self._layers.items()}
-        return SnnState(membranes, tensor(self._heatmaps))
+        velocity = None
+        if self._motion is not None:
+            velocity = torch.from_numpy(self._motion.velocity.copy())[None]
+        return SnnState(membranes, tensor(self._heatmaps), velocity)
 
     def firing_rates(self) -> dict[str, float]:
         """Fraction of the neurons of each layer that fired in the last step."""
@@ -167,6 +183,8 @@ class SparseSnn:
         for layer in self._layers.values():
             np.multiply(layer.membrane, (1.0 - layer.leak) ** steps, out=layer.membrane)
         self._heatmaps *= self._decay**steps
+        if self._motion is not None:
+            self._motion.silence(steps)
 
     def step(self, counts: NDArray[np.uint16]) -> None:
         """Advance by one step with the event counts [2, height, width] (OFF, ON)."""
@@ -177,12 +195,18 @@ class SparseSnn:
         for name, layer in self._layers.items():
             self._drive(name, layer)
             kernels.integrate(layer.current, layer.bias, layer.leak, layer.membrane, layer.spikes)
-        self._heatmaps *= self._decay
+        spikes = (self._layers["up3"].spikes, self._layers["head"].spikes)
+        if self._motion is not None:
+            self._motion.step(spikes, self._heatmaps)
+            return
+        if self._accumulate:
+            self._heatmaps *= self._decay
+        else:
+            self._heatmaps[:] = 0.0
         first = 0
-        for name in ("up3", "head"):
-            spikes = self._layers[name].spikes
-            kernels.scatter(spikes, self._readout, first, 1, self._heatmaps)
-            first += spikes.shape[2]
+        for fired in spikes:
+            kernels.scatter(fired, self._readout, first, 1, self._heatmaps)
+            first += fired.shape[2]
 
     def _drive(self, name: str, layer: _Layer) -> None:
         """Compute the currents of a layer from the spikes of its inputs."""

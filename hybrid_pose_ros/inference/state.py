@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 HEATMAPS = "heatmaps"
 """Name of the accumulator among the tensors of a :class:`StateInit`."""
 
+VELOCITY = "velocity"
+"""Name of the joints' velocities among them, in models that have them."""
+
 
 class InitRejectedError(ValueError):
     """A state initialisation cannot be used; the message says why."""
@@ -60,7 +63,7 @@ class StateInit:
         sensor_time_ns: events before this moment are in the state; a multiple of the step.
         seq: counts the initialisations of one ANN estimator.
         model_id: digest of the checkpoint.
-        tensors: one per spiking layer, and the accumulator's heatmaps.
+        tensors: one per spiking layer, the accumulator's heatmaps, and the joints' velocities.
         keypoints, confidence: the ANN's pose, as in :class:`PoseEstimate`.
         inference_ns: time that the network took.
     """

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from hybrid_pose_ros.networks.config import AnnConfig
-from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
+from hybrid_pose_ros.networks.layers import LEAKY_SLOPE, ConvNorm, leaky, resize_to
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
@@ -51,6 +51,12 @@ class AnnUNet(nn.Module):
             _Up(widths[i + 1], widths[i], config.norm) for i in reversed(range(len(config.downs)))
         )
         self.head = ConvNorm(channels, NUM_JOINTS, config.head_kernel, norm=False)
+        if not config.norm:
+            # twenty layers of torch's own initialisation and no norm leave nothing of the input
+            for layer in self.modules():
+                if isinstance(layer, ConvNorm) and layer.conv.bias is not None:
+                    nn.init.kaiming_normal_(layer.conv.weight, a=LEAKY_SLOPE)
+                    nn.init.zeros_(layer.conv.bias)
         # heatmaps start near zero, where the loss is 1 whatever the layers below do
         nn.init.normal_(self.head.conv.weight, std=1e-3)
         self.tap_channels = {"stem": channels}

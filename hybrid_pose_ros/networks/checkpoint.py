@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hybrid_pose_ros.networks.config import ModelConfig
+from hybrid_pose_ros.networks.config import VARIANTS, ModelConfig, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 
-FORMAT = "hybrid_pose_ros/1"
+FORMAT = "hybrid_pose_ros/2"
 
 
 class CheckpointError(RuntimeError):
@@ -55,23 +55,58 @@ def shipped_checkpoint() -> Path:
     return Path(str(files("hybrid_pose_ros") / "weights" / "edge.safetensors"))
 
 
+def save_variant(path: Path, network: HybridPoseNetwork, base: Checkpoint, name: str) -> None:
+    """Write what a variant does not share with the checkpoint it is compared with: not the ANN."""
+    tensors = {key: value for key, value in _stored(network).items() if not key.startswith("ann.")}
+    _write(path, tensors, {"format": FORMAT, "variant": name, "base": base.digest})
+
+
+def load_variant(
+    name: str, base: Checkpoint, folder: Path | None = None
+) -> HybridPoseNetwork | None:
+    """Read a variant of a checkpoint: ``edge_<name>.safetensors`` beside the shipped weights.
+
+    Args:
+        name: one of :data:`~hybrid_pose_ros.networks.config.VARIANTS`.
+        base: the checkpoint whose ANN the variant was trained on.
+        folder: another place of the file.
+
+    Returns:
+        the network in evaluation mode, or None where there is no such file.
+
+    Raises:
+        CheckpointError: the file is damaged, or belongs to another checkpoint.
+    """
+    if name not in VARIANTS:
+        raise ValueError(f"no variant is called {name!r}; there are {', '.join(VARIANTS)}")
+    path = (folder or shipped_checkpoint().parent) / f"{base.config.name}_{name}.safetensors"
+    if not path.is_file():
+        return None
+    metadata, tensors = _read(path)
+    if metadata.get("base") != base.digest:
+        raise CheckpointError(
+            f"{path}: a variant of checkpoint {metadata.get('base')}, not of {base.digest}; "
+            "train it again or name the folder of this checkpoint's variants"
+        )
+    network = HybridPoseNetwork(variant_of(base.config, name))
+    ann = {k: v for k, v in base.network.state_dict().items() if k.startswith("ann.")}
+    try:
+        network.load_state_dict(tensors | ann)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
+    return network.eval()
+
+
 def save_checkpoint(path: Path, network: HybridPoseNetwork, summary: Mapping[str, Any]) -> str:
     """Write a checkpoint and return its digest. ``summary`` must be JSON."""
-    tensors = {
-        name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype)
-        for name, value in network.state_dict().items()
-    }
+    tensors = _stored(network)
     metadata = {
         "format": FORMAT,
         "config": json.dumps(network.config.to_dict(), sort_keys=True),
         "summary": json.dumps(dict(summary)),
     }
     metadata["digest"] = _digest(metadata["config"], tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
-    partial.chmod(0o644)  # safetensors makes it private
-    partial.replace(path)
+    _write(path, tensors, metadata)
     return metadata["digest"]
 
 
@@ -86,6 +121,33 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
         raise CheckpointError(
             f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
         )
+    metadata, tensors = _read(path)
+    if _digest(metadata["config"], tensors) != metadata["digest"]:
+        raise CheckpointError(f"{path}: the digest does not match, the file is damaged")
+    try:
+        network = HybridPoseNetwork(ModelConfig.from_dict(json.loads(metadata["config"])))
+        network.load_state_dict(tensors)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
+    return Checkpoint(network.eval(), metadata["digest"], json.loads(metadata["summary"]))
+
+
+def _stored(network: HybridPoseNetwork) -> dict[str, Tensor]:
+    return {
+        name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype)
+        for name, value in network.state_dict().items()
+    }
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, metadata)
+    partial.chmod(0o644)  # safetensors makes it private
+    partial.replace(path)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -99,14 +161,7 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
             f"{path}: format {metadata.get('format')!r} instead of {FORMAT!r}; "
             "it was not written by this version of `hybrid-pose train`"
         )
-    if _digest(metadata["config"], tensors) != metadata["digest"]:
-        raise CheckpointError(f"{path}: the digest does not match, the file is damaged")
-    try:
-        network = HybridPoseNetwork(ModelConfig.from_dict(json.loads(metadata["config"])))
-        network.load_state_dict(tensors)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
-    return Checkpoint(network.eval(), metadata["digest"], json.loads(metadata["summary"]))
+    return metadata, tensors
 
 
 def _digest(config: str, tensors: Mapping[str, Tensor]) -> str:

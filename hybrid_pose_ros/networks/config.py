@@ -9,7 +9,7 @@ ANN sees windows that grow towards the past, so that limbs at rest are not forgo
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hybrid_pose_ros.events.binning import GridView
@@ -78,8 +78,12 @@ class SnnConfig:
             layers.
         upsample_first: upsample the spikes and convolve (paper), or convolve the spikes and
             upsample the currents (cheaper, and keeps the inputs binary).
-        tau: membrane time constant in steps; ``learned_tau``: one per channel, trained.
+        tau: membrane time constant in steps: the shortest and the longest of a layer, whose
+            channels are spread evenly (in the logarithm) between them; ``learned_tau``: trained.
         decay: the output accumulator's lambda; ``learned_decay``: one per joint, trained.
+        accumulate: the readout is an increment of the heatmaps; otherwise the heatmaps themselves.
+        motion: the state holds a velocity per joint, which the spikes around the joint change and
+            which moves the accumulated heatmaps at every step.
     """
 
     levels: tuple[int, ...]
@@ -88,10 +92,12 @@ class SnnConfig:
     residual_kernel: int
     ups: tuple[tuple[int, int], ...]
     upsample_first: bool
-    tau: float
+    tau: tuple[float, float]
     learned_tau: bool
     decay: float
     learned_decay: bool
+    accumulate: bool
+    motion: bool
 
     @property
     def input_planes(self) -> int:
@@ -107,6 +113,7 @@ class ModelConfig:
         step_ns: length of an SNN step in ns of sensor time.
         sigma: standard deviation of the target heatmaps in grid cells.
         taps: for each spiking layer the ANN activation that initialises it.
+        init_membranes: the ANN initialises the membranes, not only the accumulator.
     """
 
     name: str
@@ -116,6 +123,7 @@ class ModelConfig:
     ann: AnnConfig
     snn: SnnConfig
     taps: tuple[str, ...]
+    init_membranes: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -172,10 +180,12 @@ PAPER = ModelConfig(
         residual_kernel=3,
         ups=((128, 5), (64, 5), (32, 5)),
         upsample_first=True,
-        tau=3.0,
+        tau=(3.0, 3.0),
         learned_tau=False,
         decay=0.8,
         learned_decay=False,
+        accumulate=True,
+        motion=False,
     ),
     taps=("stem", "down1", "down2", "down3", "up1", "up2", "up3", "up4", "up5"),
 )
@@ -204,16 +214,46 @@ EDGE = ModelConfig(
     snn=SnnConfig(
         levels=(1, 3),
         head=(16, 3),
-        downs=((32, 3), (64, 3), (96, 3)),
+        downs=((32, 3), (64, 3), (64, 3)),
         residual_kernel=3,
         ups=((64, 3), (32, 3), (16, 3)),
         upsample_first=False,
-        tau=3.0,
+        tau=(1.5, 20.0),
         learned_tau=True,
-        decay=0.95,
+        decay=0.98,
         learned_decay=True,
+        accumulate=True,
+        motion=True,
     ),
     taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),
 )
 
 CONFIGS = {config.name: config for config in (EDGE, PAPER)}
+
+VARIANTS = ("snn", "no_init", "no_delta", "200hz")
+"""What the hybrid is compared with, each trained on the same ANN: the SNN alone, the hybrid
+without initial membranes, the one without an accumulator, and the one with steps of half the
+length."""
+
+
+def variant_of(config: ModelConfig, name: str) -> ModelConfig:
+    """Return the configuration of a variant.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    if name == "snn":
+        return config
+    if name == "no_init":
+        return replace(config, init_membranes=False)
+    if name == "no_delta":
+        return replace(config, snn=replace(config.snn, accumulate=False, motion=False))
+    if name == "200hz":
+        low, high = config.snn.tau
+        return replace(
+            config,
+            step_ns=config.step_ns // 2,
+            ann=replace(config.ann, window_steps=tuple(2 * n for n in config.ann.window_steps)),
+            snn=replace(config.snn, tau=(2 * low, 2 * high), decay=config.snn.decay**0.5),
+        )
+    raise ValueError(f"no variant is called {name!r}; there are {', '.join(VARIANTS)}")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from hybrid_pose_ros.networks.ann import AnnUNet
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
 from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
+from hybrid_pose_ros.networks.motion import MotionHead
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 
 
@@ -49,7 +50,8 @@ class HybridPoseNetwork(nn.Module):
 
     Attributes:
         config: the configuration it was built from.
-        ann, snn, initialiser: its parts.
+        ann, snn, initialiser: its parts; ``motion``: begins the velocities, in a network that has
+            them.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -62,6 +64,10 @@ class HybridPoseNetwork(nn.Module):
             self.ann.tap_channels,
             self.snn.layer_channels,
         )
+        if config.snn.motion:
+            # the decoder's activations, from full to quarter resolution
+            taps = [f"up{i}" for i in range(len(config.ann.downs), 0, -1)][:3]
+            self.motion = MotionHead({tap: self.ann.tap_channels[tap] for tap in taps})
 
     def initial_state(self, windows: Tensor) -> tuple[Tensor, SnnState]:
         """Run the ANN and initialise the SNN from it.
@@ -75,13 +81,21 @@ class HybridPoseNetwork(nn.Module):
         """
         heatmaps, activations = self.ann(windows)
         rest = self.snn.rest(len(windows), *windows.shape[-2:])
-        membranes = self.initialiser(activations, rest)
-        return heatmaps, SnnState(membranes, heatmaps.detach().to(rest.heatmaps.dtype))
+        membranes = rest.membranes
+        if self.config.init_membranes:
+            membranes = self.initialiser(activations, rest)
+        kept = heatmaps.detach().to(rest.heatmaps.dtype)
+        velocity = self.motion(kept, activations) if self.config.snn.motion else None
+        return heatmaps, SnnState(membranes, kept, velocity)
 
-    def run(self, state: SnnState, counts: Iterable[Tensor]) -> list[Tensor]:
-        """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the heatmaps per step."""
-        heatmaps = []
+    def trace(self, state: SnnState, counts: Iterable[Tensor]) -> list[SnnState]:
+        """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the state after each."""
+        states = []
         for step in counts:
             _, state = self.snn(step, state)
-            heatmaps.append(state.heatmaps)
-        return heatmaps
+            states.append(state)
+        return states
+
+    def run(self, state: SnnState, counts: Iterable[Tensor]) -> list[Tensor]:
+        """Step the SNN as :meth:`trace` does; returns the heatmaps after each step."""
+        return [state.heatmaps for state in self.trace(state, counts)]

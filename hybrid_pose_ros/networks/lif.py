@@ -71,15 +71,17 @@ class LIF(nn.Module):
 
     Args:
         channels: number of channels.
-        tau: time constant in steps, > 1.
-        learned: one trainable time constant per channel that starts at ``tau``; otherwise fixed.
+        tau: shortest and longest time constant in steps, > 1; the channels are spread evenly (in
+            the logarithm) between them.
+        learned: the time constants are trained; otherwise they are fixed.
     """
 
-    def __init__(self, channels: int, tau: float, *, learned: bool) -> None:
+    def __init__(self, channels: int, tau: tuple[float, float], *, learned: bool) -> None:
         super().__init__()
-        if tau <= 1.0:
-            raise ValueError(f"tau must be more than one step, got {tau}")
-        logit = torch.full((channels, 1, 1), -math.log(tau - 1.0))
+        if min(tau) <= 1.0:
+            raise ValueError(f"tau must be more than one step, got {min(tau)}")
+        taus = torch.logspace(math.log10(tau[0]), math.log10(tau[1]), channels)
+        logit = -torch.log(taus - 1.0).view(channels, 1, 1)
         if learned:
             self.leak_logit = nn.Parameter(logit)
         else:

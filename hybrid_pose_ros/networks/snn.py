@@ -10,18 +10,24 @@ from torch import Tensor, nn
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, SnnConfig
 from hybrid_pose_ros.networks.layers import ConvNorm, resize_to
 from hybrid_pose_ros.networks.lif import LIF
+from hybrid_pose_ros.networks.motion import JointReadout, attention, pool, shift_heatmaps
 from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+_INERTIA = 0.95
+"""Share of a velocity that is left after a step, before training."""
 
 
 class SnnState(NamedTuple):
     """Everything that the SNN remembers between two steps.
 
     ``membranes``: potential per spiking layer, [N, C, h, w] each. ``heatmaps``: the accumulator,
-    [N, 13, H, W].
+    [N, 13, H, W]. ``velocity``: of each joint (x, y) in cells per step, [N, 13, 2]; None in a
+    network without motion.
     """
 
     membranes: dict[str, Tensor]
     heatmaps: Tensor
+    velocity: Tensor | None = None
 
 
 def _logit(probability: float) -> float:
@@ -74,11 +80,19 @@ class SpikingUNet(nn.Module):
             self.decay_logit = nn.Parameter(decay)
         else:
             self.register_buffer("decay_logit", decay, persistent=False)
+        if config.motion:
+            self.motion = JointReadout(ups[2] + head)
+            self.inertia_logit = nn.Parameter(torch.full((NUM_JOINTS, 1), _logit(_INERTIA)))
 
     @property
     def decay(self) -> Tensor:
         """The accumulator's lambda per joint, [13, 1, 1]."""
         return torch.sigmoid(self.decay_logit)
+
+    @property
+    def inertia(self) -> Tensor:
+        """What is left of a joint's velocity after a step without spikes, [13, 1]."""
+        return torch.sigmoid(self.inertia_logit)
 
     def layer_sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
         """Return (height, width) of each spiking layer for a grid of this size."""
@@ -91,14 +105,15 @@ class SpikingUNet(nn.Module):
         return {name: sizes[level[name]] for name in SPIKING_LAYERS}
 
     def rest(self, batch: int, height: int, width: int) -> SnnState:
-        """Return the state of rest: every membrane and the accumulator at zero."""
+        """Return the state of rest: membranes, accumulator and velocities at zero."""
         like = self.readout.conv.weight
         sizes = self.layer_sizes(height, width)
         membranes = {
             name: like.new_zeros(batch, self.layer_channels[name], *sizes[name])
             for name in SPIKING_LAYERS
         }
-        return SnnState(membranes, like.new_zeros(batch, NUM_JOINTS, height, width))
+        velocity = like.new_zeros(batch, NUM_JOINTS, 2) if self.config.motion else None
+        return SnnState(membranes, like.new_zeros(batch, NUM_JOINTS, height, width), velocity)
 
     def encode(self, counts: Tensor) -> Tensor:
         """Thermometer code of event counts: [N, 2, H, W] -> [N, input_planes, H, W]."""
@@ -108,13 +123,17 @@ class SpikingUNet(nn.Module):
         return planes.flatten(1, 2).to(counts.dtype)
 
     def silence(self, state: SnnState, steps: int) -> SnnState:
-        """Leak for many steps at once, without input or spikes, in closed form."""
+        """Leak for many steps at once, without input or spikes, in closed form.
+
+        Nothing moves where no event is: velocities fall without moving the heatmaps.
+        """
         membranes = {}
         for name, membrane in state.membranes.items():
             neuron = self.neurons[name]
             assert isinstance(neuron, LIF)
             membranes[name] = membrane * (1.0 - neuron.leak) ** steps
-        return SnnState(membranes, state.heatmaps * self.decay**steps)
+        velocity = None if state.velocity is None else state.velocity * self.inertia**steps
+        return SnnState(membranes, state.heatmaps * self.decay**steps, velocity)
 
     def forward(self, counts: Tensor, state: SnnState) -> tuple[Tensor, SnnState]:
         """Advance by one step.
@@ -125,7 +144,8 @@ class SpikingUNet(nn.Module):
 
         Returns:
             ``(delta, state)``: the increment of the heatmaps [N, 13, H, W], and the new state,
-            whose ``heatmaps`` are ``decay * heatmaps + delta``.
+            whose ``heatmaps`` are ``decay * heatmaps + delta``, the old ones first moved by the
+            velocity; or ``delta`` alone in a network that does not accumulate.
         """
         membranes: dict[str, Tensor] = {}
 
@@ -151,5 +171,13 @@ class SpikingUNet(nn.Module):
         up1 = up("up1", res2, down3)
         up2 = up("up2", up1, down2)
         up3 = up("up3", up2, down1)
-        delta: Tensor = self.readout(torch.cat((up3, head), 1)).to(state.heatmaps.dtype)
-        return delta, SnnState(membranes, self.decay * state.heatmaps + delta)
+        last = torch.cat((up3, head), 1)
+        delta: Tensor = self.readout(last).to(state.heatmaps.dtype)
+        if not self.config.accumulate:
+            return delta, SnnState(membranes, delta, state.velocity)
+        heatmaps, velocity = state.heatmaps, state.velocity
+        if velocity is not None:
+            pooled = pool(attention(heatmaps.detach()), last.to(heatmaps.dtype))
+            velocity = self.inertia * velocity + self.motion(pooled)
+            heatmaps = shift_heatmaps(heatmaps, velocity)
+        return delta, SnnState(membranes, self.decay * heatmaps + delta, velocity)

@@ -11,7 +11,7 @@ import torch
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, sum_windows
-from hybrid_pose_ros.inference.codec import decode_tensor, encode_affine
+from hybrid_pose_ros.inference.codec import decode_state, decode_tensor, encode_affine, encode_half
 from hybrid_pose_ros.inference.snn_estimator import (
     CONFIDENCE_HALF_LIFE_NS,
     FRESH_NS,
@@ -21,9 +21,8 @@ from hybrid_pose_ros.inference.snn_estimator import (
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
 from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.networks.config import EDGE, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.networks.snn import SnnState
 
 T = EDGE.step_ns
 FIRST = 1000  # index of the first step of the test stream
@@ -41,6 +40,9 @@ def lively_network(seed: int = 0) -> HybridPoseNetwork:
         network.ann.head.conv.weight.normal_(std=0.1)
         for second in network.initialiser.second.values():
             second.norm.weight.fill_(0.7)
+        network.ann.head.conv.bias.uniform_(0.1, 0.4)  # no joint without a velocity
+        network.motion.readout.weight.normal_(std=2.0)
+        network.snn.motion.weight.normal_(std=0.02)
     return network
 
 
@@ -129,6 +131,52 @@ def test_without_replay_a_late_initialisation_differs(
     assert late[15].steps_since_init == 1  # it is taken to describe the present
 
 
+def test_a_late_initialisation_leaves_the_same_state(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual, late = SnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
+    follow(punctual, steps[:30], {10: inits[10], 20: inits[20]})
+    follow(late, steps[:30], {10: inits[10], 29: inits[20]})
+    found, expected = late._snn.state(), punctual._snn.state()
+    assert torch.equal(found.heatmaps, expected.heatmaps)
+    assert found.velocity is not None and expected.velocity is not None
+    assert torch.equal(found.velocity, expected.velocity)
+    assert (found.velocity.abs() > 1e-3).all()
+    assert all(torch.equal(v, expected.membranes[k]) for k, v in found.membranes.items())
+
+
+def test_the_state_arrives_as_the_networks_made_it(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    ann = AnnEstimator(checkpoint, view)
+    for step in steps[:10]:
+        ann.push(step)
+    windows, _ = ann.snapshot()
+    with torch.no_grad():
+        _, expected = checkpoint.network.initial_state(torch.from_numpy(windows)[None])
+    found = decode_state(inits[10].tensors, SparseSnn(checkpoint.network.snn, 65, 87).shapes)
+    assert found.velocity is not None and expected.velocity is not None
+    assert torch.allclose(found.velocity, expected.velocity, rtol=1e-3, atol=1e-4)
+    assert (expected.velocity.abs() > 1e-2).float().mean() > 0.8
+    maps = {**expected.membranes, "heatmaps": expected.heatmaps}
+    for name, value in {**found.membranes, "heatmaps": found.heatmaps}.items():
+        code = float(maps[name].max() - maps[name].min()) / 255
+        assert (value - maps[name]).abs().max() < 0.51 * code + 1e-4, name
+
+
+@pytest.mark.parametrize("name", ["no_init", "no_delta"])
+def test_variants_run(name: str, view: GridView, steps: list[Step]) -> None:
+    """Their states are taken as those of the full model are."""
+    torch.manual_seed(1)
+    network = HybridPoseNetwork(variant_of(EDGE, name)).eval()
+    checkpoint = Checkpoint(network, "0123456789abcdef", {})
+    ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
+    ann.push(steps[0])
+    snn.initialise(ann.infer())
+    assert snn.step(steps[1]).steps_since_init == 1
+    assert (snn._snn.state().velocity is None) == (name == "no_delta")
+
+
 def test_an_initialisation_for_the_future_waits_for_its_moment(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
 ) -> None:
@@ -190,15 +238,13 @@ def test_skipped_steps_leak_in_closed_form(
     before = snn._snn.state()
     snn.step(replace(steps[11], index=steps[10].index + 201))
     reference = SparseSnn(checkpoint.network.snn, 65, 87)
-    network = checkpoint.network.snn
     with torch.no_grad():
-        membranes = {
-            name: membrane * (1 - network.neurons[name].leak) ** 200
-            for name, membrane in before.membranes.items()
-        }
-        reference.load(SnnState(membranes, before.heatmaps * network.decay**200))
+        reference.load(checkpoint.network.snn.silence(before, 200))
     reference.step(steps[11].counts)
-    assert torch.allclose(snn._snn.state().heatmaps, reference.state().heatmaps, atol=1e-6)
+    found, expected = snn._snn.state(), reference.state()
+    assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-6)
+    assert found.velocity is not None and expected.velocity is not None
+    assert torch.allclose(found.velocity, expected.velocity, atol=1e-6)
 
 
 def test_merged_steps_are_accepted(
@@ -224,6 +270,9 @@ def test_a_step_backwards_is_an_error(
 
 def broken(init: StateInit) -> dict[str, StateInit]:
     first, *others = init.tensors
+    *maps, velocity = init.tensors
+    assert velocity.name == "velocity"
+    nan = np.full((13, 2), np.nan, "<f2").tobytes()
     return {
         "comes from model": replace(init, model_id="0123456789abcdef"),
         "no multiple": replace(init, sensor_time_ns=init.sensor_time_ns + 1),
@@ -232,6 +281,11 @@ def broken(init: StateInit) -> dict[str, StateInit]:
         "bytes": replace(init, tensors=(replace(first, data=first.data[:-1]), *others)),
         "dtype": replace(init, tensors=(replace(first, dtype="float64"), *others)),
         "not finite": replace(init, tensors=(replace(first, scale=float("nan")), *others)),
+        "velocity holds values that are not finite": replace(
+            init, tensors=(*maps, replace(velocity, data=nan))
+        ),
+        "velocity has shape": replace(init, tensors=(*maps, replace(velocity, shape=(2, 13)))),
+        "up3'], not": replace(init, tensors=tuple(maps)),
         "is not after": replace(init, sensor_time_ns=init.sensor_time_ns - 10 * T),
     }
 
@@ -246,6 +300,9 @@ def broken(init: StateInit) -> dict[str, StateInit]:
         "bytes",
         "dtype",
         "not finite",
+        "velocity holds values that are not finite",
+        "velocity has shape",
+        "up3'], not",
         "is not after",
     ],
 )
@@ -284,6 +341,13 @@ def test_affine_code_is_exact_to_half_a_code() -> None:
     assert (decode_tensor(encoded) - values).abs().max() <= encoded.scale * 0.5001
     constant = torch.full((1, 1, 2, 2), -0.75)
     assert torch.equal(decode_tensor(encode_affine("x", constant)), constant)
+
+
+def test_half_precision_code_is_exact_to_a_thousandth() -> None:
+    values = torch.randn(1, 13, 2)
+    encoded = encode_half("velocity", values)
+    assert (encoded.shape, encoded.dtype, len(encoded.data)) == ((13, 2), "float16", 52)
+    assert torch.equal(decode_tensor(encoded), values.half().float())
 
 
 def test_size_of_an_initialisation(inits: dict[int, StateInit]) -> None:

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
-from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS, ModelConfig
+from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS, ModelConfig, variant_of
+from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 
 NARROW_PAPER = replace(
     PAPER, snn=replace(PAPER.snn, downs=((16, 5), (16, 5), (16, 5)), ups=((8, 5), (8, 5), (8, 5)))
 )
+NO_ACCUMULATOR = replace(variant_of(EDGE, "no_delta"), name="no accumulator")
 
 
 def random_snn(config: ModelConfig) -> SpikingUNet:
@@ -25,22 +27,47 @@ def random_snn(config: ModelConfig) -> SpikingUNet:
             synapse.norm.running_var.uniform_(0.2, 0.5)
             synapse.norm.weight.uniform_(0.5, 3.0)
             synapse.norm.bias.uniform_(-0.5, 2.0)
+        if config.snn.learned_decay:
+            snn.decay_logit.normal_(mean=2.0)
+        if config.snn.motion:
+            snn.motion.weight.normal_(std=0.1)
+            snn.inertia_logit.normal_(mean=2.0)
     return snn.eval()
 
 
-@pytest.mark.parametrize("config", [EDGE, NARROW_PAPER], ids=lambda config: config.name)
+def random_state(snn: SpikingUNet, height: int, width: int, charge: float = 1.2) -> SnnState:
+    """Charged membranes, noisy maps with a peak each, and velocities up to beyond the limit."""
+    torch.manual_seed(4)
+    rest = snn.rest(1, height, width)
+    points = torch.rand(1, 13, 2) * torch.tensor([width - 1.0, height - 1.0])
+    drawn = draw_heatmaps(points, torch.ones(1, 13, dtype=torch.bool), height, width, 1.5)
+    velocity = None
+    if rest.velocity is not None:
+        velocity = torch.randn_like(rest.velocity)
+        velocity[0, :3] = torch.tensor([[0.0, 0.0], [1.0, -2.0], [3.5, -4.5]])
+    return SnnState(
+        {name: charge * torch.rand_like(v) for name, v in rest.membranes.items()},
+        drawn + 0.05 * torch.randn_like(drawn),
+        velocity,
+    )
+
+
+def tensors(state: SnnState) -> dict[str, torch.Tensor]:
+    found = {**state.membranes, "heatmaps": state.heatmaps}
+    return found if state.velocity is None else found | {"velocity": state.velocity}
+
+
+@pytest.mark.parametrize(
+    "config", [EDGE, NARROW_PAPER, NO_ACCUMULATOR], ids=lambda config: config.name
+)
 @pytest.mark.parametrize("size", [(65, 87), (32, 48)])
 def test_it_follows_the_torch_network(config: ModelConfig, size: tuple[int, int]) -> None:
     """Each step from the same state, so that a spike at the threshold's edge does not add up."""
     snn = random_snn(config)
     sparse = SparseSnn(snn, *size)
     rng = np.random.default_rng(0)
-    rest = snn.rest(1, *size)
-    state = SnnState(
-        {name: torch.rand_like(v) * 1.2 for name, v in rest.membranes.items()},
-        torch.rand_like(rest.heatmaps),
-    )
-    for _ in range(6):
+    state = random_state(snn, *size)
+    for _ in range(8):
         counts = rng.poisson(0.2, (2, *size)).astype(np.uint16)
         sparse.load(state)
         sparse.step(counts)
@@ -50,44 +77,68 @@ def test_it_follows_the_torch_network(config: ModelConfig, size: tuple[int, int]
         for name in SPIKING_LAYERS:
             difference = (found.membranes[name] - state.membranes[name]).abs()
             assert (difference < 1e-3).float().mean() > 0.9999, name
-        assert (found.heatmaps - state.heatmaps).abs().mean() < 1e-5
+        difference = (found.heatmaps - state.heatmaps).abs()
+        assert (difference < 1e-4).float().mean() > 0.999
+        assert difference.max() < 0.1  # where a spike more or less was read
+        if config.snn.motion:
+            assert found.velocity is not None and state.velocity is not None
+            assert torch.allclose(found.velocity, state.velocity, atol=1e-4)
     rates = sparse.firing_rates()
     assert all(0.01 < rate < 0.9 for rate in rates.values()), rates
 
 
-def test_state_round_trip_rest_and_shapes() -> None:
+def test_every_step_changes_the_velocities() -> None:
+    """Otherwise the comparison above would compare little."""
     snn = random_snn(EDGE)
     sparse = SparseSnn(snn, 65, 87)
-    rest = snn.rest(1, 65, 87)
-    state = SnnState(
-        {name: torch.rand_like(v) for name, v in rest.membranes.items()},
-        torch.rand_like(rest.heatmaps),
-    )
+    state = random_state(snn, 65, 87)
     sparse.load(state)
-    found = sparse.state()
-    assert torch.equal(found.heatmaps, state.heatmaps)
-    assert all(torch.equal(found.membranes[n], state.membranes[n]) for n in SPIKING_LAYERS)
-    assert sparse.shapes["head"] == (16, 65, 87) and sparse.shapes["heatmaps"] == (13, 65, 87)
+    sparse.step(np.ones((2, 65, 87), np.uint16))
+    found = sparse.state().velocity
+    assert found is not None and state.velocity is not None
+    with torch.no_grad():
+        assert ((found - snn.inertia * state.velocity).abs() > 1e-3).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("config", [EDGE, NARROW_PAPER], ids=lambda config: config.name)
+def test_state_round_trip_rest_and_shapes(config: ModelConfig) -> None:
+    snn = random_snn(config)
+    sparse = SparseSnn(snn, 65, 87)
+    state = tensors(random_state(snn, 65, 87))
+    sparse.load(random_state(snn, 65, 87))
+    found = tensors(sparse.state())
+    assert found.keys() == state.keys() == sparse.shapes.keys()
+    for name, value in state.items():
+        assert torch.equal(found[name], value), name
+        assert sparse.shapes[name] == value.shape[1:], name
     sparse.rest()
-    assert not any(v.any() for v in (*sparse.state().membranes.values(), sparse.state().heatmaps))
+    assert not any(value.any() for value in tensors(sparse.state()).values())
 
 
 def test_silence_equals_many_steps_without_input_spikes_or_bias() -> None:
     snn = SpikingUNet(EDGE.snn).eval()  # untrained: no bias, so nothing fires from below 1
     sparse, stepped = SparseSnn(snn, 65, 87), SparseSnn(snn, 65, 87)
-    rest = snn.rest(1, 65, 87)
-    state = SnnState(
-        {name: 0.9 * torch.rand_like(v) for name, v in rest.membranes.items()},
-        torch.rand_like(rest.heatmaps),
-    )
+    state = random_state(snn, 65, 87, charge=0.9)
+    assert state.velocity is not None
+    state = state._replace(velocity=torch.zeros_like(state.velocity))  # silence moves nothing
     sparse.load(state)
     stepped.load(state)
     sparse.silence(7)
     for _ in range(7):
         stepped.step(np.zeros((2, 65, 87), np.uint16))
-    for a, b in zip(
-        (*sparse.state().membranes.values(), sparse.state().heatmaps),
-        (*stepped.state().membranes.values(), stepped.state().heatmaps),
-        strict=True,
-    ):
-        assert torch.allclose(a, b, atol=1e-6)
+    found, expected = tensors(sparse.state()), tensors(stepped.state())
+    for name, value in expected.items():
+        assert torch.allclose(found[name], value, atol=1e-6), name
+
+
+@pytest.mark.parametrize("config", [EDGE, NARROW_PAPER], ids=lambda config: config.name)
+def test_silence_is_that_of_the_torch_network(config: ModelConfig) -> None:
+    snn = random_snn(config)
+    sparse = SparseSnn(snn, 32, 48)
+    state = random_state(snn, 32, 48)
+    sparse.load(state)
+    sparse.silence(5)
+    with torch.no_grad():
+        expected = tensors(snn.silence(state, 5))
+    for name, value in tensors(sparse.state()).items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name

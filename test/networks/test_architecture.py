@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The networks, layer by layer, against the published numbers and the budget."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
-from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS, ModelConfig
+from hybrid_pose_ros.networks.config import (
+    EDGE,
+    PAPER,
+    SPIKING_LAYERS,
+    VARIANTS,
+    ModelConfig,
+    variant_of,
+)
 from hybrid_pose_ros.networks.costs import count_parameters, layer_costs
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
@@ -125,39 +135,103 @@ def test_the_initialiser_fills_every_membrane(config: ModelConfig) -> None:
         k: v.shape for k, v in rest.membranes.items()
     }
     assert heatmaps.shape == state.heatmaps.shape == rest.heatmaps.shape
+    assert (state.velocity is None) == (rest.velocity is None) == (config is PAPER)
+
+
+def charged(snn: SpikingUNet) -> SnnState:
+    """A state from which a step makes spikes."""
+    rest = snn.rest(1, 65, 87)
+    membranes = {name: membrane + 1.5 for name, membrane in rest.membranes.items()}
+    return SnnState(membranes, torch.rand_like(rest.heatmaps), rest.velocity)
 
 
 def test_the_accumulator_decays_and_adds(edge: HybridPoseNetwork) -> None:
-    rest = edge.snn.rest(1, 65, 87)
-    state = SnnState(
-        {name: membrane + 1.5 for name, membrane in rest.membranes.items()},
-        torch.rand_like(rest.heatmaps),
-    )
+    state = charged(edge.snn)  # its joints stand still, and untrained spikes do not push them
     with torch.no_grad():
         delta, after = edge.snn(torch.ones(1, 2, 65, 87), state)
     assert torch.allclose(after.heatmaps, edge.snn.decay * state.heatmaps + delta, atol=1e-6)
     assert torch.allclose(edge.snn.decay, torch.full((13, 1, 1), EDGE.snn.decay))
     assert delta.abs().max() > 0
+    assert after.velocity is not None and not after.velocity.any()
+
+
+def test_without_an_accumulator_the_increment_is_the_heatmaps() -> None:
+    snn = SpikingUNet(variant_of(EDGE, "no_delta").snn).eval()
+    with torch.no_grad():
+        delta, after = snn(torch.ones(1, 2, 65, 87), charged(snn))
+    assert delta.abs().max() > 0
+    assert torch.equal(after.heatmaps, delta)
+    assert after.velocity is None
+
+
+@pytest.mark.parametrize("name", ["snn", "no_init"])
+def test_the_ann_begins_membranes_heatmaps_and_velocities(name: str) -> None:
+    torch.manual_seed(0)
+    network = HybridPoseNetwork(variant_of(EDGE, name)).eval()
+    with torch.no_grad():
+        network.ann.head.conv.bias.fill_(0.3)
+        network.motion.readout.weight.normal_()
+        heatmaps, state = network.initial_state(torch.poisson(torch.ones(2, 20, 65, 87)))
+    assert torch.equal(state.heatmaps, heatmaps)
+    assert state.velocity is not None and state.velocity.shape == (2, 13, 2)
+    assert state.velocity.all()
+    assert all(v.any() == (name == "snn") for v in state.membranes.values())
+
+
+def test_a_trace_holds_every_state_in_turn(edge: HybridPoseNetwork) -> None:
+    counts = torch.poisson(torch.ones(3, 1, 2, 65, 87))
+    start = charged(edge.snn)
+    with torch.no_grad():
+        states = edge.trace(start, counts)
+        heatmaps = edge.run(start, counts)
+        expected = start
+        for step, state, maps in zip(counts, states, heatmaps, strict=True):
+            _, expected = edge.snn(step, expected)
+            assert torch.equal(state.heatmaps, expected.heatmaps)
+            assert torch.equal(maps, expected.heatmaps)
+            assert torch.equal(state.membranes["up3"], expected.membranes["up3"])
 
 
 def test_folding_batchnorm_changes_nothing_but_rounding(edge: HybridPoseNetwork) -> None:
     network = HybridPoseNetwork(EDGE)
     windows = torch.poisson(torch.full((2, 20, 65, 87), 0.5))
     with torch.no_grad():
+        network.motion.readout.weight.normal_()
         network.train().initial_state(windows)  # gives BatchNorm statistics other than 0 and 1
         before, state = network.eval().initial_state(windows)
         fold_batchnorm(network)
         after, folded = network.initial_state(windows)
     assert not [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert torch.allclose(before, after, atol=1e-5)
+    assert state.velocity is not None and folded.velocity is not None
+    assert state.velocity.any()
+    assert torch.allclose(state.velocity, folded.velocity, atol=1e-4)
     for name, membrane in state.membranes.items():
         assert torch.allclose(membrane, folded.membranes[name], atol=1e-4), name
 
 
 def test_configuration_survives_json() -> None:
-    import json
-
-    for config in (EDGE, PAPER):
+    for config in (EDGE, PAPER, *(variant_of(EDGE, name) for name in VARIANTS)):
         assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     with pytest.raises(ValueError, match="not a model configuration"):
         ModelConfig.from_dict({"name": "edge"})
+
+
+def test_variants_differ_in_what_they_are_named_after() -> None:
+    assert variant_of(EDGE, "snn") == EDGE
+    assert variant_of(EDGE, "no_init") == replace(EDGE, init_membranes=False)
+    assert variant_of(EDGE, "no_delta").snn == replace(EDGE.snn, accumulate=False, motion=False)
+    fast = variant_of(EDGE, "200hz")
+    assert fast.step_ns == 5_000_000
+    spans = [[n * c.step_ns for n in c.ann.window_steps] for c in (EDGE, fast)]
+    assert spans[0] == spans[1]  # the ANN sees the same span of time
+    assert fast.snn.tau[1] * fast.step_ns == EDGE.snn.tau[1] * EDGE.step_ns
+    assert fast.snn.decay**2 == pytest.approx(EDGE.snn.decay)
+    with pytest.raises(ValueError, match="no variant is called 'other'; there are snn, no_init"):
+        variant_of(EDGE, "other")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_can_share_the_ann(name: str, edge: HybridPoseNetwork) -> None:
+    network = HybridPoseNetwork(variant_of(EDGE, name))
+    network.ann.load_state_dict(edge.ann.state_dict())

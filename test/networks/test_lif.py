@@ -72,9 +72,9 @@ def test_gradients_equal_those_of_the_equations_under_autograd() -> None:
 
 
 def test_time_constants() -> None:
-    fixed, learned = LIF(3, 3.0, learned=False), LIF(3, 5.0, learned=True)
+    fixed, learned = LIF(3, (3.0, 3.0), learned=False), LIF(3, (2.0, 18.0), learned=True)
     assert torch.allclose(fixed.leak, torch.full((3, 1, 1), 1 / 3))
-    assert torch.allclose(learned.leak, torch.full((3, 1, 1), 1 / 5))
+    assert torch.allclose(1 / learned.leak.flatten(), torch.tensor([2.0, 6.0, 18.0]))
     assert not list(fixed.parameters()) and len(list(learned.parameters())) == 1
     with pytest.raises(ValueError, match="tau"):
-        LIF(3, 1.0, learned=False)
+        LIF(3, (1.0, 5.0), learned=False)

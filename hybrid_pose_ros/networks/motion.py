@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motion of the joints: how heatmaps say where to look, and how a velocity moves them.
+
+The paper's accumulator holds heatmaps that the spikes must erase at one place and draw at the next
+while a limb moves. Here the state also holds one velocity per joint, begun by the ANN and changed
+by the spikes around the joint; it carries the heatmap along, and the spikes only correct.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d
+
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+MAX_VELOCITY: Final = 2.0
+"""Largest shift of a heatmap in one step, in cells along each axis."""
+
+_REACH: Final = 3
+"""Taps on each side of the shift's kernel: a cubic's two and one more for shifts beyond a cell."""
+
+ATTENTION_FLOOR: Final = 1e-3
+"""Keeps the attention of a map without a peak near zero."""
+
+
+def attention(heatmaps: Tensor) -> Tensor:
+    """Where each joint is: the squared positive part of its heatmap, summing to almost 1.
+
+    Args:
+        heatmaps: [N, J, H, W].
+
+    Returns:
+        [N, J, H, W]; all but zero where a joint's map holds nothing.
+    """
+    weight = heatmaps.relu().square()
+    return weight / (weight.sum((-2, -1), keepdim=True) + ATTENTION_FLOOR)
+
+
+def pool(attentions: Tensor, features: Tensor) -> Tensor:
+    """Average features [N, C, H, W] around each joint, attentions [N, J, H, W]: [N, J, C]."""
+    return torch.einsum("njs,ncs->njc", attentions.flatten(2), features.flatten(2))
+
+
+def cubic_taps(shift: Tensor) -> Tensor:
+    """Weights [..., 7] with which values at -3..3 cells make the one at ``-shift`` [...].
+
+    Lagrange's cubic: exact for polynomials of third degree. It blurs a Gaussian much less than
+    linear interpolation does, and its peak lags less behind its mass than with a smoother cubic;
+    both matter because a map is moved at every step.
+    """
+    offsets = torch.arange(-_REACH, _REACH + 1, dtype=shift.dtype, device=shift.device)
+    t = (offsets - shift[..., None]).abs()
+    near = ((0.5 * t - 1.0) * t - 0.5) * t + 1.0
+    far = ((-t / 6.0 + 1.0) * t - 11.0 / 6.0) * t + 1.0
+    return torch.where(t < 1.0, near, torch.where(t < 2.0, far, torch.zeros_like(t)))
+
+
+def shift_heatmaps(heatmaps: Tensor, velocity: Tensor) -> Tensor:
+    """Move each map by its velocity; what comes in from outside is zero.
+
+    Args:
+        heatmaps: [N, J, H, W].
+        velocity: (x, y) in cells, [N, J, 2]; beyond :data:`MAX_VELOCITY` it is cut off.
+    """
+    taps = cubic_taps(velocity.clamp(-MAX_VELOCITY, MAX_VELOCITY)).flatten(0, 1).flip(-1)
+    maps = heatmaps.reshape(1, -1, *heatmaps.shape[-2:])
+    groups = maps.shape[1]
+    maps = conv2d(maps, taps[:, 0].reshape(groups, 1, 1, -1), padding=(0, _REACH), groups=groups)
+    maps = conv2d(maps, taps[:, 1].reshape(groups, 1, -1, 1), padding=(_REACH, 0), groups=groups)
+    return maps.reshape(heatmaps.shape)
+
+
+class JointReadout(nn.Module):
+    """A linear map from the features pooled around a joint to its velocity, one per joint."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(NUM_JOINTS, 2, features))
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """[N, J, features] -> velocity [N, J, 2]."""
+        return torch.einsum("njf,jdf->njd", pooled, self.weight)
+
+
+class MotionHead(nn.Module):
+    """The joints' velocities from the ANN's activations around them.
+
+    Args:
+        channels: activation -> its channels; each is half as large as the one before or equal.
+    """
+
+    def __init__(self, channels: dict[str, int]) -> None:
+        super().__init__()
+        self.taps = tuple(channels)
+        self.readout = JointReadout(sum(channels.values()))
+
+    def forward(self, heatmaps: Tensor, activations: dict[str, Tensor]) -> Tensor:
+        """Return the velocity in cells per step, [N, J, 2]."""
+        where = attention(heatmaps.detach())
+        pooled = []
+        for tap in self.taps:
+            features = activations[tap].to(where.dtype)
+            while where.shape[-1] > features.shape[-1]:
+                where = avg_pool2d(where, 2, ceil_mode=True, divisor_override=1)  # the sum
+            pooled.append(pool(where, features))
+        velocity: Tensor = self.readout(torch.cat(pooled, -1))
+        return velocity

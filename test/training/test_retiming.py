@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps of another length: the same time constants, decay and speed in seconds."""
+
+import pytest
+import torch
+
+from hybrid_pose_ros.networks.config import EDGE, variant_of
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.training.retiming import retime
+
+
+def random_network(seed: int = 0) -> HybridPoseNetwork:
+    torch.manual_seed(seed)
+    network = HybridPoseNetwork(EDGE).eval()
+    with torch.no_grad():
+        for neuron in network.snn.neurons.values():
+            neuron.leak_logit.uniform_(-3.0, -1.0)  # tau of 3.7 to 21 steps
+        network.snn.decay_logit.uniform_(1.0, 4.0)
+        network.snn.inertia_logit.uniform_(1.0, 4.0)
+        network.snn.motion.weight.normal_()
+        network.motion.readout.weight.normal_()
+        network.ann.head.conv.bias.fill_(0.3)
+    return network
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_what_is_counted_in_steps_keeps_its_value_in_seconds(factor: float) -> None:
+    network, original = random_network(), random_network().snn
+    retime(network, factor)
+    for name, neuron in network.snn.neurons.items():
+        tau = 1.0 / neuron.leak  # in new steps
+        assert torch.allclose(tau * factor, 1.0 / original.neurons[name].leak, rtol=1e-4), name
+    # as much is left after the same time
+    assert torch.allclose(network.snn.decay ** (1 / factor), original.decay, rtol=1e-5)
+    assert torch.allclose(network.snn.inertia ** (1 / factor), original.inertia, rtol=1e-5)
+
+
+def test_joints_begin_at_the_same_speed() -> None:
+    network, original = random_network(), random_network()
+    retime(network, 0.5)
+    windows = torch.poisson(torch.ones(1, 20, 65, 87))
+    with torch.no_grad():
+        _, state = original.initial_state(windows)
+        _, retimed = network.initial_state(windows)
+    assert state.velocity is not None and retimed.velocity is not None
+    assert state.velocity.all()
+    assert torch.allclose(2 * retimed.velocity, state.velocity)  # in half the time, half as far
+    assert torch.equal(retimed.heatmaps, state.heatmaps)
+
+
+def test_spikes_push_as_far_in_a_step_as_it_is_long() -> None:
+    network, original = random_network(), random_network().snn
+    retime(network, 0.5)
+    assert torch.equal(network.snn.motion.weight, 0.5 * original.motion.weight)
+    for name, synapse in network.snn.synapses.items():
+        assert torch.equal(synapse.conv.weight, original.synapses[name].conv.weight), name
+
+
+def test_there_and_back_again() -> None:
+    network, original = random_network(), random_network()
+    retime(network, 0.5)
+    retime(network, 2.0)
+    for name, value in original.state_dict().items():
+        assert torch.allclose(network.state_dict()[name], value, atol=1e-4), name
+
+
+def test_a_time_constant_below_a_step_becomes_one_step() -> None:
+    network = random_network()
+    with torch.no_grad():
+        network.snn.neurons["head"].leak_logit.fill_(0.0)  # tau of two steps
+    retime(network, 4.0)
+    leak = network.snn.neurons["head"].leak
+    assert torch.all((leak > 0.99) & (leak < 1.0))
+
+
+def test_a_model_without_motion_is_retimed_too() -> None:
+    network = HybridPoseNetwork(variant_of(EDGE, "no_delta"))
+    retime(network, 0.5)
+    assert torch.allclose(network.snn.decay, torch.full((13, 1, 1), EDGE.snn.decay**0.5))
