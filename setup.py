@@ -109,8 +109,8 @@ def _package_xml(tag: str) -> str:
     return text
 
 
-def _requirements() -> list[str]:
-    lines = (HERE / "requirements.txt").read_text().splitlines()
+def _requirements(file: str) -> list[str]:
+    lines = (HERE / file).read_text().splitlines()
     return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
@@ -122,7 +122,8 @@ setup(
     license=_package_xml("license"),
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
-    install_requires=_requirements(),
+    install_requires=_requirements("requirements.txt"),
+    extras_require={"report": _requirements("requirements-report.txt")},
     packages=[],
     distclass=CompiledDistribution,
     cmdclass={"build": Build, "editable_wheel": RefuseEditable},

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 STAGES = ("ann", "snn", "hybrid")
 
+WINDOW_NS = 100_000_000
+"""Length of the windows that are validated: the time between two runs of the ANN."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `train` and its own subcommands."""
@@ -32,6 +35,9 @@ def add_parser(subparsers: Any) -> None:
     render.add_argument("--workers", type=int, default=2, help="processes")
     render.add_argument("--mocap", type=Path, help="motion capture (.npz) mixed with the motions")
     render.add_argument("--calibration", type=Path, help="folder with the DHP19 matrices P1..P4")
+    render.add_argument(
+        "--variant", choices=("200hz",), help="bin for the steps of a variant, in another folder"
+    )
 
     for stage, what in zip(
         STAGES, ("the ANN", "the SNN alone", "SNN and initialiser on a trained ANN"), strict=True
@@ -46,15 +52,25 @@ def add_parser(subparsers: Any) -> None:
             metavar="CHECKPOINT",
             help="begin with its weights instead of random ones",
         )
+        if stage == "hybrid":
+            command.add_argument(
+                "--variant",
+                choices=("no_init", "no_delta", "200hz"),
+                help="train what the hybrid is compared with",
+            )
         command.add_argument("--updates", type=int, default=20_000, help="optimiser updates")
         command.add_argument("--batch", type=int, default=32 if stage == "ann" else 16)
         command.add_argument("--learning-rate", type=float, default=1e-3)
-        command.add_argument("--window", type=int, default=10, help="SNN steps per sample")
+        command.add_argument(
+            "--window", type=int, default=5 if stage == "ann" else 10, help="steps per sample"
+        )
+        command.add_argument("--strip", type=int, default=48, help="columns around the person")
         command.add_argument("--report-every", type=int, default=500, help="updates")
         command.add_argument("--samples", type=int, default=256, help="validated at a report")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
         command.add_argument("--threads", type=int, default=2, help="CPU threads")
+        command.add_argument("--compile", action="store_true", help="compile the network first")
 
     export = commands.add_parser("export", help="write the checkpoint that the nodes load")
     export.add_argument("--out", type=Path, required=True, help="folder of the training run")
@@ -67,13 +83,21 @@ def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
+    from hybrid_pose_ros.training.log import LogError
     from hybrid_pose_ros.training.shards import ShardError
     from hybrid_pose_ros.training.trainer import TrainingError
 
     action = {"render": _render, "export": _export}.get(args.train_command, _train)
     try:
         return action(args)
-    except (CameraError, CheckpointError, ShardError, TrainingError, OSError) as error:
+    except (
+        CameraError,
+        CheckpointError,
+        LogError,
+        ShardError,
+        TrainingError,
+        OSError,
+    ) as error:
         raise CommandError(str(error)) from error
 
 
@@ -83,10 +107,15 @@ def _progress() -> Progress:
 
 
 def _render(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
 
     plan = RenderPlan(
-        seconds=args.minutes * 60, seed=args.seed, mocap=args.mocap, calibration=args.calibration
+        seconds=args.minutes * 60,
+        seed=args.seed,
+        mocap=args.mocap,
+        calibration=args.calibration,
+        config=EDGE if args.variant is None else variant_of(EDGE, args.variant),
     )
     with _progress() as progress:
         task = progress.add_task("rendering", total=None, note="")
@@ -99,7 +128,7 @@ def _render(args: argparse.Namespace) -> int:
 
 
 def _validation(
-    shards: "list[Shard]", config: "ModelConfig", samples: int
+    shards: "list[Shard]", config: "ModelConfig", samples: int, names: tuple[str, ...]
 ) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
     import numpy as np
 
@@ -108,7 +137,12 @@ def _validation(
 
     batch = min(samples, 32)
     source = BatchSource(
-        shards, config, batch=batch, steps=10, seed=0, augmentation=NO_AUGMENTATION
+        shards,
+        config,
+        batch=batch,
+        steps=WINDOW_NS // config.step_ns,
+        seed=0,
+        augmentation=NO_AUGMENTATION,
     )
     labels = np.concatenate([shard.labels for shard in shards])
     weight = labels[..., 2:]
@@ -116,7 +150,7 @@ def _validation(
 
     def validate(network: "HybridPoseNetwork") -> dict[str, float]:
         batches = (source[i] for i in range(samples // batch))
-        errors = compare(network, batches, mean_points)
+        errors = compare(network, batches, mean_points, names)
         return {f"{name}_px": float(np.mean(values)) for name, values in errors.items()}
 
     return validate
@@ -125,7 +159,8 @@ def _validation(
 def _train(args: argparse.Namespace) -> int:
     import torch
 
-    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.training.log import RunLog
     from hybrid_pose_ros.training.sampling import Augmentation, BatchSource
     from hybrid_pose_ros.training.shards import open_shards
     from hybrid_pose_ros.training.stages import Stage
@@ -134,32 +169,37 @@ def _train(args: argparse.Namespace) -> int:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     stage = Stage(args.train_command)
-    network = _load_stages(args.out, stage, args.start).to(args.device)
+    variant = getattr(args, "variant", None)
+    network = _start(args.out, stage, args.start, variant).to(args.device)
+    config = network.config
     plan = TrainingPlan(
         stage=stage,
         updates=args.updates,
         batch=args.batch,
-        window_steps=0 if stage is Stage.ANN else args.window,
+        window_steps=args.window,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        compiled=args.compile,
         report_every=args.report_every,
     )
     source = BatchSource(
-        open_shards(args.data / "train", EDGE),
-        EDGE,
+        open_shards(args.data / "train", config),
+        config,
         batch=plan.batch,
         steps=plan.window_steps,
         seed=plan.seed,
-        augmentation=Augmentation(),
+        augmentation=Augmentation(strip=args.strip),
     )
-    validate = _validation(open_shards(args.data / "validation", EDGE), EDGE, args.samples)
+    names = {Stage.ANN: ("ann", "ann_held"), Stage.SNN: ("snn_from_rest",)}.get(stage, COMPARED)
+    validation = open_shards(args.data / "validation", config)
+    validate = _validation(validation, config, args.samples, names)
     console = Console()
 
     def reported(report: Report) -> None:
         figures = "  ".join(f"{name} {value:.2f}" for name, value in report.validation.items())
         console.print(f"{report.update}: loss {report.loss:.4f}, {figures}")
 
-    with _progress() as progress:
+    with _progress() as progress, RunLog(args.out) as log:
         task = progress.add_task(stage.value, total=plan.updates, note="")
 
         def advanced(update: int, loss: float) -> None:
@@ -170,6 +210,8 @@ def _train(args: argparse.Namespace) -> int:
             source,
             plan,
             args.out,
+            name=stage.value if variant is None else f"{stage.value}_{variant}",
+            log=log,
             validate=validate,
             progress=advanced,
             reported=reported,
@@ -177,13 +219,16 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load_stages(folder: Path, stage: Any, start: Path | None) -> "HybridPoseNetwork":
+def _start(
+    folder: Path, stage: Any, start: Path | None, variant: str | None
+) -> "HybridPoseNetwork":
     """Build the network with what a checkpoint and earlier stages of this run have trained."""
     import torch
 
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
-    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+    from hybrid_pose_ros.training.retiming import retime
     from hybrid_pose_ros.training.stages import Stage
 
     network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network
@@ -192,12 +237,21 @@ def _load_stages(folder: Path, stage: Any, start: Path | None) -> "HybridPoseNet
     ann, snn = folder / "ann.pt", folder / "snn.pt"
     if stage is Stage.HYBRID:
         if ann.is_file():
-            _load_part(network.ann, torch.load(ann, weights_only=True)["network"], "ann.")
+            state = torch.load(ann, weights_only=True)["network"]
+            _load_part(network.ann, state, "ann.")
+            _load_part(network.motion, state, "motion.")
         elif start is None:
             raise CommandError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
         if snn.is_file():
             _load_part(network.snn, torch.load(snn, weights_only=True)["network"], "snn.")
-    return network
+    if variant is None:
+        return network
+    other = HybridPoseNetwork(variant_of(EDGE, variant))
+    shared = other.state_dict().keys()
+    other.load_state_dict({k: v for k, v in network.state_dict().items() if k in shared})
+    if other.config.step_ns != EDGE.step_ns:
+        retime(other, other.config.step_ns / EDGE.step_ns)
+    return other
 
 
 def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
@@ -209,8 +263,9 @@ def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
 def _export(args: argparse.Namespace) -> int:
     import torch
 
-    from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
-    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint, save_variant
+    from hybrid_pose_ros.networks.config import EDGE, VARIANTS, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
     from hybrid_pose_ros.training.shards import open_shards
 
@@ -220,11 +275,32 @@ def _export(args: argparse.Namespace) -> int:
     state = torch.load(path, weights_only=True)
     network = HybridPoseNetwork(EDGE)
     network.load_state_dict(state["network"])
-    measure = _validation(open_shards(args.data / "test", EDGE), EDGE, args.samples)
+    measure = _validation(open_shards(args.data / "test", EDGE), EDGE, args.samples, COMPARED)
     # half-precision weights are what users get, so they are what is measured
     save_checkpoint(args.checkpoint, network, {})
     figures = measure(load_checkpoint(args.checkpoint).network)
-    summary = {"plan": state["plan"], "updates": state["update"], "test_px": figures}
+    plans = {file.stem: _trained(file) for file in sorted(args.out.glob("*.pt"))}
+    summary = {"trained": plans, "updates": state["update"], "test_px": figures}
     digest = save_checkpoint(args.checkpoint, network, summary)
-    print(json.dumps({"checkpoint": str(args.checkpoint), "digest": digest, **summary}, indent=2))
+    base = load_checkpoint(args.checkpoint)
+    written = []
+    for name in VARIANTS:
+        file = args.out / ("snn.pt" if name == "snn" else f"hybrid_{name}.pt")
+        if not file.is_file():
+            continue
+        variant = HybridPoseNetwork(variant_of(EDGE, name))
+        variant.load_state_dict(torch.load(file, weights_only=True)["network"])
+        target = args.checkpoint.with_name(f"{EDGE.name}_{name}.safetensors")
+        save_variant(target, variant, base, name)
+        written.append(str(target))
+    record = {"checkpoint": str(args.checkpoint), "digest": digest, "variants": written}
+    print(json.dumps({**record, **summary}, indent=2))
     return 0
+
+
+def _trained(path: Path) -> dict[str, Any]:
+    """How much a stage was trained, and by which plan."""
+    import torch
+
+    state = torch.load(path, weights_only=True)
+    return {"updates": state["update"], **state["plan"]}

@@ -7,7 +7,7 @@ number of processes give the same data.
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -15,19 +15,21 @@ from typing import Final
 import numpy as np
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
-from hybrid_pose_ros.networks.config import EDGE
+from hybrid_pose_ros.networks.config import EDGE, ModelConfig
 from hybrid_pose_ros.simulation.mocap import load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
 from hybrid_pose_ros.simulation.recording import Scene, simulate_recording
 from hybrid_pose_ros.training.shards import is_finished, write_shard
+from hybrid_pose_ros.training.splits import (
+    HELD_OUT_MOVEMENTS,
+    SPLITS,
+    TEST_SUBJECTS,
+    TRAIN_SUBJECTS,
+)
 
-TRAIN_SUBJECTS: Final = ("s01", "s02", "s05")
-TEST_SUBJECTS: Final = ("s03", "s06")
-"""Motion-capture subjects that are never trained on."""
-
-SPLITS: Final = {"train": 0, "validation": 1, "test": 2}
-"""Parts of the data and what distinguishes their seeds; nothing is chosen on the last."""
+_SIZES: Final = ((346, 260), (346, 260), (320, 240), (640, 480))
+"""Sensors of the cameras that are not DHP19's (pixels)."""
 
 _HELD_OUT_SHARE = 0.06
 
@@ -42,6 +44,7 @@ class RenderPlan:
         mocap: motion capture, mixed with the procedural motion; None for that alone.
         calibration: folder of the DHP19 matrices; None for cameras like them.
         shard_seconds: length of one recording.
+        config: the model whose view and step length the recordings are binned for.
     """
 
     seconds: float
@@ -49,23 +52,39 @@ class RenderPlan:
     mocap: Path | None = None
     calibration: Path | None = None
     shard_seconds: float = 10.0
+    config: ModelConfig = EDGE
+
+
+def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
+    """Return the camera of a rig set up once more: a little moved, turned and refocused."""
+    turn, roll = rng.normal(0, 0.08), rng.normal(0, 0.02)
+    world = np.eye(4)
+    world[:2, :2] = ((np.cos(turn), -np.sin(turn)), (np.sin(turn), np.cos(turn)))
+    world[:3, 3] = rng.normal(0, 0.08, 3)
+    middle = np.array((camera.width - 1, camera.height - 1)) / 2
+    image = np.eye(3)
+    image[:2, :2] = ((np.cos(roll), -np.sin(roll)), (np.sin(roll), np.cos(roll)))
+    image[:2, :2] *= rng.normal(1.0, 0.06)
+    image[:2, 2] = middle - image[:2, :2] @ middle + rng.normal(0, 5, 2)
+    return replace(camera, matrix=image @ camera.matrix @ world)
 
 
 def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, float]:
     """Draw a camera, and a yaw (radians) for the person.
 
-    Half are cameras of DHP19 or like them, before a person who faces as DHP19's people do. The
-    others stand anywhere around; a third of these are close, so that only a part of the person,
-    such as head and shoulders, is in the image.
+    Six in ten are cameras about like DHP19's (never exactly these, which are for the test), before
+    a person who faces as DHP19's people do. The others stand anywhere around; a third of these are
+    close, so that only a part of the person, such as head and shoulders, is in the image.
     """
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         cameras = list(DHP19_LIKE)
         facing = np.pi  # DHP19's people face -y
         if plan.calibration is not None:
-            cameras += load_dhp19_cameras(plan.calibration).values()
+            cameras = list(load_dhp19_cameras(plan.calibration).values())
         camera = cameras[int(rng.integers(len(cameras)))]
-        return camera, facing + rng.normal(0, 0.35)
+        return disturb(camera, rng), facing + rng.normal(0, 0.3)
     azimuth = rng.uniform(0, 2 * np.pi)
+    width, height_px = _SIZES[int(rng.integers(len(_SIZES)))]
     if rng.random() < 1 / 3:
         name, distance, height = "close", rng.uniform(0.8, 2.0), rng.uniform(1.0, 1.7)
         target = (*rng.normal(0, 0.1, 2), rng.uniform(1.15, 1.6))
@@ -75,40 +94,41 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
         target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
         extent = 1.8 / rng.uniform(0.45, 1.05)
     position = (distance * np.cos(azimuth), distance * np.sin(azimuth), height)
-    focal = 260 * distance / extent
-    camera = Camera.look_at(position, target, focal, roll=rng.normal(0, 0.05), name=name)
+    focal = height_px * distance / extent
+    camera = Camera.look_at(
+        position, target, focal, width, height_px, roll=rng.normal(0, 0.05), name=name
+    )
     towards = azimuth - np.pi / 2  # a yaw of 0 faces +y
     return camera, towards + rng.normal(0, 0.7)
 
 
-def sample_motion(
-    plan: RenderPlan, yaw: float, clips: list[Motion], rng: np.random.Generator
-) -> Motion:
-    """Draw a motion of a shard's length: captured or procedural."""
-    if clips and rng.random() < 0.5:
+def sample_motion(plan: RenderPlan, split: str, yaw: float, rng: np.random.Generator) -> Motion:
+    """Draw a motion of a shard's length, captured or procedural, of those the split may see."""
+    test = split == "test"
+    if plan.mocap is not None and rng.random() < 0.5:
+        clips = load_mocap(plan.mocap, TEST_SUBJECTS if test else TRAIN_SUBJECTS)
         lengths = np.array([clip.duration_s for clip in clips])
         clip = clips[int(rng.choice(len(clips), p=lengths / lengths.sum()))]
         return vary(clip, rng, plan.shard_seconds, yaw)
-    names = list(MOVEMENTS)
+    names = [name for name in MOVEMENTS if test or name not in HELD_OUT_MOVEMENTS]
     return make_motion(names[int(rng.integers(len(names)))], rng, plan.shard_seconds, yaw)
 
 
 def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:
     """Simulate and bin one recording into ``<folder>/<number>``."""
     rng = np.random.default_rng((plan.seed, SPLITS[split], number))
-    subjects = TEST_SUBJECTS if split == "test" else TRAIN_SUBJECTS
-    clips = load_mocap(plan.mocap, subjects) if plan.mocap is not None else []
     camera, yaw = sample_camera(plan, rng)
-    motion = sample_motion(plan, yaw, clips, rng)
-    scene = Scene.sample(motion, camera, rng)
+    motion = sample_motion(plan, split, yaw, rng)
+    scene = Scene.sample_wild(motion, camera, rng)
     recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
     write_shard(
         folder / f"{number:05d}",
-        EDGE,
+        plan.config,
         events=recording.events,
         sensor_size=(recording.width, recording.height),
         label_ns=recording.truth.label_ns,
         keypoints_px=recording.truth.keypoints_px,
+        visible=recording.truth.visible,
         meta={"motion": motion.name, "camera": camera.name, "number": number},
     )
 

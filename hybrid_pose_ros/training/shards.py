@@ -50,6 +50,7 @@ def write_shard(
     sensor_size: tuple[int, int],
     label_ns: NDArray[np.int64],
     keypoints_px: NDArray[np.float32],
+    visible: NDArray[np.bool_],
     meta: dict[str, Any],
 ) -> None:
     """Bin a recording and write it.
@@ -59,15 +60,15 @@ def write_shard(
         config: its view and step length are used.
         events: the recording's events.
         sensor_size: (width, height) in pixels.
-        label_ns: sensor time of each label; only those at the end of a step are used.
+        label_ns: sensor time of each label, increasing; between them labels are interpolated.
         keypoints_px: [labels, 13, 2] in sensor pixels.
+        visible: [labels, 13], whether the joint is there and inside the sensor's image.
         meta: JSON, stored with the shard.
     """
     view = config.view.fit(*sensor_size)
     binner = StepBinner(view, config.step_ns, max_gap_steps=len(label_ns) + 1)
     steps = {step.index: step.counts for step in binner.push(events)}
-    keep = label_ns % config.step_ns == 0
-    ends = label_ns[keep] // config.step_ns
+    ends = np.arange(-(-label_ns[0] // config.step_ns), label_ns[-1] // config.step_ns + 1)
     present = np.array([end - 1 in steps for end in ends])
     first, last = np.flatnonzero(present)[[0, -1]]
     ends = ends[first : last + 1]
@@ -75,17 +76,33 @@ def write_shard(
     counts = np.zeros((len(ends), 2, grid.grid_height, grid.grid_width), np.uint8)
     for row, end in enumerate(ends):
         np.minimum(steps[int(end) - 1], 255, out=counts[row], casting="unsafe")
-    points = view.to_grid(keypoints_px[keep][first : last + 1])
+    points, shown = _at(ends * config.step_ns, label_ns, view.to_grid(keypoints_px), visible)
     inside = (points > -0.5) & (points < (grid.grid_width - 0.5, grid.grid_height - 0.5))
-    visible = inside.all(-1, keepdims=True)
-    labels = np.concatenate((points, visible), -1).astype(np.float32)
+    shown &= inside.all(-1)
+    labels = np.concatenate((points, shown[..., None]), -1).astype(np.float32)
 
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     np.save(folder / "counts.npy", counts)
     np.save(folder / "labels.npy", labels)
-    (folder / META).write_text(json.dumps({**meta, "config": config.name, "steps": len(ends)}))
+    record = {**meta, "step_ns": config.step_ns, "steps": len(ends)}
+    (folder / META).write_text(json.dumps(record))
+
+
+def _at(
+    times_ns: NDArray[np.int64],
+    label_ns: NDArray[np.int64],
+    points: NDArray[np.floating],
+    visible: NDArray[np.bool_],
+) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+    """Interpolate labels [M, 13, 2] to other times; visible where both neighbours are."""
+    after = np.searchsorted(label_ns, times_ns)
+    before = np.where(label_ns[after] == times_ns, after, after - 1)
+    span = np.maximum(label_ns[after] - label_ns[before], 1)
+    share = ((times_ns - label_ns[before]) / span)[:, None, None]
+    between = points[before] * (1 - share) + points[after] * share
+    return between, visible[before] & visible[after]
 
 
 def is_finished(folder: Path) -> bool:
@@ -111,8 +128,13 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
             raise ShardError(
                 f"{folder}: made for a grid of {counts.shape[1:]}, the model needs {shape}"
             )
-        labels = np.load(folder / "labels.npy")
-        shards.append(Shard(counts, labels, json.loads((folder / META).read_text())))
+        meta = json.loads((folder / META).read_text())
+        if meta["step_ns"] != config.step_ns:
+            raise ShardError(
+                f"{folder}: binned in steps of {meta['step_ns']} ns, the model's have "
+                f"{config.step_ns}"
+            )
+        shards.append(Shard(counts, np.load(folder / "labels.npy"), meta))
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards

@@ -2,17 +2,25 @@
 """The three stages of section 4 of the paper as losses on a batch.
 
 ``ann``: the ANN's heatmaps. ``snn``: the SNN alone, from rest, over all steps. ``hybrid``: the
-SNN and the initialiser from the frozen ANN's activations, over all steps.
+SNN and the initialiser from the frozen ANN's activations, over all steps. In a network with motion
+the velocities are trained along with the heatmaps.
 """
 
 import math
 from enum import Enum
+from typing import Final
 
 from torch import Tensor, nn
+from torch.nn.functional import smooth_l1_loss
 
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.training.sampling import Batch
+
+MOTION_WEIGHT: Final = 0.3
+
+_STILL: Final = 0.1
+"""Velocity in cells per step below which errors count by their square."""
 
 
 class Stage(Enum):
@@ -25,9 +33,13 @@ class Stage(Enum):
 
 def trained_parts(network: HybridPoseNetwork, stage: Stage) -> list[nn.Module]:
     """The modules whose parameters the stage changes; all others stay as they are."""
+    motion: list[nn.Module] = [network.motion] if network.config.snn.motion else []
     if stage is Stage.ANN:
-        return [network.ann]
-    return [network.snn] if stage is Stage.SNN else [network.snn, network.initialiser]
+        return [network.ann, *motion]
+    if stage is Stage.SNN:
+        return [network.snn]
+    initialiser: list[nn.Module] = [network.initialiser] if network.config.init_membranes else []
+    return [network.snn, *initialiser, *motion]
 
 
 def set_mode(network: HybridPoseNetwork, stage: Stage, *, freeze_norm: bool) -> None:
@@ -42,24 +54,42 @@ def set_mode(network: HybridPoseNetwork, stage: Stage, *, freeze_norm: bool) -> 
 
 
 def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor:
-    """Mean squared error of the heatmaps, scaled so that empty maps cost 1 per visible joint."""
+    """The heatmaps' mean squared error, scaled so that empty maps cost 1 per visible joint.
+
+    In a network with motion, plus :data:`MOTION_WEIGHT` times the error of the velocities in
+    cells per step, averaged over visible joints.
+    """
     config = network.config
     height, width = batch.windows.shape[-2:]
     targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
     if stage is Stage.ANN:
-        heatmaps, _ = network.ann(batch.windows)
-        return _loss(heatmaps.float(), targets[0], config.sigma)
+        heatmaps, activations = network.ann(batch.windows)
+        loss = _heatmap_loss(heatmaps.float(), targets[0], config.sigma)
+        if config.snn.motion:
+            # at this rate the ANN is asked for the mean velocity of the steps to come
+            ahead = (batch.points[-1] - batch.points[0]) / (len(batch.points) - 1)
+            velocity = network.motion(heatmaps, activations).float()
+            loss = loss + _motion_loss(velocity, ahead, batch.visible[0] & batch.visible[-1])
+        return loss
     if stage is Stage.SNN:
         state = network.snn.rest(len(batch.windows), height, width)
     else:
         _, state = network.initial_state(batch.windows)
-    estimates = network.run(state, batch.counts)
-    losses = [
-        _loss(estimate, target, config.sigma)
-        for estimate, target in zip(estimates, targets[1:], strict=True)
-    ]
+    losses = []
+    for step, after in enumerate(network.trace(state, batch.counts), 1):
+        loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
+        if after.velocity is not None:
+            moved = batch.points[step] - batch.points[step - 1]
+            seen = batch.visible[step] & batch.visible[step - 1]
+            loss = loss + _motion_loss(after.velocity, moved, seen)
+        losses.append(loss)
     return sum(losses[1:], losses[0]) / len(losses)
 
 
-def _loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
+def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
     return (heatmaps - targets).square().sum((-1, -2)).mean() / (math.pi * sigma * sigma)
+
+
+def _motion_loss(velocity: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
+    error = smooth_l1_loss(velocity, moved, reduction="none", beta=_STILL).sum(-1)
+    return MOTION_WEIGHT * (error * seen).sum() / seen.sum().clamp_min(1)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one stage of a given number of steps, resumable at any time."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.training.log import Report, RunLog
 from hybrid_pose_ros.training.sampling import Batch, BatchSource
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss, trained_parts
 
@@ -35,6 +35,7 @@ class TrainingPlan:
         seed: of the batches.
         frozen_norm: fraction of the updates, at the end, with BatchNorm's statistics frozen.
         bfloat16: run convolutions in bfloat16 (membranes stay float32).
+        compiled: let torch compile the trained network; worth it from a few minutes on.
         report_every: updates between reports, validations and saved states.
     """
 
@@ -46,17 +47,8 @@ class TrainingPlan:
     seed: int = 0
     frozen_norm: float = 0.3
     bfloat16: bool = True
+    compiled: bool = False
     report_every: int = 500
-
-
-@dataclass(frozen=True)
-class Report:
-    """Where a stage stands: losses since the last report, and the validation's figures."""
-
-    update: int
-    loss: float
-    samples_per_s: float
-    validation: dict[str, float]
 
 
 def train_stage(
@@ -65,18 +57,21 @@ def train_stage(
     plan: TrainingPlan,
     folder: Path,
     *,
+    name: str,
+    log: RunLog,
     validate: Callable[[HybridPoseNetwork], dict[str, float]],
     progress: Callable[[int, float], None],
     reported: Callable[[Report], None],
 ) -> None:
     """Train ``network`` in place.
 
-    The state is kept in ``<folder>/<stage>.pt``: called again with the same plan, training goes on
-    where it was, with the batches that would have come. Reports are appended to
-    ``<folder>/<stage>.jsonl``.
+    The state is kept in ``<folder>/<name>.pt``: called again with the same plan, training goes on
+    where it was, with the batches that would have come.
 
     Args:
         source: batches; its window length must be that of the plan.
+        name: of the files; what is trained, such as the stage.
+        log: takes the reports.
         validate: called with the network in evaluation mode at every report.
         progress: called with the number of updates done and the current loss.
         reported: called with each report.
@@ -89,11 +84,13 @@ def train_stage(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = AdamW(parameters, lr=plan.learning_rate, weight_decay=1e-4)
     schedule = OneCycleLR(optimizer, plan.learning_rate, plan.updates, pct_start=0.1)
-    state_file = folder / f"{plan.stage.value}.pt"
+    state_file = folder / f"{name}.pt"
     done = 0
     if state_file.is_file():
         done = _restore(state_file, plan, network, optimizer, schedule)
     folder.mkdir(parents=True, exist_ok=True)
+    if plan.compiled:
+        (network.ann if plan.stage is Stage.ANN else network.snn).compile(dynamic=False)
     device = next(network.parameters()).device
     batches = DataLoader(source, batch_size=None, sampler=range(done, plan.updates), num_workers=1)
     losses: list[float] = []
@@ -112,10 +109,10 @@ def train_stage(
         progress(update, losses[-1])
         if update % plan.report_every == 0 or update == plan.updates:
             speed = len(losses) * plan.batch / (time.monotonic() - started)
-            figures = validate(network.eval())
+            with torch.compiler.set_stance("force_eager"):  # compiled for the batches alone
+                figures = validate(network.eval())
             report = Report(update, sum(losses) / len(losses), speed, figures)
-            with (folder / f"{plan.stage.value}.jsonl").open("a") as log:
-                log.write(json.dumps(asdict(report)) + "\n")
+            log.add(name, report)
             _save(state_file, plan, update, network, optimizer, schedule)
             reported(report)
             losses, started = [], time.monotonic()

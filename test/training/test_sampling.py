@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hybrid_pose_ros.events.array import make_events
-from hybrid_pose_ros.networks.config import EDGE, PAPER
+from hybrid_pose_ros.networks.config import EDGE, PAPER, variant_of
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
 from hybrid_pose_ros.skeleton import joint_id
 from hybrid_pose_ros.training.sampling import (
@@ -119,6 +119,8 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
     keypoints = np.zeros((40, 13, 2), np.float32)
     keypoints[..., 0] = label_ns[:, None] / 1e6
     keypoints[:, 3, 0] = -50.0
+    visible = np.ones((40, 13), bool)
+    visible[:, 4] = False
     write_shard(
         tmp_path / "0",
         EDGE,
@@ -126,6 +128,7 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         sensor_size=(346, 260),
         label_ns=label_ns,
         keypoints_px=keypoints,
+        visible=visible,
         meta={"name": "test"},
     )
     (shard,) = open_shards(tmp_path, EDGE)
@@ -134,11 +137,52 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         assert np.argwhere(shard.counts[step]).tolist() == [[1, 2, step]]
         expected = ((step + 1) * 10 - 1.5) / 4
         assert shard.labels[step, 0, 0] == pytest.approx(expected)
-    assert shard.labels[:, 0, 2].all() and not shard.labels[:, 3, 2].any()
+    assert shard.labels[:, 0, 2].all() and not shard.labels[:, 3:5, 2].any()
     with pytest.raises(ShardError, match="the model needs"):
         open_shards(tmp_path, PAPER)
+    with pytest.raises(ShardError, match="binned in steps of 10000000 ns"):
+        open_shards(tmp_path, variant_of(EDGE, "200hz"))
     with pytest.raises(ShardError, match="no training data"):
         open_shards(tmp_path / "nothing", EDGE)
+
+
+def test_labels_between_two_are_interpolated(tmp_path: Path) -> None:
+    config = variant_of(EDGE, "200hz")
+    times = np.arange(40) * 5_000_000 + 1_000_000
+    events = make_events(times, np.full(40, 5), np.full(40, 8), np.ones(40))
+    label_ns = np.arange(1, 21) * 10_000_000
+    keypoints = np.zeros((20, 13, 2), np.float32)
+    keypoints[..., 0] = label_ns[:, None] / 1e6
+    visible = np.ones((20, 13), bool)
+    visible[9:, 2] = False
+    write_shard(
+        tmp_path / "0",
+        config,
+        events=events,
+        sensor_size=(346, 260),
+        label_ns=label_ns,
+        keypoints_px=keypoints,
+        visible=visible,
+        meta={},
+    )
+    (shard,) = open_shards(tmp_path, config)
+    found = 4 * shard.labels[:, 0, 0] + 1.5
+    assert found[:4] == pytest.approx([10.0, 15.0, 20.0, 25.0])
+    assert shard.labels[:, 2, 2].sum() == 17  # from 10 to 90 ms, not at 95
+
+
+def test_a_strip_holds_the_person_and_moves_events_and_joints_together(shard: Shard) -> None:
+    hand = joint_id("right_hand")
+    narrow = replace(NO_AUGMENTATION, strip=40)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        windows, counts, points, visible = make_sample(shard, 120, 1, EDGE, narrow, rng)
+        assert windows.shape == (20, 65, 40) and counts.shape == (1, 2, 65, 40)
+        inside = (points[..., 0] > -0.5) & (points[..., 0] < 39.5)
+        assert np.array_equal(visible, inside) and visible.mean() > 0.8
+        if visible[1, hand]:
+            y, x = np.argwhere(counts[0, 1])[0]
+            assert points[1, hand].tolist() == [x, y]
 
 
 def test_targets_decode_to_the_labels(shard: Shard) -> None:
