@@ -23,10 +23,16 @@ def add_parser(subparsers: Any) -> None:
         "(7.7 px), the more the simulated events look like them.",
     )
     parser.add_argument("--cnn", type=Path, required=True, help="the file DHP_CNN.model")
-    parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        help="folder of DHP19's P1 to P4: its cameras "
+        "(default: the CNN's folder where they lie there, else cameras like them)",
+    )
     parser.add_argument("--seconds", type=float, default=3.0, help="of each movement (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes")
     parser.add_argument("--movement", action="append", help="one of them; may be repeated")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--json", type=Path, help="file for the figures")
 
 
@@ -34,7 +40,12 @@ def run(options: argparse.Namespace) -> int:
     """Simulate, run the CNN, print and write."""
     from hybrid_pose_ros.evaluation.dhp19_cnn import CnnError, load_dhp19_cnn
     from hybrid_pose_ros.evaluation.gauge import gauge
-    from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, CameraError, load_dhp19_cameras
+    from hybrid_pose_ros.geometry.cameras import (
+        DHP19_LIKE,
+        DHP19_MATRICES,
+        CameraError,
+        load_dhp19_cameras,
+    )
     from hybrid_pose_ros.simulation.movements import SESSIONS
 
     known = [name for session in SESSIONS for name in session]
@@ -43,14 +54,19 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"no movement is called {min(unknown)!r}; there are {', '.join(known)}")
     if options.seconds <= 0:
         raise CommandError(f"--seconds must be positive, not {options.seconds:g}")
+    if options.workers < 1:
+        raise CommandError(f"--workers must be at least 1, not {options.workers}")
     console = Console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     try:
         cnn = load_dhp19_cnn(options.cnn)
-        if options.calibration is None:
-            cameras = dict(zip((2, 3, 0, 1), DHP19_LIKE, strict=True))
-        else:
+        beside = options.cnn.parent
+        if options.calibration is not None:
             cameras = load_dhp19_cameras(options.calibration)
+        elif all((beside / f"{name}.npy").is_file() for name in DHP19_MATRICES.values()):
+            cameras = load_dhp19_cameras(beside)
+        else:
+            cameras = dict(zip((2, 3, 0, 1), DHP19_LIKE, strict=True))
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
             task = bar.add_task("movements", total=len(movements))
             errors = gauge(
@@ -59,11 +75,12 @@ def run(options: argparse.Namespace) -> int:
                 movements,
                 seconds=options.seconds,
                 seed=options.seed,
+                workers=options.workers,
                 done=lambda movement: bar.advance(task),
             )
     except (CnnError, CameraError, ValueError) as error:
         raise CommandError(str(error)) from error
-    figures = _figures(errors, options)
+    figures = _figures(errors, cameras, options)
     _show(figures, console)
     if options.json is not None:
         try:
@@ -73,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _figures(errors: Any, options: argparse.Namespace) -> dict[str, Any]:
+def _figures(errors: Any, cameras: Any, options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
     from hybrid_pose_ros.evaluation.dhp19_cnn import PUBLISHED_PX
@@ -92,6 +109,7 @@ def _figures(errors: Any, options: argparse.Namespace) -> dict[str, Any]:
         "median_px": summary(np.median, errors),
         "published_px": PUBLISHED_PX,
         "mpjpe_px_per_movement": {name: summary(np.mean, [name]) for name in errors},
+        "cameras": [camera.name for camera in cameras.values()],
         "seconds": options.seconds,
         "seed": options.seed,
     }

@@ -7,7 +7,10 @@ simulated events look like them to a network.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from typing import Final
 
 import numpy as np
@@ -38,6 +41,9 @@ CLEANING: Final = FilterConfig(
 """The data set's authors use the same time for background activity. They find hot pixels by a
 count over a whole recording; these are short, so it is a rate here."""
 
+WARM_UP_S: Final = CLEANING.hot_pixel_learn_s
+"""Time at the start of a recording that is simulated but not judged."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -57,18 +63,21 @@ class Frame:
 def simulate_cameras(
     movement: str, cameras: Mapping[int, Camera], seconds: float, rng: np.random.Generator
 ) -> dict[int, Recording]:
-    """Simulate one performance, seen by cameras of one make with sensors of their own."""
-    motion = make_motion(movement, rng, seconds)
+    """Simulate one performance, seen by cameras of one make with sensors of their own.
+
+    The first half second, in which filters learn, is cut off; sensor time goes on from there.
+    """
+    motion = make_motion(movement, rng, seconds + WARM_UP_S)
     first = Scene.sample(motion, next(iter(cameras.values())), rng)
     recordings = {}
     for channel, camera in cameras.items():
         scene = replace(
             first,
             camera=camera,
-            background=sample_background(rng, camera.width, camera.height),
+            background=sample_background(rng, camera.width, camera.height, first.lighting.glare),
             seed=int(rng.integers(2**31)),
         )
-        recordings[channel] = _clean(simulate_recording(scene, seconds))
+        recordings[channel] = _clean(simulate_recording(scene, seconds + WARM_UP_S))
     return recordings
 
 
@@ -78,8 +87,8 @@ def _clean(recording: Recording) -> Recording:
     cuts = np.searchsorted(
         events["t"], np.arange(batch_ns, int(events["t"][-1]) + batch_ns, batch_ns)
     )
-    batches = np.split(events, cuts)
-    return replace(recording, events=np.concatenate([chain.apply(batch) for batch in batches]))
+    clean = np.concatenate([chain.apply(batch) for batch in np.split(events, cuts)])
+    return replace(recording, events=clean[clean["t"] >= WARM_UP_S * 1e9])
 
 
 def cut_frames(
@@ -124,6 +133,7 @@ def gauge(
     *,
     seconds: float,
     seed: int,
+    workers: int = 1,
     done: Callable[[str], None] = lambda movement: None,
 ) -> dict[str, dict[int, NDArray[np.float64]]]:
     """Return the CNN's errors: movement -> channel -> distance of each visible joint, in px.
@@ -132,27 +142,52 @@ def gauge(
         cameras: channel -> camera, of all that share a frame's events.
         seconds: length of each movement.
         seed: each movement's scene is a function of it and the movement's name.
+        workers: number of processes; the errors do not depend on it.
         done: called after each movement.
 
     Raises:
         ValueError: a movement made too few events for a frame.
     """
-    errors: dict[str, dict[int, NDArray[np.float64]]] = {}
-    for movement in movements:
-        rng = np.random.default_rng((seed, *movement.encode()))
-        frames = list(cut_frames(simulate_cameras(movement, cameras, seconds, rng)))
-        errors[movement] = {}
-        for channel in CHANNELS:
-            seen = [frame[channel] for frame in frames if channel in frame]
-            if not seen:
-                raise ValueError(
-                    f"{movement}: no frame of {FRAME_EVENTS} events and at least "
-                    f"{LABEL_US // 1000} ms in {seconds:g} s; simulate for longer"
-                )
-            # one by one: each needs 60 MB inside the network
-            found = np.concatenate([locate(cnn, frame.image[None]) for frame in seen])
-            truth = np.stack([frame.keypoints_px for frame in seen])
-            visible = np.stack([frame.visible for frame in seen])
-            errors[movement][channel] = np.linalg.norm(found - truth, axis=-1)[visible]
-        done(movement)
+    judge = partial(_judge, cnn, cameras, seconds, seed)
+    names = list(movements)
+    if workers == 1:
+        return _gather(names, map(judge, names), done)
+    # torch does not survive a fork with its threads running
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        return _gather(names, pool.map(judge, names), done)
+
+
+def _gather(
+    names: list[str],
+    results: Iterable[dict[int, NDArray[np.float64]]],
+    done: Callable[[str], None],
+) -> dict[str, dict[int, NDArray[np.float64]]]:
+    errors = {}
+    for name, result in zip(names, results, strict=True):
+        errors[name] = result
+        done(name)
+    return errors
+
+
+def _judge(
+    cnn: Dhp19Cnn, cameras: Mapping[int, Camera], seconds: float, seed: int, movement: str
+) -> dict[int, NDArray[np.float64]]:
+    """Errors of one movement, by channel."""
+    rng = np.random.default_rng((seed, *movement.encode()))
+    frames = list(cut_frames(simulate_cameras(movement, cameras, seconds, rng)))
+    errors = {}
+    for channel in CHANNELS:
+        seen = [frame[channel] for frame in frames if channel in frame]
+        if not seen:
+            raise ValueError(
+                f"{movement}: no frame of {FRAME_EVENTS} events and at least "
+                f"{LABEL_US // 1000} ms in {seconds:g} s; simulate for longer"
+            )
+        # one by one: each needs 60 MB inside the network
+        found = np.concatenate([locate(cnn, frame.image[None]) for frame in seen])
+        truth = np.stack([frame.keypoints_px for frame in seen])
+        visible = np.stack([frame.visible for frame in seen])
+        errors[channel] = np.linalg.norm(found - truth, axis=-1)[visible]
     return errors

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.skeleton import joint_id
+from hybrid_pose_ros.simulation.markers import body_axes, segment_axes, unit
+from hybrid_pose_ros.skeleton import JOINTS, joint_id
 
 TEXTURE_SHAPE: Final = (32, 64)
 """Rows of a part's texture along its axis, columns around it."""
 
-_HEAD = joint_id("head")
 _SIDES: Final = ("right", "left")
 
 
@@ -38,7 +38,7 @@ class Body:
 
     Attributes:
         girth: factor on all thicknesses.
-        textures: log reflectance, [P, *TEXTURE_SHAPE], parts in the order of :data:`PARTS`.
+        textures: reflectance, [P, *TEXTURE_SHAPE], parts in the order of :data:`PARTS`.
     """
 
     girth: float
@@ -61,9 +61,10 @@ class Body:
             "shirt": rng.uniform(0.06, 0.85),
             "trousers": rng.uniform(0.06, 0.7),
             "shoes": rng.uniform(0.05, 0.9),
+            "sole": rng.uniform(-0.8, 0.8),
         }
         sleeve, leg = rng.choice((0.6, 1.0, 2.0)), rng.choice((0.8, 2.0))
-        pattern = {cloth: rng.uniform(0.05, 0.5) for cloth in reflectance}
+        pattern = {cloth: rng.uniform(0.3, 0.8) for cloth in reflectance}
         textures = [_texture(part, reflectance, pattern, sleeve, leg, rng) for part in PARTS]
         return cls(rng.uniform(0.85, 1.25), np.stack(textures).astype(np.float32))
 
@@ -84,13 +85,17 @@ def _limbs() -> tuple[_Part, ...]:
     parts = []
     for side in _SIDES:
         parts += [
-            _Part(f"{side}_upper_arm", f"{side}_shoulder", f"{side}_elbow", (0.055, 0.043), "arm"),
-            _Part(f"{side}_forearm", f"{side}_elbow", f"{side}_hand", (0.043, 0.030), "arm", 1.0),
-            _Part(f"{side}_palm", f"{side}_hand", f"{side}_fingers", (0.036, 0.030), "skin"),
-            _Part(f"{side}_thigh", f"{side}_hip", f"{side}_knee", (0.085, 0.060), "leg"),
-            _Part(f"{side}_shank", f"{side}_knee", f"{side}_foot", (0.058, 0.040), "leg", 1.0),
-            _Part(f"{side}_shoe", f"{side}_foot", f"{side}_toe", (0.042, 0.034), "shoes"),
+            _Part(f"{side}_upper_arm", f"{side}_shoulder", f"{side}_elbow", (0.052, 0.041), "arm"),
+            _Part(f"{side}_forearm", f"{side}_elbow", f"{side}_hand", (0.042, 0.028), "arm", 1.0),
+            _Part(f"{side}_palm", f"{side}_hand", f"{side}_knuckles", (0.030, 0.038), "hand"),
+            _Part(f"{side}_fingers", f"{side}_knuckles", f"{side}_tips", (0.036, 0.022), "hand"),
+            _Part(f"{side}_thigh", f"{side}_hip", f"{side}_knee", (0.085, 0.058), "leg"),
+            _Part(f"{side}_calf", f"{side}_knee", f"{side}_calf", (0.055, 0.056), "leg", 1.0),
+            _Part(f"{side}_shank", f"{side}_calf", f"{side}_foot", (0.056, 0.038), "leg", 1.35),
+            _Part(f"{side}_heel", f"{side}_foot", f"{side}_heel", (0.040, 0.036), "shoes"),
+            _Part(f"{side}_shoe", f"{side}_instep", f"{side}_toe", (0.042, 0.032), "shoes"),
             _Part(f"{side}_flank", f"{side}_chest", f"{side}_waist", (0.105, 0.095), "shirt"),
+            _Part(f"{side}_collar", "throat", f"{side}_acromion", (0.050, 0.048), "shirt"),
         ]
     return tuple(parts)
 
@@ -99,49 +104,46 @@ PARTS: Final = (
     *_limbs(),
     _Part("pelvis", "right_hip", "left_hip", (0.105, 0.105), "trousers"),
     _Part("shoulders", "right_chest", "left_chest", (0.095, 0.095), "shirt"),
-    _Part("belly", "breast", "pelvis", (0.120, 0.120), "shirt"),
-    _Part("neck", "breast", "head", (0.062, 0.055), "skin"),
-    _Part("head", "chin", "crown", (0.080, 0.093), "head"),
+    _Part("belly", "breast", "pelvis", (0.115, 0.120), "shirt"),
+    _Part("neck", "breast", "head", (0.058, 0.052), "skin"),
+    _Part("face", "chin", "brow", (0.056, 0.072), "face"),
+    _Part("head", "occiput", "crown", (0.080, 0.083), "hair"),
+    _Part("nose", "nose", "nose_tip", (0.014, 0.017), "skin"),
 )
 """All parts of the body, in the order of textures and capsules."""
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9))
-
-
 def _anchors(joints: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Points from which parts are hung, each [F, 3]."""
-
-    def joint(name: str) -> NDArray[np.float64]:
-        return joints[:, joint_id(name)]
-
-    at = {name: joint(name) for side in _SIDES for name in _side_joints(side)}
-    head = joints[:, _HEAD]
+    at = {name: joints[:, joint_id(name)] for name in JOINTS}
+    axes = segment_axes(joints)
     breast = 0.5 * (at["right_shoulder"] + at["left_shoulder"])
     pelvis = 0.5 * (at["right_hip"] + at["left_hip"])
-    spine = _unit(breast - pelvis)
-    across = _unit(at["right_hip"] - at["left_hip"])
-    forward = _unit(np.cross(spine, across))
-    neck = _unit(head - breast)
-    at |= {"breast": breast - 0.06 * spine, "pelvis": pelvis, "head": head, "forward": forward}
-    at |= {"chin": head - 0.04 * neck + 0.01 * forward, "crown": head + 0.05 * neck}
+    _, forward, spine = body_axes(joints)
+    at |= {"breast": breast - 0.06 * spine, "pelvis": pelvis, "forward": forward}
+
+    def near(joint: str, sideways: float, ahead: float, up: float) -> NDArray[np.float64]:
+        offset = np.array((sideways, ahead, up))
+        return np.asarray(at[joint] + offset @ axes[:, joint_id(joint)])
+
+    at |= {"throat": breast + 0.05 * spine, "chin": near("head", 0, 0.035, -0.055)}
+    at |= {"brow": near("head", 0, 0.018, 0.035), "occiput": near("head", 0, -0.025, 0.0)}
+    at |= {"crown": near("head", 0, -0.005, 0.045), "nose": near("head", 0, 0.088, 0.005)}
+    at |= {"nose_tip": near("head", 0, 0.098, -0.022)}
     for side in _SIDES:
         shoulder, hip, elbow = at[f"{side}_shoulder"], at[f"{side}_hip"], at[f"{side}_elbow"]
-        hand, foot = at[f"{side}_hand"], at[f"{side}_foot"]
+        hand = at[f"{side}_hand"]
+        reach = unit(hand - elbow)
         at[f"{side}_chest"] = shoulder + 0.28 * (breast - shoulder) - 0.08 * spine
+        at[f"{side}_acromion"] = shoulder + 0.01 * spine
         at[f"{side}_waist"] = hip + 0.25 * (pelvis - hip) + 0.12 * spine
-        at[f"{side}_fingers"] = hand + 0.09 * _unit(hand - elbow)
-        shank = _unit(foot - at[f"{side}_knee"])
-        # the sole is at right angles to the shank, towards where the body faces
-        toes = _unit(forward - np.sum(forward * shank, -1, keepdims=True) * shank)
-        at[f"{side}_toe"] = foot + 0.15 * toes + 0.03 * shank
+        at[f"{side}_knuckles"] = hand + 0.08 * reach
+        at[f"{side}_tips"] = hand + 0.14 * reach
+        at[f"{side}_calf"] = at[f"{side}_knee"] + 0.3 * (at[f"{side}_foot"] - at[f"{side}_knee"])
+        at[f"{side}_heel"] = near(f"{side}_foot", 0, -0.035, -0.06)
+        at[f"{side}_instep"] = near(f"{side}_foot", 0, 0.02, -0.05)
+        at[f"{side}_toe"] = near(f"{side}_foot", 0.02, 0.16, -0.07)
     return at
-
-
-def _side_joints(side: str) -> Mapping[str, None]:
-    joints = ("shoulder", "elbow", "hand", "hip", "knee", "foot")
-    return {f"{side}_{joint}": None for joint in joints}
 
 
 def _smooth_noise(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
@@ -166,20 +168,41 @@ def _texture(
     leg: float,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Log reflectance of one part, [*TEXTURE_SHAPE]."""
-    rows = np.linspace(0, 1, TEXTURE_SHAPE[0])[:, None] + part.reach
-    cloth = {"arm": "shirt", "leg": "trousers"}.get(part.cloth, part.cloth)
-    if part.cloth == "arm":
-        base = np.where(rows < sleeve, reflectance["shirt"], reflectance["skin"])
-    elif part.cloth == "leg":
-        base = np.where(rows < leg, reflectance["trousers"], reflectance["skin"])
-    elif part.cloth == "head":
-        around = np.abs(np.arange(TEXTURE_SHAPE[1]) / TEXTURE_SHAPE[1] - 0.5)[None]
-        hair = (rows > 0.75) | (around < 0.25)  # column 0 faces forward
-        base = np.where(hair, reflectance["hair"], reflectance["skin"])
-        cloth = "skin"
-    else:
-        base = np.full((TEXTURE_SHAPE[0], 1), reflectance[cloth])
-    strength = 0.5 * pattern[cloth] if cloth == "skin" else pattern[cloth]
+    """Reflectance of one part, [*TEXTURE_SHAPE]."""
+    rows = np.linspace(0, 1, TEXTURE_SHAPE[0])[:, None]
+    reach = rows + part.reach
+    around = np.arange(TEXTURE_SHAPE[1])[None] / TEXTURE_SHAPE[1]
+    around = np.minimum(around, 1 - around)  # 0 faces forward, 0.5 back
+    cloth = {"arm": "shirt", "leg": "trousers", "face": "skin", "hand": "skin"}.get(
+        part.cloth, part.cloth
+    )
+    base = np.full(TEXTURE_SHAPE, np.log(reflectance[cloth]))
+    if part.cloth in ("arm", "leg"):
+        hem = sleeve if part.cloth == "arm" else leg
+        base[(reach >= hem)[:, 0]] = np.log(reflectance["skin"])
+        base -= 0.4 * np.exp(-(((reach - hem) / 0.03) ** 2))  # the hem's shadow
+    elif part.cloth == "face":
+        for height, width, at, size, depth in _FEATURES:
+            spot = ((rows - height) / size) ** 2 + ((around - at) / width) ** 2
+            base -= depth * rng.uniform(0.6, 1.2) * np.exp(-spot)
+    elif part.cloth == "hand":
+        base -= 0.25 * (1 + np.cos(2 * np.pi * around * 8)) * (rows > 0.4)  # between the fingers
+    elif part.cloth == "shoes":
+        base += reflectance["sole"] * (around > 0.33)
+    strength = 0.35 * pattern[cloth] if cloth == "skin" else pattern[cloth]
+    if part.cloth in ("arm", "leg"):  # a bent knee or elbow folds the cloth, and its cap shades
+        bend = np.exp(-(((reach - 1.0) / 0.13) ** 2))
+        strength = strength * (1.0 + 1.2 * bend)
+        base -= 0.35 * bend * np.exp(-((around / 0.1) ** 2)) * (reach > 1.0)
     coarse, fine = _smooth_noise(rng, 3, 6), _smooth_noise(rng, 10, 24)
-    return np.asarray(np.log(base) + strength * (0.6 * coarse + 0.5 * fine))
+    return np.exp(base + strength * (0.5 * coarse + 0.6 * fine))
+
+
+_FEATURES: Final = (
+    (0.72, 0.045, 0.075, 0.06, 0.7),  # eyes
+    (0.88, 0.060, 0.080, 0.05, 0.5),  # eyebrows
+    (0.22, 0.060, 0.0, 0.05, 0.4),  # mouth
+    (0.40, 0.03, 0.02, 0.05, 0.3),  # below the nose
+    (0.0, 0.3, 0.0, 0.08, 0.4),  # below the chin
+)
+"""Dark places of a face: height, width and place around it, size along it, depth (log)."""

@@ -17,6 +17,9 @@ from hybrid_pose_ros.simulation.skeleton_motion import SIDES, Pose, Proportions,
 
 F64 = NDArray[np.float64]
 RATE_HZ: Final = 100.0
+PLACE_M: Final = (0.0, 0.24, 0.07)
+"""Where people stand in DHP19's room: on a treadmill, whose belt is this high."""
+
 _GRAVITY: Final = 9.81
 _OTHER: Final = {"right": "left", "left": "right"}
 _SIGN: Final = {"right": 1.0, "left": -1.0}
@@ -54,19 +57,22 @@ def _sizes(rng: np.random.Generator, phase: F64, spread: float = 0.12) -> F64:
 
 def _stand(pose: Pose, rng: np.random.Generator) -> None:
     times = pose.times
-    pose.lean += rng.normal(0.03, 0.04) + _wander(rng, times, 0.02)
-    pose.tilt += _wander(rng, times, 0.02)
-    pose.twist += _wander(rng, times, 0.04)
-    pose.yaw += _wander(rng, times, 0.04)
-    pose.offset += np.stack([_wander(rng, times, 0.015) for _ in range(2)], -1)
+    pose.balance = rng.uniform(0.5, 1.0)
+    pose.lean += rng.normal(0.03, 0.04) + _wander(rng, times, 0.025)
+    pose.tilt += _wander(rng, times, 0.025)
+    pose.twist += _wander(rng, times, 0.05)
+    pose.yaw += rng.normal(0.0, 0.06) + _wander(rng, times, 0.06)
+    pose.offset += np.stack([_wander(rng, times, 0.035) for _ in range(2)], -1)
+    pose.nod += rng.normal(0.0, 0.1) + _wander(rng, times, 0.05, 3.0)
+    pose.cock += _wander(rng, times, 0.04, 3.0)
     stance = rng.uniform(0.03, 0.15)
     for side in SIDES:
         arm, leg = pose.arms[side], pose.legs[side]
         arm.abduction += rng.uniform(0.05, 0.3) + _wander(rng, times, 0.03)
         arm.flexion += rng.uniform(-0.1, 0.25) + _wander(rng, times, 0.04)
         arm.elbow += rng.uniform(0.1, 0.6) + np.abs(_wander(rng, times, 0.05))
-        leg.abduction += stance + _wander(rng, times, 0.008)
-        slack = rng.uniform(0.02, 0.12) + np.abs(_wander(rng, times, 0.02))
+        leg.abduction += stance + _wander(rng, times, 0.012)
+        slack = rng.uniform(0.02, 0.12) + np.abs(_wander(rng, times, 0.04))
         leg.flexion += slack
         leg.knee += 2 * slack
 
@@ -209,7 +215,7 @@ def _punch(side: str, pose: Pose, rng: np.random.Generator, *, height: float) ->
             arm.abduction = _blend(arm.abduction, 0.0, out)
     pose.twist += _SIGN[side] * rng.uniform(0.2, 0.6) * out
     pose.lean += 0.1 * out
-    for leg, flexion in zip(SIDES, rng.permutation((0.35, -0.2)), strict=True):
+    for leg, flexion in zip(SIDES, rng.permutation((0.2, -0.1)), strict=True):
         pose.legs[leg].flexion += flexion
         pose.legs[leg].knee += 0.25
 
@@ -315,5 +321,5 @@ def make_motion(
     _stand(pose, rng)
     movement(pose, rng)
     joints = joints_of(pose, Proportions.sample(rng), yaw)
-    joints[..., :2] += rng.normal(0.0, 0.08, 2)
+    joints += (*rng.normal(PLACE_M[:2], 0.06), PLACE_M[2])
     return Motion(times, joints, name)

@@ -18,23 +18,36 @@ from hybrid_pose_ros.simulation.body import TEXTURE_SHAPE, Capsules
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 
+_EDGE_PX = 1.5
+"""Width of an edge in the lens' image."""
+
 _NEAREST_M = 0.1
 """Depth in metres from which on parts are drawn."""
 
 
 @dataclass(frozen=True)
 class Lighting:
-    """One distant lamp: unit vector towards it, and the share of light that is ambient."""
+    """One distant lamp, light from all around, and stray light in the lens.
+
+    Attributes:
+        direction: unit vector towards the lamp.
+        ambient: share of light that comes from all around.
+        glare: stray light on every pixel, as a share of white; it lowers the contrast.
+        rim: share of the light from all around that is missing where a surface turns away.
+    """
 
     direction: tuple[float, float, float]
     ambient: float
+    glare: float = 0.0
+    rim: float = 0.0
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Lighting":
         """Draw a lamp above the person, anywhere around."""
         azimuth, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.4, 1.3)
         x, y = np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height)
-        return cls((float(x), float(y), float(np.sin(height))), rng.uniform(0.3, 0.7))
+        direction = (float(x), float(y), float(np.sin(height)))
+        return cls(direction, rng.uniform(0.3, 0.65), rng.uniform(0.01, 0.06), 0.35)
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,8 @@ def draw(
     thickness: F64,
     textures: F32,
     ambient: float,
+    glare: float,
+    rim: float,
     canvas: F32,
     depth: F32,
 ) -> None:
@@ -137,7 +152,7 @@ def draw(
                 across = -(x - ua) * dv + (y - va) * du
                 beyond = along - h * length
                 distance = np.sqrt(across * across + beyond * beyond)
-                coverage = min(radius - distance + 0.5, 1.0)
+                coverage = min((radius - distance) / _EDGE_PX + 0.5, 1.0)
                 if coverage <= 0.0:
                     continue
                 side = min(max(across / max(radius, 1e-6), -1.0), 1.0)
@@ -156,13 +171,31 @@ def draw(
                 texture = (1.0 - fi) * (
                     (1.0 - fj) * textures[p, i, j] + fj * textures[p, i, k]
                 ) + fi * ((1.0 - fj) * textures[p, i + 1, j] + fj * textures[p, i + 1, k])
-                value = texture + np.log(ambient + (1.0 - ambient) * lit)
+                around = ambient * (1.0 - rim * rho * rho * rho)
+                value = np.log(texture * (around + (1.0 - ambient) * lit) + glare)
                 canvas[y, x] += coverage * (value - canvas[y, x])
                 if coverage > 0.5:
                     depth[y, x] = z
 
 
-def sample_background(rng: np.random.Generator, width: int, height: int) -> F32:
+@numba.njit(cache=True)
+def shift(background: F32, du: float, dv: float, canvas: F32) -> None:
+    """Move a background by (du, dv) pixels (bilinear); what comes in repeats the border."""
+    height, width = canvas.shape
+    for y in range(height):
+        v = min(max(y - dv, 0.0), height - 1.001)
+        i, fi = int(v), v - int(v)
+        for x in range(width):
+            u = min(max(x - du, 0.0), width - 1.001)
+            j, fj = int(u), u - int(u)
+            top = (1.0 - fj) * background[i, j] + fj * background[i, j + 1]
+            bottom = (1.0 - fj) * background[i + 1, j] + fj * background[i + 1, j + 1]
+            canvas[y, x] = (1.0 - fi) * top + fi * bottom
+
+
+def sample_background(
+    rng: np.random.Generator, width: int, height: int, glare: float = 0.0
+) -> F32:
     """A static scene behind the person: log intensity [height, width], smooth with some edges."""
     level = np.log(rng.uniform(0.08, 0.6))
     ys, xs = np.mgrid[0:height, 0:width] / height
@@ -173,4 +206,4 @@ def sample_background(rng: np.random.Generator, width: int, height: int) -> F32:
         w, h = rng.uniform(0.1, 0.7, 2)
         inside = (xs > x0) & (xs < x0 + w) & (ys > y0) & (ys < y0 + h)
         image = image + inside * rng.normal(0, 0.35)
-    return image.astype(np.float32)
+    return np.log(np.exp(image) + glare).astype(np.float32)

@@ -85,6 +85,9 @@ class Pose:
         lift: height of the lower foot above the floor, [F].
         yaw: of the whole body against its mean direction, [F].
         lean, tilt, twist: of the trunk forwards, to the right, and to the left about the spine.
+        nod, cock: of the head against the trunk forwards, and to the right.
+        balance: share to which the whole body gives way to the limbs' weight, as people do who
+            keep their centre of mass above their feet.
     """
 
     times: F64
@@ -94,6 +97,9 @@ class Pose:
     lean: F64 = field(init=False)
     tilt: F64 = field(init=False)
     twist: F64 = field(init=False)
+    nod: F64 = field(init=False)
+    cock: F64 = field(init=False)
+    balance: float = field(init=False, default=0.0)
     arms: dict[str, Arm] = field(init=False)
     legs: dict[str, Leg] = field(init=False)
 
@@ -105,6 +111,7 @@ class Pose:
 
         self.offset = np.zeros((count, 2))
         self.lift, self.yaw, self.lean, self.tilt, self.twist = (zero() for _ in range(5))
+        self.nod, self.cock = zero(), zero()
         self.arms = {side: Arm(zero(), zero(), zero()) for side in SIDES}
         self.legs = {side: Leg(zero(), zero(), zero()) for side in SIDES}
 
@@ -171,12 +178,45 @@ def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
             f"{side}_elbow": elbow,
             f"{side}_hand": elbow + lengths.forearm * forearm,
         }
-    at["head"] = _trunk(pose, fixed(0, 0.02, lengths.spine + lengths.head))
+    neck = np.stack(
+        (np.sin(pose.cock), np.sin(pose.nod), np.cos(np.hypot(pose.cock, pose.nod))), -1
+    )
+    at["head"] = _trunk(pose, fixed(0, 0.02, lengths.spine) + lengths.head * neck)
     joints = np.stack([at[name] for name in JOINTS], 1)
     cosine, sine = np.cos(pose.yaw)[:, None], np.sin(pose.yaw)[:, None]
     x, y = joints[..., 0], joints[..., 1]
     joints = np.stack((x * cosine - y * sine, x * sine + y * cosine, joints[..., 2]), -1)
     joints[..., :2] += pose.offset[:, None]
-    lowest = np.minimum(at["right_foot"][:, 2], at["left_foot"][:, 2])
+    if pose.balance:
+        joints = _give_way(joints, pose.balance)
+    lowest = joints[:, _FEET, 2].min(1)
     joints[..., 2] += (ANKLE_M - lowest + pose.lift)[:, None]
     return rotate_about_vertical(joints, facing)
+
+
+def _give_way(joints: F64, share: float) -> F64:
+    """Lean the whole body over the feet, against what its centre of mass moves [F, 13, 3]."""
+    centre = np.einsum("fjc,j->fc", joints, _MASS)
+    feet = joints[:, _FEET]
+    height = (centre[:, 2] - feet[..., 2].min(1)).mean()
+    moved = centre[:, :2] - centre[:, :2].mean(0)
+    angle = share * np.linalg.norm(moved, axis=-1) / height
+    across = moved / np.maximum(np.linalg.norm(moved, axis=-1, keepdims=True), 1e-9)
+    pivot = np.append(feet[..., :2].mean((0, 1)), feet[..., 2].min())
+    rest = joints - pivot
+    along = np.einsum("fjc,fc->fj", rest[..., :2], across)
+    # towards -across by the angle
+    along_new, up_new = _turned(along, rest[..., 2], angle[:, None])
+    turned = rest.copy()
+    turned[..., :2] += (along_new - along)[..., None] * across[:, None]
+    turned[..., 2] = up_new
+    return turned + pivot
+
+
+_FEET: Final = [JOINTS.index("right_foot"), JOINTS.index("left_foot")]
+_SHARES: Final = {
+    "head": 0.09, "shoulder": 0.12, "elbow": 0.03, "hand": 0.02, "hip": 0.15, "knee": 0.09,
+    "foot": 0.045,
+}  # fmt: skip
+_MASS: Final = np.array([_SHARES[name.split("_")[-1]] for name in JOINTS])
+"""Share of the body's mass at each joint; their sum is 1."""

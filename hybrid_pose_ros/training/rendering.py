@@ -28,10 +28,10 @@ from hybrid_pose_ros.training.splits import (
     TRAIN_SUBJECTS,
 )
 
-_SIZES: Final = ((346, 260), (346, 260), (320, 240), (640, 480))
+_SIZES: Final = ((346, 260), (346, 260), (320, 240), (240, 180))
 """Sensors of the cameras that are not DHP19's (pixels)."""
 
-_HELD_OUT_SHARE = 0.06
+_HELD_OUT_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RenderPlan:
     seed: int
     mocap: Path | None = None
     calibration: Path | None = None
-    shard_seconds: float = 10.0
+    shard_seconds: float = 6.0
     config: ModelConfig = EDGE
 
 

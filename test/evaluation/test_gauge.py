@@ -13,9 +13,16 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 from hybrid_pose_ros.evaluation.gauge import CHANNELS, cut_frames, locate
 from hybrid_pose_ros.events.array import make_events
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.simulation.recording import Recording, Truth
 
 MS = 1_000_000
+PROJECTION = (
+    np.array(((1, 0, 0), (0, -1, 260), (0, 0, 1)))
+    @ DHP19_LIKE[0].matrix
+    @ np.diag((1e-3, 1e-3, 1e-3, 1.0))
+)
+"""A camera's matrix as DHP19 writes it: millimetres, and v upwards from row 260."""
 
 
 def recording(events_per_ms: int, column: int) -> Recording:
@@ -89,7 +96,7 @@ def test_command_prints_and_writes_the_errors(
     blind_cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gauge.json"
-    arguments = ["--cnn", str(blind_cnn), "--seconds", "0.6", "--json", str(out)]
+    arguments = ["--cnn", str(blind_cnn), "--seconds", "0.6", "--workers", "1", "--json", str(out)]
     assert main(["gauge", *arguments, "--movement", "star_jumps"]) == 0
     figures = json.loads(out.read_text())
     assert set(figures["mpjpe_px"]) == {"ch2", "ch3"}
@@ -99,14 +106,33 @@ def test_command_prints_and_writes_the_errors(
     assert "star_jumps" in capsys.readouterr().out
 
 
+def test_cameras_beside_the_cnn_are_taken_and_processes_change_nothing(
+    blind_cnn: Path, tmp_path: Path
+) -> None:
+    arguments = ["--cnn", str(blind_cnn), "--seconds", "0.2", "--movement", "star_jumps"]
+    for number in (1, 2, 3, 4):
+        np.save(tmp_path / f"P{number}.npy", PROJECTION)
+    figures = []
+    for workers in ("1", "2"):
+        out = tmp_path / f"{workers}.json"
+        assert main(["gauge", *arguments, "--workers", workers, "--json", str(out)]) == 0
+        figures.append(json.loads(out.read_text()))
+    assert figures[0] == figures[1]
+    assert figures[0]["cameras"] == ["dhp19_P4", "dhp19_P1", "dhp19_P3", "dhp19_P2"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--cnn", "absent.model"), "absent.model"),
         (("--movement", "moonwalk"), "moonwalk"),
         (("--seconds", "0"), "--seconds"),
+        (("--workers", "0"), "--workers"),
         (("--calibration", "absent"), "absent"),
-        (("--movement", "bicep_curl_left", "--seconds", "0.02"), "simulate for longer"),
+        (
+            ("--movement", "bicep_curl_left", "--seconds", "0.02", "--workers", "1"),
+            "simulate for longer",
+        ),
     ],
 )
 def test_a_wrong_argument_is_named(

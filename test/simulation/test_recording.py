@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import check_events
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.simulation.body import PARTS, TEXTURE_SHAPE, Body
+from hybrid_pose_ros.simulation.disturbances import Flicker, Shake
+from hybrid_pose_ros.simulation.markers import markers_of
 from hybrid_pose_ros.simulation.recording import (
     Recording,
     Scene,
@@ -19,11 +22,11 @@ from hybrid_pose_ros.simulation.recording import (
     simulate_recording,
     truth_path,
 )
-from hybrid_pose_ros.simulation.sensor import SensorConfig
+from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
 from hybrid_pose_ros.simulation.source import SimulatorSource, sample_scene
 from hybrid_pose_ros.skeleton import joint_id
 
-QUIET = SensorConfig(noise_hz=0.0, hot_pixels=0)
+QUIET = SensorConfig(leak_hz=0.0, shot_hz=0.0, hot_pixels=0)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +39,12 @@ def recording(scene: Scene) -> Recording:
     return simulate_recording(scene, 0.5)
 
 
-def test_labels_are_the_joints_seen_by_the_camera(scene: Scene, recording: Recording) -> None:
+def test_labels_are_the_markers_seen_by_the_camera(scene: Scene, recording: Recording) -> None:
     truth = recording.truth
     assert truth.label_ns.tolist() == [10_000_000 * k for k in range(1, 51)]
-    joints = scene.motion.at(truth.label_ns * 1e-9)
-    assert np.allclose(truth.joints_m, joints, atol=1e-6)
-    assert np.allclose(truth.keypoints_px, scene.camera.project(joints), atol=1e-3)
+    markers = markers_of(scene.motion.at(truth.label_ns * 1e-9))
+    assert np.allclose(truth.joints_m, markers, atol=1e-6)
+    assert np.allclose(truth.keypoints_px, scene.camera.project(markers), atol=1e-3)
     assert truth.visible.all()
 
 
@@ -69,6 +72,84 @@ def test_nobody_who_stands_still_is_seen() -> None:
     frozen = replace(walking.motion, joints_m=walking.motion.joints_m[:1].repeat(101, 0))
     still = simulate_recording(replace(walking, motion=frozen, sensor=QUIET), 0.3)
     assert len(still.events) == 0
+
+
+def test_an_empty_room_has_labels_that_nobody_sees(scene: Scene) -> None:
+    empty = simulate_recording(replace(scene, present=False), 0.2)
+    assert len(empty.events) == 0
+    assert empty.truth.visible.shape == (20, 13)
+    assert not empty.truth.visible.any()
+
+
+def test_labels_move_with_a_shaking_camera(scene: Scene, recording: Recording) -> None:
+    shake = Shake(np.array(((3.0, 1.0),)), np.array((5.0,)), np.array(((0.0, 0.25),)))
+    shaken = simulate_recording(replace(scene, shake=shake), 0.5)
+    moved = shaken.truth.keypoints_px - recording.truth.keypoints_px
+    # 50 ms are a quarter of 5 Hz
+    assert moved[4] == pytest.approx(np.tile((3.0, 0.0), (13, 1)), abs=1e-3)
+    assert moved[9] == pytest.approx(np.tile((0.0, -1.0), (13, 1)), abs=1e-3)
+    assert np.allclose(shaken.truth.joints_m, recording.truth.joints_m)
+    assert len(shaken.events) > len(recording.events)
+
+
+def test_the_picture_of_a_shaken_room_moves_as_the_labels_do() -> None:
+    scene = sample_scene("walking", 0.2, seed=4)
+    background = np.zeros_like(scene.background)
+    background[:, 200:] = -1.0
+    shake = Shake(np.array(((4.0, 0.0),)), np.array((5.0,)), np.array(((0.0, 0.0),)))
+    changes = {"present": False, "sensor": QUIET, "background": background, "shake": shake}
+    events = simulate_recording(replace(scene, **changes), 0.1).events
+    assert set(events["x"]) <= set(range(199, 205))  # the edge goes to the right
+    assert np.all(events["polarity"][events["t"] < 50_000_000] == 1)  # where it was dark
+
+
+def test_a_lamp_flickers_at_its_own_frequency(scene: Scene) -> None:
+    depth = np.zeros_like(scene.background)
+    depth[10:20, 10:20] = 0.8
+    flicker = Flicker(100.0, 0.0, depth)
+    events = simulate_recording(replace(scene, present=False, flicker=flicker), 0.3).events
+    assert set(events["x"]) == set(range(10, 20)) == set(events["y"])
+    late = events[events["t"] >= 100_000_000]
+    rising = np.bincount(late["t"][late["polarity"] == 1] // 1_000_000 % 10, minlength=10)
+    assert rising.max() > 0.15 * rising.sum() > 3 * rising.min()  # all in one part of 10 ms
+
+
+def test_wild_scenes_are_rarely_disturbed_and_clean_ones_never() -> None:
+    rng = np.random.default_rng(0)
+    motion = sample_scene("standing", 0.2, seed=1).motion
+    wild = [Scene.sample_wild(motion, DHP19_LIKE[0], rng) for _ in range(150)]
+    for count in (
+        sum(not scene.present for scene in wild),
+        sum(scene.flicker is not None for scene in wild),
+        sum(scene.shake is not None for scene in wild),
+    ):
+        assert 1 <= count <= 25
+    clean = Scene.sample(motion, DHP19_LIKE[0], rng)
+    assert (clean.present, clean.flicker, clean.shake) == (True, None, None)
+
+
+def test_slow_scenes_are_drawn_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[int] = []
+    see = DynamicVisionSensor.see
+
+    def note(
+        sensor: DynamicVisionSensor,
+        frame: NDArray[np.float32],
+        start_us: int,
+        span_us: int,
+        flicker: float,
+    ) -> None:
+        spans.append(span_us)
+        see(sensor, frame, start_us, span_us, flicker)
+
+    monkeypatch.setattr(DynamicVisionSensor, "see", note)
+    simulate_recording(sample_scene("standing", 0.3, seed=2), 0.3)
+    assert max(spans) == 5000
+    assert sum(spans) == 300_000
+    spans.clear()
+    simulate_recording(sample_scene("slow_jogging", 0.3, seed=2), 0.3)
+    assert min(spans) <= 2000
+    assert sum(spans) == 300_000
 
 
 def test_a_recording_is_a_function_of_its_scene_and_its_chunks_join(scene: Scene) -> None:

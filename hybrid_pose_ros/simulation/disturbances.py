@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a laboratory keeps away and a living room does not: flickering lamps, a shaking camera."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Flicker:
+    """A lamp on alternating current.
+
+    Attributes:
+        hertz: twice the mains' frequency.
+        phase: in cycles, at time 0.
+        depth: float32 [H, W], amplitude of the light's change at each pixel, log intensity.
+    """
+
+    hertz: float
+    phase: float
+    depth: NDArray[np.float32]
+
+    def at(self, time_us: int) -> float:
+        """The lamp's state, -1 to 1."""
+        return float(np.sin(2 * np.pi * (self.hertz * time_us * 1e-6 + self.phase)))
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, width: int, height: int) -> "Flicker":
+        """Draw a lamp or a screen in view, and the little light that it throws on the rest."""
+        ys, xs = np.mgrid[0:height, 0:width]
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        half = rng.uniform(0.02, 0.12, 2) * width
+        lamp = (np.abs(xs - x) < half[0]) & (np.abs(ys - y) < half[1])
+        spread = rng.uniform(0.05, 0.3) * width
+        glow = np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * spread**2))
+        depth = rng.uniform(0.2, 0.8) * np.maximum(lamp, rng.uniform(0.0, 0.3) * glow)
+        return cls(float(rng.choice((100.0, 120.0))), rng.random(), depth.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Shake:
+    """Small movements of the camera, as sums of sines.
+
+    Attributes:
+        amplitude_px: [n, 2], of each sine in u and v.
+        hertz: [n].
+        phase: [n, 2] in cycles.
+    """
+
+    amplitude_px: F64
+    hertz: F64
+    phase: F64
+
+    def at(self, times_us: NDArray[np.integer]) -> F64:
+        """How far the image is moved at times [T], [T, 2] in pixels."""
+        cycles = self.hertz[:, None] * times_us[:, None, None] * 1e-6 + self.phase
+        return np.asarray(np.sum(self.amplitude_px * np.sin(2 * np.pi * cycles), 1))
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Shake":
+        """Draw a shake of up to about 4 px, as of a hand or a stand that trembles."""
+        hertz = rng.uniform(0.5, 8.0, 4)
+        size = 10 ** rng.uniform(-0.5, 0.6)
+        return cls(
+            size * rng.normal(0, 0.5, (4, 2)) / hertz[:, None] ** 0.7, hertz, rng.random((4, 2))
+        )
