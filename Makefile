@@ -60,7 +60,7 @@ export check_machine
 	$(PIP) install -c constraints.txt -r requirements.txt -r requirements-build.txt
 	touch $@
 
-.venv/.test-tools: .venv/.made requirements-test.txt constraints.txt
+.venv/.test-tools: .venv/.made requirements-test.txt requirements-report.txt constraints.txt
 	$(PIP) install -c constraints.txt -r requirements-test.txt
 	touch $@
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "demo": "show everything on simulated events, measure it and check it",
     "simulate": "make recordings with exact labels from simulated motion",
     "gauge": "judge simulated recordings by a network trained on real ones",
+    "evaluate": "compare the hybrid with its parts on simulated recordings",
+    "report": "make a page of results from the figures of an evaluation",
     "train": "train the networks on recordings",
 }
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's comparison on windows of a few steps: ANN, hybrid, and what each lacks."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
 import numpy as np
 import torch
@@ -13,9 +14,14 @@ from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.training.sampling import Batch
 
+COMPARED: Final = ("ann", "ann_held", "snn_from_rest", "hybrid")
+
 
 def compare(
-    network: HybridPoseNetwork, batches: Iterable[Batch], mean_points: NDArray[np.float32]
+    network: HybridPoseNetwork,
+    batches: Iterable[Batch],
+    mean_points: NDArray[np.float32],
+    names: Collection[str] = COMPARED,
 ) -> dict[str, list[float]]:
     """2D error per step of a window, in pixels of the model's view.
 
@@ -23,6 +29,7 @@ def compare(
         network: in evaluation mode.
         batches: windows with T steps after t0.
         mean_points: the mean pose in cells, [13, 2].
+        names: which of :data:`COMPARED` to run.
 
     Returns:
         error after each of the T steps for ``mean_pose``, ``ann_held`` (the ANN's pose at t0,
@@ -30,19 +37,23 @@ def compare(
         ``ann`` (the ANN at t0 itself, one value).
     """
     cell = network.config.view.cell
+    device = next(network.parameters()).device
     truth, visible = [], []
-    found: dict[str, list[NDArray[np.float32]]] = {
-        name: [] for name in ("ann", "ann_held", "snn_from_rest", "hybrid")
-    }
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     with torch.inference_mode():
         for batch in batches:
-            heatmaps, state = network.initial_state(batch.windows)
+            windows, counts = batch.windows.to(device), batch.counts.to(device)
+            heatmaps, state = network.initial_state(windows)
             ann, _ = decode_heatmaps(heatmaps)
-            rest = network.snn.rest(len(batch.windows), *batch.windows.shape[-2:])
-            found["ann"].append(ann[None].numpy())
-            found["ann_held"].append(ann.expand(len(batch.counts), *ann.shape).numpy())
-            found["snn_from_rest"].append(_decode(network.run(rest, batch.counts)))
-            found["hybrid"].append(_decode(network.run(state, batch.counts)))
+            if "ann" in names:
+                found["ann"].append(ann[None].cpu().numpy())
+            if "ann_held" in names:
+                found["ann_held"].append(ann.expand(len(counts), *ann.shape).cpu().numpy())
+            if "snn_from_rest" in names:
+                rest = network.snn.rest(len(windows), *windows.shape[-2:])
+                found["snn_from_rest"].append(_decode(network.run(rest, counts)))
+            if "hybrid" in names:
+                found["hybrid"].append(_decode(network.run(state, counts)))
             truth.append(batch.points.numpy())
             visible.append(batch.visible.numpy())
     points, seen = np.concatenate(truth, 1) * cell, np.concatenate(visible, 1)
@@ -67,4 +78,4 @@ def _with_steps(
 
 def _decode(heatmaps: list[Tensor]) -> NDArray[np.float32]:
     points, _ = decode_heatmaps(torch.stack(heatmaps))
-    return points.numpy()
+    return points.cpu().numpy()

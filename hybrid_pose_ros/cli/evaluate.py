@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose evaluate`: the paper's comparison on simulated recordings of unseen people."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from hybrid_pose_ros.cli import CommandError
+
+WINDOWS = 9
+"""Windows of 100 ms that count in each performance."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="compare the hybrid with its parts on simulated recordings",
+        description="Simulate the 33 movements of DHP19 (and captured motions) by people who were "
+        "never trained on, and compare ANN, SNN and hybrid, what each part of the hybrid is "
+        "worth, late answers of the ANN, energy and confidence. The figures are a function of "
+        "the seed and the weights. `hybrid-pose report` makes a page of them.",
+    )
+    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    parser.add_argument("--mocap", type=Path, help="motion capture (.npz) to be tested on, too")
+    parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
+    parser.add_argument("--checkpoint", type=Path, help="the hybrid (default: the shipped one)")
+    parser.add_argument(
+        "--variants", type=Path, help="folder of the networks trained for ablations"
+    )
+    parser.add_argument("--full", action="store_true", help="four people per movement, not one")
+    parser.add_argument("--seed", type=int, default=0, help="the test set is a function of it")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate, print and write."""
+    from hybrid_pose_ros.evaluation.evaluate import evaluate
+    from hybrid_pose_ros.evaluation.test_set import MOVEMENT_NAMES, TestPlan
+    from hybrid_pose_ros.geometry.cameras import CameraError
+    from hybrid_pose_ros.networks.checkpoint import CheckpointError
+    from hybrid_pose_ros.training.splits import HELD_OUT_MOVEMENTS, TEST_SUBJECTS
+
+    if options.workers < 1:
+        raise CommandError(f"--workers must be at least 1, not {options.workers}")
+    if options.seed < 0:
+        raise CommandError(f"--seed must not be negative, as {options.seed} is")
+    people = 4 if options.full else 1
+    plan = TestPlan(
+        seed=options.seed,
+        people=people,
+        windows=WINDOWS,
+        captured=people * len(MOVEMENT_NAMES),
+        close=4 * people,
+        absent=4 * people,
+        calibration=options.calibration,
+        mocap=options.mocap,
+        subjects=TEST_SUBJECTS,
+    )
+    console = Console()
+    try:
+        # now, not after a quarter of an hour
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.open("a").close()
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+            task = bar.add_task("performances", total=None)
+            figures = evaluate(
+                plan,
+                checkpoint=options.checkpoint,
+                variants=options.variants,
+                held_out=HELD_OUT_MOVEMENTS,
+                workers=options.workers,
+                progress=lambda done, count: bar.update(task, completed=done, total=count),
+            )
+        figures["command"] = _command(options)
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}") from error
+    except (CameraError, CheckpointError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    _show(figures, console)
+    return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that gives the same figures, without the places of one machine."""
+    words = ["hybrid-pose", "evaluate", "--json", "evaluation.json"]
+    if options.mocap is not None:
+        words += ["--mocap", options.mocap.name]
+    if options.calibration is not None:
+        words += ["--calibration", options.calibration.name]
+    if options.checkpoint is not None:
+        words += ["--checkpoint", options.checkpoint.name]
+    if options.variants is not None:
+        words += ["--variants", options.variants.name]
+    if options.full:
+        words += ["--full"]
+    return " ".join([*words, "--seed", str(options.seed)])
+
+
+def _show(figures: dict[str, Any], console: Console) -> None:
+    table = Table("model", "error (px)", "captured", "within 10 px", "power (mW)", "honest (mW)")
+    for name, model in figures["models"].items():
+        captured = model["mpjpe_px_mocap"]
+        table.add_row(
+            name,
+            f"{model['mpjpe_px']:.2f}",
+            "" if captured is None else f"{captured:.2f}",
+            f"{100 * model['pck']['10']:.1f} %",
+            f"{1e3 * model['power_w_paper']:.2f}",
+            f"{1e3 * model['power_w_honest']:.2f}",
+        )
+    console.print(table)
+    for name, reason in figures["missing"].items():
+        console.print(f"{name} is missing: {reason}")
+    for name, percent in figures["relative"].items():
+        console.print(f"{name.replace('_', ' ')}: {percent:.1f} %")
+    in_space = figures["mpjpe_3d_mm"]
+    console.print(f"3D error: hybrid {in_space['hybrid']['mean']:.1f} mm")
+    console.print(f"took {figures['took_s']:.0f} s with {figures['workers']} processes")

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every model's poses are those of its network run by itself from the right moment."""
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_pose_ros.evaluation.models import MODELS, Networks
+from hybrid_pose_ros.evaluation.protocols import (
+    LATE_MS,
+    Input,
+    Outcome,
+    Poses,
+    answers_late,
+    run_all,
+    run_main,
+)
+from hybrid_pose_ros.evaluation.test_set import BinnedPerformance, Truth
+from hybrid_pose_ros.inference.ann_estimator import sum_windows
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.snn import SnnState
+
+WINDOWS = 3
+LEAD = 110  # instants
+CAMERAS = 2
+
+Variants = dict[str, HybridPoseNetwork]
+
+
+@pytest.fixture(scope="module")
+def performance() -> BinnedPerformance:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.15, (CAMERAS, 2 * (LEAD + 10 * WINDOWS), 2, 20, 26)).astype(np.uint8)
+    nothing = np.zeros((CAMERAS, 10 * WINDOWS, 13, 2), np.float32)
+    truth = Truth(nothing, np.ones(nothing.shape[:-1], bool), np.zeros((10 * WINDOWS, 13, 3)))
+    return BinnedPerformance(counts, truth)
+
+
+@pytest.fixture(scope="module")
+def networks(small_network: HybridPoseNetwork, small_variants: Variants) -> Networks:
+    return Networks(Checkpoint(small_network, "small", {}), small_variants)
+
+
+@pytest.fixture(scope="module")
+def outcome(networks: Networks, performance: BinnedPerformance) -> Outcome:
+    return run_all(networks, performance)
+
+
+class Alone:
+    """One network on one camera, one step after the other."""
+
+    def __init__(self, network: HybridPoseNetwork, performance: BinnedPerformance) -> None:
+        self.network = network
+        self.per_instant = 10_000_000 // network.config.step_ns
+        self.steps = performance.steps(network.config.step_ns).astype(np.float32)
+
+    def begin(self, camera: int, instant: int) -> tuple[np.ndarray, SnnState]:
+        """The ANN at the start of an instant."""
+        widths = self.network.config.ann.window_steps
+        end = (LEAD + instant) * self.per_instant
+        windows = sum_windows(self.steps[camera, end - sum(widths) : end], widths)
+        with torch.inference_mode():
+            heatmaps, state = self.network.initial_state(torch.from_numpy(windows[None]))
+        return decode_heatmaps(heatmaps)[0][0].numpy(), state
+
+    def after(self, camera: int, state: SnnState, start: int, instants: int) -> np.ndarray:
+        """The pose so many instants after ``start``."""
+        begin = (LEAD + start) * self.per_instant
+        counts = self.steps[camera, begin : begin + instants * self.per_instant]
+        with torch.inference_mode():
+            heatmaps = self.network.run(state, torch.from_numpy(counts[:, None]))
+        return decode_heatmaps(heatmaps[-1])[0][0].numpy()
+
+
+def check(outcome: Outcome, model: str, camera: int, instant: int, expected: np.ndarray) -> None:
+    found = outcome.poses[model].points[camera, instant]
+    # one joint may lie elsewhere: rounding may decide between two cells of the same height
+    assert (np.abs(found - expected).max(-1) < 0.02).sum() >= 12
+
+
+CASES = [(0, 0), (1, 9), (0, 10), (1, 14), (0, 29)]
+
+
+@pytest.mark.parametrize(("camera", "instant"), CASES)
+def test_ann_at_every_instant_and_held(
+    networks: Networks, performance: BinnedPerformance, outcome: Outcome, camera: int, instant: int
+) -> None:
+    alone = Alone(networks.hybrid, performance)
+    check(outcome, "ann", camera, instant, alone.begin(camera, instant + 1)[0])
+    start = instant // 10 * 10
+    held, state = alone.begin(camera, start)
+    check(outcome, "ann_held", camera, instant, held)
+    assert state.velocity is not None
+    moved = held + (instant - start + 1) * state.velocity[0].clamp(-2, 2).numpy()
+    check(outcome, "ann_extrapolated", camera, instant, moved)
+
+
+@pytest.mark.parametrize(("camera", "instant"), CASES)
+@pytest.mark.parametrize("model", ["hybrid", "hybrid_300ms", "hybrid_no_init_untrained"])
+def test_hybrid_from_the_last_initialisation(
+    networks: Networks,
+    performance: BinnedPerformance,
+    outcome: Outcome,
+    model: str,
+    camera: int,
+    instant: int,
+) -> None:
+    alone = Alone(networks.hybrid, performance)
+    start = 0 if model == "hybrid_300ms" else instant // 10 * 10
+    _, state = alone.begin(camera, start)
+    if model == "hybrid_no_init_untrained":
+        state = state._replace(membranes=networks.hybrid.snn.rest(1, 20, 26).membranes)
+    check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
+
+
+@pytest.mark.parametrize(("camera", "instant"), CASES)
+@pytest.mark.parametrize(
+    ("model", "variant"),
+    [("hybrid_no_init", "no_init"), ("hybrid_no_delta", "no_delta"), ("hybrid_200hz", "200hz")],
+)
+def test_variants_run_on_their_own_network(
+    networks: Networks,
+    performance: BinnedPerformance,
+    outcome: Outcome,
+    model: str,
+    variant: str,
+    camera: int,
+    instant: int,
+) -> None:
+    alone = Alone(networks.variants[variant], performance)
+    start = instant // 10 * 10
+    _, state = alone.begin(camera, start)
+    check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
+
+
+@pytest.mark.parametrize(("camera", "instant"), CASES)
+def test_snn_alone_begins_from_rest_or_runs_on(
+    networks: Networks, performance: BinnedPerformance, outcome: Outcome, camera: int, instant: int
+) -> None:
+    alone = Alone(networks.variants["snn"], performance)
+    rest = alone.network.snn.rest(1, 20, 26)
+    start = instant // 10 * 10
+    check(outcome, "snn", camera, instant, alone.after(camera, rest, start, instant - start + 1))
+    running = alone.after(camera, rest, -LEAD, LEAD + instant + 1)
+    check(outcome, "snn_running", camera, instant, running)
+
+
+@pytest.mark.parametrize(("camera", "instant"), CASES)
+@pytest.mark.parametrize("late_ms", LATE_MS)
+def test_late_answers(
+    networks: Networks,
+    performance: BinnedPerformance,
+    outcome: Outcome,
+    late_ms: int,
+    camera: int,
+    instant: int,
+) -> None:
+    alone, late = Alone(networks.hybrid, performance), late_ms // 10
+    # the last window whose answer is there before this instant begins
+    start = max(10 * w for w in range(-1, WINDOWS) if 10 * w + late <= instant)
+    _, state = alone.begin(camera, start)
+    replayed = alone.after(camera, state, start, instant - start + 1)
+    check(outcome, f"hybrid_late_{late_ms}ms", camera, instant, replayed)
+    taken = alone.after(camera, state, start + late, instant - start - late + 1)
+    check(outcome, f"hybrid_late_{late_ms}ms_no_replay", camera, instant, taken)
+
+
+@pytest.mark.parametrize("late", [0, 2, 10])
+def test_a_replayed_pose_describes_its_own_instant(late: int) -> None:
+    # a pose says which instant it describes
+    starts = np.arange(-1, 4) * 10
+    times = (starts[:, None] + np.arange(20) + 1.0)[None, ..., None, None]
+    told = Poses(np.broadcast_to(times, (1, 5, 20, 13, 2)).astype(np.float32), times[..., 0])
+    found = answers_late(told, 4, late, replay=True)
+    assert (found.points[0, :, 0, 0] == np.arange(40) + 1).all()
+    stale = answers_late(told, 4, late, replay=False)
+    assert (stale.points[0, :, 0, 0] == np.arange(40) + 1 - late).all()
+
+
+def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
+    networks: Networks, outcome: Outcome
+) -> None:
+    assert set(outcome.poses) == set(MODELS) - {"mean_pose"}
+    for poses in outcome.poses.values():
+        assert poses.points.shape == (CAMERAS, 10 * WINDOWS, 13, 2)
+        assert poses.confidence.shape == (CAMERAS, 10 * WINDOWS, 13)
+    needed = {model.activity for model in MODELS.values()} - {None}
+    assert set(outcome.activity) == needed
+    assert outcome.activity["hybrid"].steps == CAMERAS * (WINDOWS + 1) * 10
+    assert outcome.activity["hybrid_200hz"].steps == CAMERAS * WINDOWS * 20
+    assert networks.missing() == {}
+
+
+def test_main_run_is_a_part_of_the_whole(
+    networks: Networks, performance: BinnedPerformance, outcome: Outcome
+) -> None:
+    main = run_main(networks, performance)
+    assert (main.poses["hybrid"].points == outcome.poses["hybrid"].points).all()
+    assert main.activity["hybrid"] == outcome.activity["hybrid"]
+
+
+def test_models_without_weights_are_missing_and_not_run(
+    networks: Networks, performance: BinnedPerformance
+) -> None:
+    fewer = Networks(networks.checkpoint, {"no_init": networks.variants["no_init"]})
+    missing = fewer.missing()
+    assert set(missing) == {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz"}
+    assert "variant 200hz" in missing["hybrid_200hz"]
+    assert not missing.keys() & run_all(fewer, performance).poses.keys()
+
+
+def test_history_longer_than_the_lead_is_refused(performance: BinnedPerformance) -> None:
+    class Long:
+        class config:  # noqa: N801
+            step_ns = 10_000_000
+
+            class ann:  # noqa: N801
+                window_steps = (101,)
+
+    with pytest.raises(ValueError, match="history of 101 steps"):
+        Input(performance, Long())  # type: ignore[arg-type]
