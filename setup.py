@@ -123,7 +123,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     install_requires=_requirements("requirements.txt"),
-    extras_require={"report": _requirements("requirements-report.txt")},
+    extras_require={
+        "report": _requirements("requirements-report.txt"),
+        "training": ["tensorboard"],
+    },
     packages=[],
     distclass=CompiledDistribution,
     cmdclass={"build": Build, "editable_wheel": RefuseEditable},

@@ -4,8 +4,8 @@
 DHP19's labels are places of reflective markers on the skin, not centres of rotation: on top of
 the head and the shoulders, at the front of pelvis and knees, near the toes. Simulated and captured
 motion moves centres of rotation; the labels of both are the markers placed around these. The
-offsets are those at which the network that DHP19's authors trained on their recordings has no
-systematic error on simulated ones.
+offsets were fitted: with them the network that DHP19's authors trained on their recordings has
+the least systematic error on simulated ones.
 """
 
 from typing import Final
