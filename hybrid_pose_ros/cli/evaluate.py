@@ -121,6 +121,6 @@ def _show(figures: dict[str, Any], console: Console) -> None:
         console.print(f"{name} is missing: {reason}")
     for name, percent in figures["relative"].items():
         console.print(f"{name.replace('_', ' ')}: {percent:.1f} %")
-    in_space = figures["mpjpe_3d_mm"]
+    in_space = figures["error_3d_mm"]
     console.print(f"3D error: hybrid {in_space['hybrid']['mean']:.1f} mm")
     console.print(f"took {figures['took_s']:.0f} s with {figures['workers']} processes")

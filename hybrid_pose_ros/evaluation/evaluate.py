@@ -130,6 +130,7 @@ def summarise(
         if name != "hybrid":
             models[name]["against_hybrid"] = against(results, name, "hybrid", cell, plan.seed)
     costs = Costs.of(networks.hybrid)
+    in_space = {name: error_3d_mm(results, name, cameras, view) for name in IN_SPACE}
     return {
         "format": FORMAT,
         "checkpoint": networks.checkpoint.digest,
@@ -139,7 +140,8 @@ def summarise(
         "models": models,
         "missing": missing,
         "relative": relative(models),
-        "mpjpe_3d_mm": {name: error_3d_mm(results, name, cameras, view) for name in IN_SPACE},
+        "mpjpe_3d_mm": in_space["hybrid"]["mean"],
+        "error_3d_mm": in_space,
         "energy": {
             "ann_mmac": costs.ann_macs / 1e6,
             "initialiser_mmac": costs.initialiser_macs / 1e6,

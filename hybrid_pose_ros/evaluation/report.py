@@ -117,9 +117,9 @@ def _beginning(figures: Figures) -> str:
         f"the same rate by the paper's proxy (there 88 %), "
         f"{relative['hybrid_power_below_ann_honest']:.0f} % less by one that also counts "
         "membranes, upsampling and the motion of heatmaps.",
-        f"- In space, from two cameras: {figures['mpjpe_3d_mm']['hybrid']['mean']:.0f} mm "
-        f"(median {figures['mpjpe_3d_mm']['hybrid']['median']:.0f} mm); "
-        f"the ANN at every step {figures['mpjpe_3d_mm']['ann']['mean']:.0f} mm; "
+        f"- In space, from two cameras: {figures['error_3d_mm']['hybrid']['mean']:.0f} mm "
+        f"(median {figures['error_3d_mm']['hybrid']['median']:.0f} mm); "
+        f"the ANN at every step {figures['error_3d_mm']['ann']['mean']:.0f} mm; "
         f"the paper {PUBLISHED_3D_MM} mm.",
     ]
     return "\n".join(lines)

@@ -71,7 +71,8 @@ def test_record_of_what_was_tested(checkpoint: Path, figures: dict[str, Any]) ->
     assert figures["test_set"]["performances"] == {"movement": 1, "absent": 1}
     assert figures["test_set"]["poses_per_performance"] == 60
     assert figures["reliability"]["hybrid"]["mean_confidence"]["nobody"] is not None
-    assert set(figures["mpjpe_3d_mm"]) == {"ann", "ann_held", "hybrid"}
+    assert set(figures["error_3d_mm"]) == {"ann", "ann_held", "hybrid"}
+    assert figures["mpjpe_3d_mm"] == figures["error_3d_mm"]["hybrid"]["mean"]
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
 

@@ -92,7 +92,7 @@ def figures() -> dict[str, Any]:
             "hybrid_error_below_snn": 71.3,
             "hybrid_error_below_snn_running": 60.9,
         },
-        "mpjpe_3d_mm": {
+        "error_3d_mm": {
             name: {"mean": 61.4, "median": 40.2} for name in ("ann", "ann_held", "hybrid")
         },
         "energy": {
