@@ -228,7 +228,7 @@ def _start(
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.training.retiming import retime
+    from hybrid_pose_ros.networks.retiming import retime
     from hybrid_pose_ros.training.stages import Stage
 
     network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network

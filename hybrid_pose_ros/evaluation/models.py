@@ -9,9 +9,13 @@ from typing import Final
 import torch
 
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, load_variant
-from hybrid_pose_ros.networks.config import VARIANTS
+from hybrid_pose_ros.networks.config import VARIANTS, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
+from hybrid_pose_ros.networks.retiming import retime
+
+CONVERTED: Final = "200hz_untrained"
+"""The hybrid's own weights, converted to steps of half the length."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ MODELS: Final = {
     ),
     "hybrid_no_delta": _hybrid("hybrid_no_delta", "no_delta"),
     "hybrid_200hz": _hybrid("hybrid_200hz", "200hz"),
+    "hybrid_200hz_untrained": _hybrid("hybrid_200hz_untrained", CONVERTED),
     # the same SNN at other moments: its activity is taken to be that of the punctual one
     "hybrid_late_20ms": _hybrid("hybrid", replayed=0.2),
     "hybrid_late_50ms": _hybrid("hybrid", replayed=0.5),
@@ -72,7 +77,8 @@ class Networks:
 
     Attributes:
         checkpoint: the hybrid.
-        variants: name (of :data:`VARIANTS`) -> network, those that there are weights of.
+        variants: name (of :data:`VARIANTS`) -> network, those that there are weights of; and
+            :data:`CONVERTED`.
     """
 
     checkpoint: Checkpoint
@@ -112,8 +118,18 @@ def load_networks(checkpoint: Path | None, variants: Path | None) -> Networks:
     base = load_checkpoint(checkpoint)
     found = {name: load_variant(name, base, variants) for name in VARIANTS}
     networks = {name: network for name, network in found.items() if network is not None}
+    networks[CONVERTED] = converted(base.network)
     for network in (base.network, *networks.values()):
         fold_batchnorm(network)
         # a quarter faster on a CPU
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Networks(base, networks)
+
+
+def converted(network: HybridPoseNetwork) -> HybridPoseNetwork:
+    """Return the same network for steps of half the length."""
+    config = variant_of(network.config, "200hz")
+    other = HybridPoseNetwork(config).eval()
+    other.load_state_dict(network.state_dict())
+    retime(other, config.step_ns / network.config.step_ns)
+    return other

@@ -22,6 +22,7 @@ _ABLATIONS: Final = {
     "hybrid_no_init_untrained": "the same at run time, with an SNN trained for initialisation",
     "hybrid_no_delta": "the SNN puts out heatmaps instead of increments; trained so",
     "hybrid_200hz": "steps of 5 ms; trained so",
+    "hybrid_200hz_untrained": "steps of 5 ms; the hybrid's own weights, converted",
     "ann_held": "no SNN: the ANN's pose is kept for the window",
     "ann_extrapolated": "no SNN: the ANN's pose moves on with its first velocity",
     "hybrid_300ms": "initialised every 300 ms only",

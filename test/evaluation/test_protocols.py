@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_pose_ros.evaluation.models import MODELS, Networks
+from hybrid_pose_ros.evaluation.models import CONVERTED, MODELS, Networks, converted
 from hybrid_pose_ros.evaluation.protocols import (
     LATE_MS,
     Input,
@@ -40,7 +40,8 @@ def performance() -> BinnedPerformance:
 
 @pytest.fixture(scope="module")
 def networks(small_network: HybridPoseNetwork, small_variants: Variants) -> Networks:
-    return Networks(Checkpoint(small_network, "small", {}), small_variants)
+    variants = {**small_variants, CONVERTED: converted(small_network)}
+    return Networks(Checkpoint(small_network, "small", {}), variants)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,12 @@ def test_hybrid_from_the_last_initialisation(
 @pytest.mark.parametrize(("camera", "instant"), CASES)
 @pytest.mark.parametrize(
     ("model", "variant"),
-    [("hybrid_no_init", "no_init"), ("hybrid_no_delta", "no_delta"), ("hybrid_200hz", "200hz")],
+    [
+        ("hybrid_no_init", "no_init"),
+        ("hybrid_no_delta", "no_delta"),
+        ("hybrid_200hz", "200hz"),
+        ("hybrid_200hz_untrained", CONVERTED),
+    ],
 )
 def test_variants_run_on_their_own_network(
     networks: Networks,
@@ -206,7 +212,8 @@ def test_models_without_weights_are_missing_and_not_run(
 ) -> None:
     fewer = Networks(networks.checkpoint, {"no_init": networks.variants["no_init"]})
     missing = fewer.missing()
-    assert set(missing) == {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz"}
+    without = {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz", "hybrid_200hz_untrained"}
+    assert set(missing) == without
     assert "variant 200hz" in missing["hybrid_200hz"]
     assert not missing.keys() & run_all(fewer, performance).poses.keys()
 

@@ -6,7 +6,7 @@ import pytest
 
 from hybrid_pose_ros.evaluation.energy import MAC_J, Activity, Costs
 from hybrid_pose_ros.evaluation.evaluate import relative
-from hybrid_pose_ros.evaluation.models import MODELS, Networks
+from hybrid_pose_ros.evaluation.models import CONVERTED, MODELS, Networks, converted
 from hybrid_pose_ros.evaluation.protocols import Poses
 from hybrid_pose_ros.evaluation.summary import (
     Result,
@@ -138,7 +138,8 @@ def test_confidence_where_nothing_is_to_be_seen() -> None:
 def test_power_of_every_model(
     small_network: HybridPoseNetwork, small_variants: dict[str, HybridPoseNetwork]
 ) -> None:
-    networks = Networks(Checkpoint(small_network, "", {}), small_variants)
+    variants = {**small_variants, CONVERTED: converted(small_network)}
+    networks = Networks(Checkpoint(small_network, "", {}), variants)
     layers = (*SPIKING_LAYERS, "readout")
     quiet = Activity(
         1,
