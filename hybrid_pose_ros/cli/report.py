@@ -20,6 +20,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", type=Path, required=True, help="figures of `evaluate`")
     parser.add_argument("--gauge", type=Path, help="figures of `gauge --json`")
     parser.add_argument(
+        "--demo",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of a `demo --out`, whose figures and picture are shown; may be repeated",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("docs/results.md"),
@@ -29,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
+    from hybrid_pose_ros.evaluation.demos import DemoError, take_demo
     from hybrid_pose_ros.evaluation.evaluate import FORMAT
     from hybrid_pose_ros.evaluation.plots import PlotsUnavailableError, draw_plots
     from hybrid_pose_ros.evaluation.report import ReportError, check_format, write_report
@@ -38,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         check_format(figures, FORMAT)
         plots = draw_plots(figures, options.out.parent / "images")
+        demos = [take_demo(folder, options.out) for folder in options.demo]
         page = write_report(
             figures,
             gauge,
@@ -45,11 +54,12 @@ def run(options: argparse.Namespace) -> int:
                 name: path.relative_to(options.out.parent).as_posix()
                 for name, path in plots.items()
             },
+            demos,
         )
         options.out.write_text(page, "utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    except (PlotsUnavailableError, ReportError) as error:
+    except (DemoError, PlotsUnavailableError, ReportError) as error:
         raise CommandError(str(error)) from error
     print(f"{options.out} and {len(plots)} plots in {options.out.parent / 'images'}")
     return 0

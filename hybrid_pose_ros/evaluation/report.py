@@ -4,9 +4,10 @@
 Every number and every judgement on the page is computed from the figures.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from hybrid_pose_ros.evaluation.demos import Demo, demo_section
 from hybrid_pose_ros.evaluation.markdown import number, percent, px, rate, table
 from hybrid_pose_ros.evaluation.plots import NAMES
 from hybrid_pose_ros.evaluation.protocols import LATE_MS, WINDOW_INSTANTS
@@ -43,13 +44,19 @@ def check_format(figures: Any, expected: int) -> None:
         )
 
 
-def write_report(figures: Figures, gauge: Figures | None, plots: Mapping[str, str]) -> str:
+def write_report(
+    figures: Figures,
+    gauge: Figures | None,
+    plots: Mapping[str, str],
+    demos: Sequence[Demo] = (),
+) -> str:
     """Return the page.
 
     Args:
         figures: of `hybrid-pose evaluate`.
         gauge: of `hybrid-pose gauge`, or None.
         plots: name of a plot -> its address on the page.
+        demos: runs of the whole system.
     """
     sections = [
         _beginning(figures),
@@ -66,6 +73,8 @@ def write_report(figures: Figures, gauge: Figures | None, plots: Mapping[str, st
     ]
     if gauge is not None:
         sections.append(_gauge(gauge))
+    if demos:
+        sections.append(demo_section(demos))
     sections.append(_limits(figures))
     return "\n\n".join(sections) + "\n"
 

@@ -163,6 +163,32 @@ def test_models_that_are_missing_are_named_and_left_out(
     assert "| SNN alone |" not in text
 
 
+def test_runs_of_the_system_stand_on_the_page_with_their_pictures(
+    figures: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, page = tmp_path / "walk", tmp_path / "docs" / "results.md"
+    run.mkdir()
+    arguments = ["--json", _write(tmp_path / "e.json", figures), "--demo", str(run)]
+    page.parent.mkdir()
+    assert main(["report", *arguments, "--out", str(page)]) == 1
+    assert f"{run}: holds no run" in capsys.readouterr().err
+    summary = {
+        "packets_received": 119,
+        "packets_published": 120,
+        "pose_rate_per_sensor_second_hz": 100.0,
+        "latency_ms": {"p50": 3.25, "p99": 9.5},
+        "mpjpe_px": None,
+        "mpjpe_ann_held_px": 4.125,
+        "joints_confident_mean": 6.5,
+    }
+    _write(run / "summary.json", summary)
+    (run / "overlay.png").write_bytes(b"picture")
+    assert main(["report", *arguments, "--out", str(page)]) == 0
+    assert "| walk | 119 / 120 | 100.0 | 3.2 | 9.5 | - | 4.12 | 6.50 |" in page.read_text()
+    assert "(images/demo_walk.png)" in page.read_text()
+    assert (page.parent / "images" / "demo_walk.png").read_bytes() == b"picture"
+
+
 def test_same_figures_give_the_same_plots(figures: dict[str, Any], tmp_path: Path) -> None:
     first, second = (draw_plots(figures, tmp_path / name) for name in ("first", "second"))
     for name, path in first.items():
