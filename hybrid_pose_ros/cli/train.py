@@ -280,7 +280,14 @@ def _export(args: argparse.Namespace) -> int:
     save_checkpoint(args.checkpoint, network, {})
     figures = measure(load_checkpoint(args.checkpoint).network)
     plans = {file.stem: _trained(file) for file in sorted(args.out.glob("*.pt"))}
-    summary = {"trained": plans, "updates": state["update"], "test_px": figures}
+    shards = open_shards(args.data / "train", EDGE)
+    summary = {
+        "trained": plans,
+        "updates": state["update"],
+        "train_recordings": len(shards),
+        "train_minutes": sum(len(s.counts) for s in shards) * EDGE.step_ns / 60e9,
+        "test_px": figures,
+    }
     digest = save_checkpoint(args.checkpoint, network, summary)
     base = load_checkpoint(args.checkpoint)
     written = []
@@ -303,4 +310,4 @@ def _trained(path: Path) -> dict[str, Any]:
     import torch
 
     state = torch.load(path, weights_only=True)
-    return {"updates": state["update"], **state["plan"]}
+    return {**state["plan"], "updates": state["update"]}

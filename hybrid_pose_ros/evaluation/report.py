@@ -4,7 +4,7 @@
 Every number and every judgement on the page is computed from the figures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from hybrid_pose_ros.evaluation.demos import Demo, demo_section
@@ -350,20 +350,20 @@ def _confidence(figures: Figures, plot: str) -> str:
 
 
 def _trained(figures: Figures) -> str:
-    rows = [(name, str(value)) for name, value in _flat(figures["trained"])]
-    return (
-        "## What the weights have seen\n\nAs the trainer wrote it into the checkpoint"
-        f"{':' if rows else ': nothing.'}\n\n{table(('', ''), rows, text=(0, 1)) if rows else ''}"
-    ).rstrip()
-
-
-def _flat(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and value of all that a nested record holds."""
-    if not isinstance(values, Mapping):
-        yield place, values
-        return
-    for key, value in values.items():
-        yield from _flat(value, f"{place} {key}".strip().replace("_", " "))
+    summary = figures["trained"]
+    heads = ["training", "updates", "batch", "steps per sample", "learning rate", "seed"]
+    keys = ["updates", "batch", "window_steps", "learning_rate", "seed"]
+    rows = [
+        [name.replace("_", " "), *(str(plan.get(key, "-")) for key in keys)]
+        for name, plan in summary.get("trained", {}).items()
+    ]
+    seen = "This checkpoint does not tell how it was trained."
+    if rows:
+        seen = (
+            f"Trained on {summary['train_recordings']} simulated recordings, "
+            f"{summary['train_minutes']:.0f} minutes in all:\n\n{table(heads, rows)}"
+        )
+    return f"## What the weights have seen\n\n{seen}"
 
 
 def _gauge(gauge: Figures) -> str:

@@ -70,7 +70,11 @@ def figures() -> dict[str, Any]:
         "command": "hybrid-pose evaluate --json evaluation.json --seed 0",
         "checkpoint": "0123456789abcdef",
         "model": "edge",
-        "trained": {"trained": {"hybrid": {"updates": 4321}}},
+        "trained": {
+            "trained": {"hybrid": {"updates": 4321, "batch": 16}},
+            "train_recordings": 12,
+            "train_minutes": 1.2,
+        },
         "test_set": {
             "seed": 0,
             "cameras": ["left", "right"],
