@@ -31,7 +31,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
     parser.add_argument("--checkpoint", type=Path, help="the hybrid (default: the shipped one)")
     parser.add_argument(
-        "--variants", type=Path, help="folder of the networks trained for ablations"
+        "--variants",
+        type=Path,
+        help="folder of the networks trained for ablations (default: the checkpoint's)",
     )
     parser.add_argument("--full", action="store_true", help="four people per movement, not one")
     parser.add_argument("--seed", type=int, default=0, help="the test set is a function of it")

@@ -110,12 +110,14 @@ def load_networks(checkpoint: Path | None, variants: Path | None) -> Networks:
 
     Args:
         checkpoint: file; None for the shipped weights.
-        variants: folder of the variants; None for those shipped.
+        variants: folder of the variants; None for those beside the checkpoint.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a variant does not fit the hybrid.
     """
     base = load_checkpoint(checkpoint)
+    if variants is None and checkpoint is not None:
+        variants = checkpoint.parent
     found = {name: load_variant(name, base, variants) for name in VARIANTS}
     networks = {name: network for name, network in found.items() if network is not None}
     networks[CONVERTED] = converted(base.network)
