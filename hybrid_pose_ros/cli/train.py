@@ -70,7 +70,8 @@ def add_parser(subparsers: Any) -> None:
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
         command.add_argument("--threads", type=int, default=2, help="CPU threads")
-        command.add_argument("--compile", action="store_true", help="compile the network first")
+        if stage != "ann":  # the ANN's convolutions become slower by it
+            command.add_argument("--compile", action="store_true", help="compile the SNN first")
 
     export = commands.add_parser("export", help="write the checkpoint that the nodes load")
     export.add_argument("--out", type=Path, required=True, help="folder of the training run")
@@ -179,7 +180,7 @@ def _train(args: argparse.Namespace) -> int:
         window_steps=args.window,
         learning_rate=args.learning_rate,
         seed=args.seed,
-        compiled=args.compile,
+        compiled=getattr(args, "compile", False),
         report_every=args.report_every,
     )
     source = BatchSource(
@@ -264,7 +265,12 @@ def _export(args: argparse.Namespace) -> int:
     import torch
 
     from hybrid_pose_ros.evaluation.comparison import COMPARED
-    from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint, save_variant
+    from hybrid_pose_ros.networks.checkpoint import (
+        load_checkpoint,
+        save_checkpoint,
+        save_variant,
+        variant_path,
+    )
     from hybrid_pose_ros.networks.config import EDGE, VARIANTS, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
     from hybrid_pose_ros.training.shards import open_shards
@@ -297,7 +303,7 @@ def _export(args: argparse.Namespace) -> int:
             continue
         variant = HybridPoseNetwork(variant_of(EDGE, name))
         variant.load_state_dict(torch.load(file, weights_only=True)["network"])
-        target = args.checkpoint.with_name(f"{EDGE.name}_{name}.safetensors")
+        target = variant_path(args.checkpoint.parent, EDGE, name)
         save_variant(target, variant, base, name)
         written.append(str(target))
     record = {"checkpoint": str(args.checkpoint), "digest": digest, "variants": written}

@@ -11,7 +11,6 @@ from PIL import Image as PillowImage
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.demo.bag import read_bag
-from hybrid_pose_ros.demo.report import truth_at
 from hybrid_pose_ros.drawing import (
     BACKGROUND,
     ESTIMATE_STYLE,
@@ -147,7 +146,7 @@ def _draw(canvas: EventCanvas, pose: PoseEstimate | None, truth: Truth | None) -
     else:
         words.append("not initialised")
     if truth is not None:
-        points, known = truth_at(truth, np.array([pose.sensor_time_ns]))
+        points, known = truth.at(np.array([pose.sensor_time_ns]))
         if known.any():
             draw_skeleton(
                 image,

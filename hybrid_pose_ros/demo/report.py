@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
 from hybrid_pose_ros.evaluation.metrics import mpjpe
@@ -136,25 +135,6 @@ def latency_ms(poses: Iterable[Pose]) -> dict[str, float | None]:
     return {"p50": p50, "p99": p99, "max": longest}
 
 
-def truth_at(
-    truth: Truth, sensor_ns: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return where the joints were: points [N, 13, 2] in px, and whether that is known [N, 13].
-
-    Between two labels the points are interpolated linearly; a joint counts if the labels that it
-    is made of have it inside the image. Outside the labels' time nothing is known.
-    """
-    labels = truth.label_ns
-    after = np.clip(np.searchsorted(labels, sensor_ns), 1, len(labels) - 1)
-    before = after - 1
-    share = ((sensor_ns - labels[before]) / (labels[after] - labels[before]))[:, None, None]
-    points = (1 - share) * truth.keypoints_px[before] + share * truth.keypoints_px[after]
-    covered = (sensor_ns >= labels[0]) & (sensor_ns <= labels[-1])
-    weighs_before, weighs_after = share[..., 0] < 1, share[..., 0] > 0
-    seen = (truth.visible[before] | ~weighs_before) & (truth.visible[after] | ~weighs_after)
-    return points, seen & covered[:, None]
-
-
 def held_inits(poses: Sequence[Pose], inits: Sequence[Pose]) -> list[PoseEstimate | None]:
     """Return for each pose the ANN's latest pose that had arrived by then, or None."""
     arrivals = [init.received_ns for init in inits]
@@ -177,7 +157,7 @@ def errors_px(
     ]
     if not pairs:
         return None, None
-    points, known = truth_at(truth, np.array([pose.sensor_time_ns for pose, _ in pairs]))
+    points, known = truth.at(np.array([pose.sensor_time_ns for pose, _ in pairs]))
     if not known.any():
         return None, None
     estimate = np.stack([pose.keypoints for pose, _ in pairs])

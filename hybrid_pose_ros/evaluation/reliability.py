@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import mannwhitneyu, spearmanr
 
 NEAR_PX: Final = 10.0
 """A joint found within this distance counts as found."""
@@ -60,20 +60,10 @@ def reliability(confidence: NDArray[np.floating], error_px: NDArray[np.floating]
             for values in (confidence, error_px, found)
         )
         bins.append(Bin(i / BINS, (i + 1) / BINS, count, mean_confidence, mean_error, share))
-    ranks = rankdata(confidence)
-    return Reliability(tuple(bins), _auc(ranks, found), _correlation(ranks, rankdata(error_px)))
-
-
-def _auc(ranks: NDArray[np.float64], found: NDArray[np.bool_]) -> float:
-    """Mann and Whitney's statistic from the ranks of all."""
-    hits = int(found.sum())
-    misses = len(found) - hits
-    if not hits or not misses:
-        return float("nan")
-    return float((ranks[found].sum() - hits * (hits + 1) / 2) / (hits * misses))
-
-
-def _correlation(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    first, second = first - first.mean(), second - second.mean()
-    scale = np.sqrt((first**2).sum() * (second**2).sum())
-    return float((first * second).sum() / scale) if scale else float("nan")
+    hits, misses = confidence[found], confidence[~found]
+    auc = correlation = float("nan")
+    if hits.size and misses.size:
+        auc = float(mannwhitneyu(hits, misses).statistic) / (hits.size * misses.size)
+    if np.ptp(confidence) and np.ptp(error_px):
+        correlation = float(spearmanr(confidence, error_px).statistic)
+    return Reliability(tuple(bins), auc, correlation)

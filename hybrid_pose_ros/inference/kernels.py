@@ -9,12 +9,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.networks.motion import SHIFT_REACH
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 F32 = NDArray[np.float32]
-
-SHIFT_REACH = 3
-"""How many cells beyond a map's border a shift reads: zeros, held in the caller's buffers."""
 
 compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from hybrid_pose_ros.inference import kernels
-from hybrid_pose_ros.inference.kernels import F32, SHIFT_REACH
-from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY
+from hybrid_pose_ros.inference.kernels import F32
+from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
 from hybrid_pose_ros.networks.snn import SpikingUNet
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 

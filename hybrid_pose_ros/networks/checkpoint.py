@@ -55,6 +55,11 @@ def shipped_checkpoint() -> Path:
     return Path(str(files("hybrid_pose_ros") / "weights" / "edge.safetensors"))
 
 
+def variant_path(folder: Path, config: ModelConfig, name: str) -> Path:
+    """Where the variant of a model lies, beside its checkpoint."""
+    return folder / f"{config.name}_{name}.safetensors"
+
+
 def save_variant(path: Path, network: HybridPoseNetwork, base: Checkpoint, name: str) -> None:
     """Write what a variant does not share with the checkpoint it is compared with: not the ANN."""
     tensors = {key: value for key, value in _stored(network).items() if not key.startswith("ann.")}
@@ -64,7 +69,7 @@ def save_variant(path: Path, network: HybridPoseNetwork, base: Checkpoint, name:
 def load_variant(
     name: str, base: Checkpoint, folder: Path | None = None
 ) -> HybridPoseNetwork | None:
-    """Read a variant of a checkpoint: ``edge_<name>.safetensors`` beside the shipped weights.
+    """Read a variant of a checkpoint, by default from beside the shipped weights.
 
     Args:
         name: one of :data:`~hybrid_pose_ros.networks.config.VARIANTS`.
@@ -79,7 +84,7 @@ def load_variant(
     """
     if name not in VARIANTS:
         raise ValueError(f"no variant is called {name!r}; there are {', '.join(VARIANTS)}")
-    path = (folder or shipped_checkpoint().parent) / f"{base.config.name}_{name}.safetensors"
+    path = variant_path(folder or shipped_checkpoint().parent, base.config, name)
     if not path.is_file():
         return None
     metadata, tensors = _read(path)

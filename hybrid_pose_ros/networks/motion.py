@@ -17,7 +17,7 @@ from hybrid_pose_ros.skeleton import NUM_JOINTS
 MAX_VELOCITY: Final = 2.0
 """Largest shift of a heatmap in one step, in cells along each axis."""
 
-_REACH: Final = 3
+SHIFT_REACH: Final = 3
 """Taps on each side of the shift's kernel: a cubic's two and one more for shifts beyond a cell."""
 
 ATTENTION_FLOOR: Final = 1e-3
@@ -49,7 +49,7 @@ def cubic_taps(shift: Tensor) -> Tensor:
     linear interpolation does, and its peak lags less behind its mass than with a smoother cubic;
     both matter because a map is moved at every step.
     """
-    offsets = torch.arange(-_REACH, _REACH + 1, dtype=shift.dtype, device=shift.device)
+    offsets = torch.arange(-SHIFT_REACH, SHIFT_REACH + 1, dtype=shift.dtype, device=shift.device)
     t = (offsets - shift[..., None]).abs()
     near = ((0.5 * t - 1.0) * t - 0.5) * t + 1.0
     far = ((-t / 6.0 + 1.0) * t - 11.0 / 6.0) * t + 1.0
@@ -66,8 +66,8 @@ def shift_heatmaps(heatmaps: Tensor, velocity: Tensor) -> Tensor:
     taps = cubic_taps(velocity.clamp(-MAX_VELOCITY, MAX_VELOCITY)).flatten(0, 1).flip(-1)
     maps = heatmaps.reshape(1, -1, *heatmaps.shape[-2:])
     groups = maps.shape[1]
-    maps = conv2d(maps, taps[:, 0].reshape(groups, 1, 1, -1), padding=(0, _REACH), groups=groups)
-    maps = conv2d(maps, taps[:, 1].reshape(groups, 1, -1, 1), padding=(_REACH, 0), groups=groups)
+    maps = conv2d(maps, taps[:, 0].reshape(groups, 1, 1, -1), padding="same", groups=groups)
+    maps = conv2d(maps, taps[:, 1].reshape(groups, 1, -1, 1), padding="same", groups=groups)
     return maps.reshape(heatmaps.shape)
 
 

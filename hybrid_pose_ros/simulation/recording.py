@@ -140,6 +140,22 @@ class Truth:
     camera_matrix: NDArray[np.float64]
     name: str
 
+    def at(self, sensor_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the joints' places, [N, 13, 2] in px, and whether they are known, [N, 13].
+
+        Between two labels the points are interpolated linearly; a joint counts if the labels that
+        it is made of have it inside the image. Outside the labels' time nothing is known.
+        """
+        labels = self.label_ns
+        after = np.clip(np.searchsorted(labels, sensor_ns), 1, len(labels) - 1)
+        before = after - 1
+        share = ((sensor_ns - labels[before]) / (labels[after] - labels[before]))[:, None, None]
+        points = (1 - share) * self.keypoints_px[before] + share * self.keypoints_px[after]
+        covered = (sensor_ns >= labels[0]) & (sensor_ns <= labels[-1])
+        weighs_before, weighs_after = share[..., 0] < 1, share[..., 0] > 0
+        seen = (self.visible[before] | ~weighs_before) & (self.visible[after] | ~weighs_after)
+        return points, seen & covered[:, None]
+
 
 @dataclass(frozen=True)
 class Recording:

@@ -126,9 +126,7 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
         plan.config,
         events=recording.events,
         sensor_size=(recording.width, recording.height),
-        label_ns=recording.truth.label_ns,
-        keypoints_px=recording.truth.keypoints_px,
-        visible=recording.truth.visible,
+        truth=recording.truth,
         meta={"motion": motion.name, "camera": camera.name, "number": number},
     )
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
 from hybrid_pose_ros.networks.config import ModelConfig
+from hybrid_pose_ros.simulation.recording import Truth
 
 META = "meta.json"
 
@@ -48,9 +49,7 @@ def write_shard(
     *,
     events: EventArray,
     sensor_size: tuple[int, int],
-    label_ns: NDArray[np.int64],
-    keypoints_px: NDArray[np.float32],
-    visible: NDArray[np.bool_],
+    truth: Truth,
     meta: dict[str, Any],
 ) -> None:
     """Bin a recording and write it.
@@ -60,12 +59,11 @@ def write_shard(
         config: its view and step length are used.
         events: the recording's events.
         sensor_size: (width, height) in pixels.
-        label_ns: sensor time of each label, increasing; between them labels are interpolated.
-        keypoints_px: [labels, 13, 2] in sensor pixels.
-        visible: [labels, 13], whether the joint is there and inside the sensor's image.
+        truth: its labels; between them they are interpolated.
         meta: JSON, stored with the shard.
     """
     view = config.view.fit(*sensor_size)
+    label_ns = truth.label_ns
     binner = StepBinner(view, config.step_ns, max_gap_steps=len(label_ns) + 1)
     steps = {step.index: step.counts for step in binner.push(events)}
     ends = np.arange(-(-label_ns[0] // config.step_ns), label_ns[-1] // config.step_ns + 1)
@@ -76,7 +74,8 @@ def write_shard(
     counts = np.zeros((len(ends), 2, grid.grid_height, grid.grid_width), np.uint8)
     for row, end in enumerate(ends):
         np.minimum(steps[int(end) - 1], 255, out=counts[row], casting="unsafe")
-    points, shown = _at(ends * config.step_ns, label_ns, view.to_grid(keypoints_px), visible)
+    pixels, shown = truth.at(ends * config.step_ns)
+    points = view.to_grid(pixels)
     inside = (points > -0.5) & (points < (grid.grid_width - 0.5, grid.grid_height - 0.5))
     shown &= inside.all(-1)
     labels = np.concatenate((points, shown[..., None]), -1).astype(np.float32)
@@ -88,21 +87,6 @@ def write_shard(
     np.save(folder / "labels.npy", labels)
     record = {**meta, "step_ns": config.step_ns, "steps": len(ends)}
     (folder / META).write_text(json.dumps(record))
-
-
-def _at(
-    times_ns: NDArray[np.int64],
-    label_ns: NDArray[np.int64],
-    points: NDArray[np.floating],
-    visible: NDArray[np.bool_],
-) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Interpolate labels [M, 13, 2] to other times; visible where both neighbours are."""
-    after = np.searchsorted(label_ns, times_ns)
-    before = np.where(label_ns[after] == times_ns, after, after - 1)
-    span = np.maximum(label_ns[after] - label_ns[before], 1)
-    share = ((times_ns - label_ns[before]) / span)[:, None, None]
-    between = points[before] * (1 - share) + points[after] * share
-    return between, visible[before] & visible[after]
 
 
 def is_finished(folder: Path) -> bool:

@@ -35,7 +35,7 @@ class TrainingPlan:
         seed: of the batches.
         frozen_norm: fraction of the updates, at the end, with BatchNorm's statistics frozen.
         bfloat16: run convolutions in bfloat16 (membranes stay float32).
-        compiled: let torch compile the trained network; worth it from a few minutes on.
+        compiled: let torch compile the SNN; worth it from a few minutes on.
         report_every: updates between reports, validations and saved states.
     """
 
@@ -90,7 +90,7 @@ def train_stage(
         done = _restore(state_file, plan, network, optimizer, schedule)
     folder.mkdir(parents=True, exist_ok=True)
     if plan.compiled:
-        (network.ann if plan.stage is Stage.ANN else network.snn).compile(dynamic=False)
+        network.snn.compile(dynamic=False)
     device = next(network.parameters()).device
     batches = DataLoader(source, batch_size=None, sampler=range(done, plan.updates), num_workers=1)
     losses: list[float] = []

@@ -18,7 +18,6 @@ from hybrid_pose_ros.demo.report import (
     rounded,
     sensor_rate_hz,
     summarise,
-    truth_at,
 )
 from hybrid_pose_ros.demo.table import live_table
 from hybrid_pose_ros.inference.state import PoseEstimate
@@ -85,13 +84,13 @@ def test_rate_of_sensor_time_skips_where_it_goes_back() -> None:
 
 
 def test_truth_between_labels_is_interpolated() -> None:
-    points, known = truth_at(truth(), np.array([45, 100]) * MS)
+    points, known = truth().at(np.array([45, 100]) * MS)
     np.testing.assert_allclose(points[:, 3], [(45, 50), (100, 50)])
     assert known.all()
 
 
 def test_truth_is_unknown_outside_the_labels_and_the_image() -> None:
-    _, known = truth_at(truth(), np.array([5, 10, 25, 35, 40, 200, 201]) * MS)
+    _, known = truth().at(np.array([5, 10, 25, 35, 40, 200, 201]) * MS)
     # The label at 30 ms has the head outside: so does whatever is interpolated from it.
     assert known[:, 0].tolist() == [False, False, False, False, True, True, False]
     assert known[:, 1].tolist() == [False, True, True, True, True, True, False]

@@ -11,6 +11,7 @@ import torch
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.networks.config import EDGE, PAPER, variant_of
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
+from hybrid_pose_ros.simulation.recording import Truth
 from hybrid_pose_ros.skeleton import joint_id
 from hybrid_pose_ros.training.sampling import (
     NO_AUGMENTATION,
@@ -35,6 +36,10 @@ def shard() -> Shard:
         counts[step, 1, y, x] = 1 + step % 3
         labels[step, hand, :2] = x, y
     return Shard(counts, labels, {})
+
+
+def make_truth(label_ns: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarray) -> Truth:
+    return Truth(label_ns, keypoints_px, np.zeros((*visible.shape, 3)), visible, np.eye(3, 4), "")
 
 
 def test_a_sample_holds_the_history_the_steps_after_it_and_the_labels(shard: Shard) -> None:
@@ -126,9 +131,9 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         EDGE,
         events=events,
         sensor_size=(346, 260),
-        label_ns=label_ns,
-        keypoints_px=keypoints,
-        visible=visible,
+        truth=Truth(
+            label_ns, keypoints, np.zeros((len(label_ns), 13, 3)), visible, np.eye(3, 4), ""
+        ),
         meta={"name": "test"},
     )
     (shard,) = open_shards(tmp_path, EDGE)
@@ -160,9 +165,9 @@ def test_labels_between_two_are_interpolated(tmp_path: Path) -> None:
         config,
         events=events,
         sensor_size=(346, 260),
-        label_ns=label_ns,
-        keypoints_px=keypoints,
-        visible=visible,
+        truth=Truth(
+            label_ns, keypoints, np.zeros((len(label_ns), 13, 3)), visible, np.eye(3, 4), ""
+        ),
         meta={},
     )
     (shard,) = open_shards(tmp_path, config)
