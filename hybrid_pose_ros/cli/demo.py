@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
-    from hybrid_pose_ros.demo.bag import BagError
+    from hybrid_pose_ros.bags.bag import BagError
     from hybrid_pose_ros.demo.pictures import draw_run
     from hybrid_pose_ros.demo.recorder import RecorderError
     from hybrid_pose_ros.demo.session import NAMESPACE, play

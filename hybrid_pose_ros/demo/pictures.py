@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.demo.bag import read_bag
+from hybrid_pose_ros.bags.bag import read_bag
 from hybrid_pose_ros.drawing import (
     BACKGROUND,
     ESTIMATE_STYLE,

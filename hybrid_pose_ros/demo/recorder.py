@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from hybrid_pose_ros.demo.bag import Received
+from hybrid_pose_ros.bags.bag import Received
 
 PROGRAM: Final = "hybrid_pose_ros.demo.recording"
 

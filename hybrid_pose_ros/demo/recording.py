@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.demo.bag import BagWriter, Received, make_typestore
+from hybrid_pose_ros.bags.bag import BagWriter, Received, make_typestore
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
 from hybrid_pose_ros.nodes.listener import listen

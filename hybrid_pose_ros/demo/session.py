@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.demo.bag import make_typestore
+from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table

@@ -15,7 +15,7 @@ from rosbags.interfaces import (
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from hybrid_pose_ros.demo.bag import Topic
+from hybrid_pose_ros.bags.bag import Topic
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     EVENTS_QOS,

@@ -73,7 +73,7 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
     """Draw a camera, and a yaw (radians) for the person.
 
     Six in ten are cameras about like DHP19's (never exactly these, which are for the test), before
-    a person who faces as DHP19's people do. The others stand anywhere around; a third of these are
+    a person who faces as DHP19's people do. The others stand anywhere around; half of these are
     close, so that only a part of the person, such as head and shoulders, is in the image.
     """
     if rng.random() < 0.6:
@@ -85,10 +85,10 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
         return disturb(camera, rng), facing + rng.normal(0, 0.3)
     azimuth = rng.uniform(0, 2 * np.pi)
     width, height_px = _SIZES[int(rng.integers(len(_SIZES)))]
-    if rng.random() < 1 / 3:
+    if rng.random() < 0.5:
         name, distance, height = "close", rng.uniform(0.8, 2.0), rng.uniform(1.0, 1.7)
         target = (*rng.normal(0, 0.1, 2), rng.uniform(1.15, 1.6))
-        extent = rng.uniform(0.6, 1.4)  # metres from the image's top to its bottom
+        extent = rng.uniform(0.45, 1.4)  # metres from the image's top to its bottom
     else:
         name, distance, height = "random", rng.uniform(2.2, 5.0), rng.uniform(0.7, 2.4)
         target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))

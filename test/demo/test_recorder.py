@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
 
-from hybrid_pose_ros.demo.bag import Received
+from hybrid_pose_ros.bags.bag import Received
 from hybrid_pose_ros.demo.domain import free_domain_id
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderError
 from hybrid_pose_ros.messages import EVENTS_PUBLISHER_QOS, POSE_QOS

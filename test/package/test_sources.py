@@ -20,6 +20,7 @@ LAYERS = (
     ("inference", "evaluation", "training"),
     ("messages",),
     ("nodes",),
+    ("bags",),
     ("demo",),
     ("cli",),
 )

@@ -7,8 +7,8 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosHistory, QosReliability
 from rosbags.rosbag2 import Reader
 
-from hybrid_pose_ros.demo import bag
-from hybrid_pose_ros.demo.bag import BagError, BagWriter, Received, make_typestore, read_bag
+from hybrid_pose_ros.bags import bag
+from hybrid_pose_ros.bags.bag import BagError, BagWriter, Received, make_typestore, read_bag
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
 
