@@ -144,6 +144,7 @@ def _validation(
         steps=WINDOW_NS // config.step_ns,
         seed=0,
         augmentation=NO_AUGMENTATION,
+        earlier=(1,),
     )
     labels = np.concatenate([shard.labels for shard in shards])
     weight = labels[..., 2:]
@@ -190,6 +191,7 @@ def _train(args: argparse.Namespace) -> int:
         steps=plan.window_steps,
         seed=plan.seed,
         augmentation=Augmentation(strip=args.strip),
+        earlier=(0, 1) if config.carry and stage is Stage.HYBRID else (0,),
     )
     names = {Stage.ANN: ("ann", "ann_held"), Stage.SNN: ("snn_from_rest",)}.get(stage, COMPARED)
     validation = open_shards(args.data / "validation", config)

@@ -13,6 +13,7 @@ from hybrid_pose_ros.evaluation.metrics import mpjpe
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.training.sampling import Batch
+from hybrid_pose_ros.training.stages import begin
 
 COMPARED: Final = ("ann", "ann_held", "snn_from_rest", "hybrid")
 
@@ -27,14 +28,14 @@ def compare(
 
     Args:
         network: in evaluation mode.
-        batches: windows with T steps after t0.
+        batches: windows with T steps after the last time of the ANN.
         mean_points: the mean pose in cells, [13, 2].
         names: which of :data:`COMPARED` to run.
 
     Returns:
-        error after each of the T steps for ``mean_pose``, ``ann_held`` (the ANN's pose at t0,
+        error after each of the T steps for ``mean_pose``, ``ann_held`` (the ANN's last pose,
         kept), ``snn_from_rest`` (the same SNN without initialisation) and ``hybrid``; and
-        ``ann`` (the ANN at t0 itself, one value).
+        ``ann`` (the ANN at that time itself, one value).
     """
     cell = network.config.view.cell
     device = next(network.parameters()).device
@@ -42,8 +43,9 @@ def compare(
     found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     with torch.inference_mode():
         for batch in batches:
-            windows, counts = batch.windows.to(device), batch.counts.to(device)
-            heatmaps, state = network.initial_state(windows)
+            state, batch = begin(network, Batch(*(part.to(device) for part in batch)))
+            windows, counts = batch.windows[0], batch.counts
+            heatmaps, _ = network.ann(windows)
             ann, _ = decode_heatmaps(heatmaps)
             if "ann" in names:
                 found["ann"].append(ann[None].cpu().numpy())
@@ -54,8 +56,8 @@ def compare(
                 found["snn_from_rest"].append(_decode(network.run(rest, counts)))
             if "hybrid" in names:
                 found["hybrid"].append(_decode(network.run(state, counts)))
-            truth.append(batch.points.numpy())
-            visible.append(batch.visible.numpy())
+            truth.append(batch.points.cpu().numpy())
+            visible.append(batch.visible.cpu().numpy())
     points, seen = np.concatenate(truth, 1) * cell, np.concatenate(visible, 1)
     errors = {
         name: [

@@ -51,6 +51,7 @@ MODELS: Final = {
     "snn": Model("snn", activity="snn"),
     "snn_running": Model("snn", activity="snn_running"),
     "hybrid": _hybrid("hybrid"),
+    "hybrid_reset": _hybrid("hybrid_reset"),
     "hybrid_no_init": _hybrid("hybrid_no_init", "no_init"),
     "hybrid_no_init_untrained": Model(
         ann_hz=10.0, velocities=True, activity="hybrid_no_init_untrained"
@@ -102,6 +103,8 @@ class Networks:
         }
         if not self.hybrid.config.snn.motion:
             reasons["ann_extrapolated"] = "the model has no velocities"
+        if not self.hybrid.config.carry:
+            reasons["hybrid_reset"] = "an initialisation of this model leaves nothing anyway"
         return reasons
 
 

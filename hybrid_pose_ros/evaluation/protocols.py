@@ -171,6 +171,75 @@ def run_snn(
     return _stacked(found), state
 
 
+def run_chain(
+    network: HybridPoseNetwork,
+    inits: SnnState,
+    data: Input,
+    starts: Sequence[int],
+    instants: int = WINDOW_INSTANTS,
+    meter: SpikeMeter | None = None,
+    own: SnnState | None = None,
+) -> tuple[Poses, SnnState, SnnState]:
+    """Run the hybrid through initialisations, each of which finds the SNN as the last one left it.
+
+    Args:
+        inits: what the ANN says, one sample per camera and start, the starts of the first camera
+            first.
+        starts: the instants at which the initialisations take effect, in order.
+        instants: length of the runs; the next one begins where one ends.
+        meter: counts the spikes.
+        own: the SNN's state before the first; None: it had none.
+
+    Returns:
+        the poses after each instant, [cameras, starts, instants, ...], and the states at the
+        beginnings and ends of the runs, samples as in ``inits``.
+    """
+    if not network.config.carry:  # then no run needs the one before
+        poses, ended = run_snn(network, inits, data, starts, instants, meter)
+        return poses, inits, ended
+    runs, begun, ends = [], [], []
+    for number, start in enumerate(starts):
+        state = chosen(inits, data.cameras, [number])
+        if own is not None:
+            state = network.reinitialise(state, own)
+        begun.append(state)
+        poses, own = run_snn(network, state, data, [start], instants, meter)
+        runs.append(poses)
+        ends.append(own)
+    joined = Poses(
+        np.concatenate([run.points for run in runs], 1),
+        np.concatenate([run.confidence for run in runs], 1),
+    )
+    return joined, _interleaved(begun), _interleaved(ends)
+
+
+def chosen(state: SnnState, cameras: int, numbers: Sequence[int]) -> SnnState:
+    """Keep some of the runs of a state [cameras * runs, ...]."""
+
+    def choose(values: Tensor) -> Tensor:
+        return values.unflatten(0, (cameras, -1))[:, list(numbers)].flatten(0, 1)
+
+    return SnnState(
+        {name: choose(membrane) for name, membrane in state.membranes.items()},
+        choose(state.heatmaps),
+        None if state.velocity is None else choose(state.velocity),
+    )
+
+
+def _interleaved(states: Sequence[SnnState]) -> SnnState:
+    """States of one run each, [cameras, ...], to [cameras * runs, ...]."""
+
+    def join(values: list[Tensor]) -> Tensor:
+        return torch.stack(values, 1).flatten(0, 1)
+
+    velocities = [state.velocity for state in states if state.velocity is not None]
+    return SnnState(
+        {name: join([state.membranes[name] for state in states]) for name in states[0].membranes},
+        join([state.heatmaps for state in states]),
+        join(velocities) if velocities else None,
+    )
+
+
 def run_ann(network: HybridPoseNetwork, data: Input) -> Poses:
     """Run the ANN at every instant: [cameras, instants, ...]."""
     instants = range(1, data.windows * WINDOW_INSTANTS + 1)
@@ -237,7 +306,8 @@ class _Main:
         activity: of the hybrid.
         starts: the instants at which windows start, that of the window before the test first:
             answers that come late need it.
-        begun: the initialisations at these.
+        inits: what the ANN says at these.
+        begun: the states after the initialisations.
         runs: the poses in the window after each.
         ended: the states at the windows' ends.
     """
@@ -245,6 +315,7 @@ class _Main:
     poses: dict[str, Poses]
     activity: Activity
     starts: list[int]
+    inits: SnnState
     begun: SnnState
     runs: Poses
     ended: SnnState
@@ -263,9 +334,9 @@ def _run_main(network: HybridPoseNetwork, data: Input) -> _Main:
         moved = velocity.numpy() * steps[:, None, None].astype(np.float32)
         poses["ann_extrapolated"] = Poses(held.points + moved, held.confidence)
     meter = SpikeMeter(network.snn)
-    runs, ended = run_snn(network, state, data, starts, WINDOW_INSTANTS, meter)
+    runs, begun, ended = run_chain(network, state, data, starts, meter=meter)
     poses["hybrid"] = answers_late(runs, data.windows, 0, replay=True)
-    return _Main(poses, meter.activity, starts, state, runs, ended)
+    return _Main(poses, meter.activity, starts, state, begun, runs, ended)
 
 
 def _run_ablations(network: HybridPoseNetwork, data: Input, main: _Main) -> _Found:
@@ -275,17 +346,24 @@ def _run_ablations(network: HybridPoseNetwork, data: Input, main: _Main) -> _Fou
 
     meter = SpikeMeter(network.snn)
     rare = list(range(1, data.windows + 1, LONG_WINDOWS))  # numbers among the starts
-    state, starts = main.begun, [main.starts[number] for number in rare]
+    starts = [main.starts[number] for number in rare]
     length = LONG_WINDOWS * WINDOW_INSTANTS
-    chosen = _chosen(state, data.cameras, rare)
-    found, _ = run_snn(network, chosen, data, starts, length, meter)
+    inits = chosen(main.inits, data.cameras, rare)
+    before = chosen(main.ended, data.cameras, [0])
+    found, _, _ = run_chain(network, inits, data, starts, length, meter, before)
     poses["hybrid_300ms"] = found.in_order()
     activity["hybrid_300ms"] = meter.activity
 
+    if network.config.carry:
+        meter = SpikeMeter(network.snn)
+        found, _ = run_snn(network, main.inits, data, main.starts, WINDOW_INSTANTS, meter)
+        poses["hybrid_reset"] = answers_late(found, data.windows, 0, replay=True)
+        activity["hybrid_reset"] = meter.activity
+
     meter = SpikeMeter(network.snn)
-    rest = network.snn.rest(len(state.heatmaps), *state.heatmaps.shape[-2:])
-    state = state._replace(membranes=rest.membranes)
-    found, _ = run_snn(network, state, data, main.starts, WINDOW_INSTANTS, meter)
+    rest = network.snn.rest(len(main.inits.heatmaps), *main.inits.heatmaps.shape[-2:])
+    inits = main.inits._replace(membranes=rest.membranes)
+    found, _, _ = run_chain(network, inits, data, main.starts, meter=meter)
     poses["hybrid_no_init_untrained"] = answers_late(found, data.windows, 0, replay=True)
     activity["hybrid_no_init_untrained"] = meter.activity
     return poses, activity
@@ -304,22 +382,9 @@ def _run_late(network: HybridPoseNetwork, data: Input, main: _Main) -> dict[str,
         name = f"hybrid_late_{late_ms}ms"
         poses[name] = answers_late(long, data.windows, late, replay=True)
         arrivals = [start + late for start in main.starts]
-        taken, _ = run_snn(network, main.begun, data, arrivals, WINDOW_INSTANTS)
+        taken, _, _ = run_chain(network, main.inits, data, arrivals)
         poses[f"{name}_no_replay"] = answers_late(taken, data.windows, late, replay=False)
     return poses
-
-
-def _chosen(state: SnnState, cameras: int, numbers: Sequence[int]) -> SnnState:
-    """Keep some of the runs of a state [cameras * runs, ...]."""
-
-    def choose(values: Tensor) -> Tensor:
-        return values.unflatten(0, (cameras, -1))[:, list(numbers)].flatten(0, 1)
-
-    return SnnState(
-        {name: choose(membrane) for name, membrane in state.membranes.items()},
-        choose(state.heatmaps),
-        None if state.velocity is None else choose(state.velocity),
-    )
 
 
 def _run_alone(network: HybridPoseNetwork, data: Input) -> _Found:
@@ -342,11 +407,11 @@ def _run_alone(network: HybridPoseNetwork, data: Input) -> _Found:
 
 def _run_windows(name: str) -> Callable[[HybridPoseNetwork, Input], _Found]:
     def run(network: HybridPoseNetwork, data: Input) -> _Found:
-        starts = [window * WINDOW_INSTANTS for window in range(data.windows)]
+        starts = [window * WINDOW_INSTANTS for window in range(-1, data.windows)]
         meter = SpikeMeter(network.snn)
         _, state = network.initial_state(data.histories(starts))
-        found, _ = run_snn(network, state, data, starts, WINDOW_INSTANTS, meter)
-        return {name: found.in_order()}, {name: meter.activity}
+        found, _, _ = run_chain(network, state, data, starts, meter=meter)
+        return {name: answers_late(found, data.windows, 0, replay=True)}, {name: meter.activity}
 
     return run
 

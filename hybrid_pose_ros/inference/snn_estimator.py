@@ -2,13 +2,14 @@
 """The SNN over a stream of event steps: reset on initialisation, replay, and catch-up."""
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.inference.codec import decode_state
-from hybrid_pose_ros.inference.sparse_snn import SparseSnn
+from hybrid_pose_ros.inference.sparse_snn import Memory, SparseSnn
 from hybrid_pose_ros.inference.state import (
     InitRejectedError,
     PoseEstimate,
@@ -35,6 +36,15 @@ class InitPolicy(Enum):
     IMMEDIATE = "immediate"
 
 
+@dataclass(frozen=True)
+class _Past:
+    """A step that was run, and the state before it: ``memory`` at the start of step ``next``."""
+
+    step: Step
+    memory: Memory | None
+    next: int
+
+
 class SnnEstimator:
     """Steps the SNN and keeps what is needed to apply a late initialisation exactly.
 
@@ -59,9 +69,11 @@ class SnnEstimator:
         self._config = checkpoint.config
         self._model_id = checkpoint.digest
         grid = self._config.view
-        self._snn = SparseSnn(checkpoint.network.snn, grid.grid_height, grid.grid_width)
+        network = checkpoint.network
+        carry = network.carry if self._config.carry else None
+        self._snn = SparseSnn(network.snn, grid.grid_height, grid.grid_width, carry)
         self._policy = init_policy
-        self._past: deque[Step] = deque(maxlen=max_replay_steps)
+        self._past: deque[_Past] = deque(maxlen=max_replay_steps)
         self.reset(view)
 
     def reset(self, view: GridView | None = None) -> None:
@@ -100,16 +112,23 @@ class SnnEstimator:
         if self._next_index is None or index > self._next_index:
             self._pending = (index, state)
             return
-        replay = [step for step in self._past if step.index >= index]
+        replay = [past for past in self._past if past.step.index >= index]
         if self._policy is InitPolicy.IMMEDIATE:
             index, replay = self._next_index, []
-        elif index < self._next_index and self._past[0].index - self._past[0].merged >= index:
-            raise InitRejectedError(
-                f"its time {init.sensor_time_ns} ns is older than the {len(self._past)} steps kept"
-            )
-        self._apply(index, state)
-        for step in replay:
-            self._advance(step)
+        elif index < self._next_index:
+            oldest = self._past[0].step
+            if oldest.index - oldest.merged >= index:
+                raise InitRejectedError(
+                    f"its time {init.sensor_time_ns} ns is older than the {len(self._past)} steps "
+                    f"kept"
+                )
+        if replay:
+            self._apply(index, state, replay[0].memory, replay[0].next)
+        else:
+            self._apply(index, state, self._snn.memory(), self._next_index)
+        self._past.clear()
+        for past in replay:
+            self._run(past.step)
 
     def step(self, step: Step) -> PoseEstimate:
         """Run one step and return the pose at its end.
@@ -124,22 +143,25 @@ class SnnEstimator:
             raise ValueError(f"step {step.index} comes after step {self._next_index - 1}")
         if self._pending is not None and self._pending[0] <= step.index:
             index, state = self._pending
-            self._apply(index, state)
-            self._next_index = index
-        self._past.append(step)
-        self._advance(step)
+            self._apply(index, state, self._snn.memory(), self._next_index)
+            self._past.clear()
+        self._run(step)
         return self._pose()
 
-    def _apply(self, index: int, state: SnnState) -> None:
-        self._snn.load(state)
+    def _apply(self, index: int, state: SnnState, memory: Memory | None, at: int | None) -> None:
+        """Take over a state of step ``index``; the memory is that before step ``at``."""
+        if self._init_index is None or at is None:  # a state of rest is worth nothing
+            self._snn.load(state)
+        else:
+            self._snn.reload(state, memory, max(0, index - at))
         self._init_index = index
         self._pending = None
-        # the steps before it are of no use any more, and the next one is at this index again
-        while self._past and self._past[0].index < index:
-            self._past.popleft()
         self._next_index = index
 
-    def _advance(self, step: Step) -> None:
+    def _run(self, step: Step) -> None:
+        """Run a step and keep it."""
+        next_index = step.index if self._next_index is None else self._next_index
+        self._past.append(_Past(step, self._snn.memory(), next_index))
         if self._next_index is not None:
             silent = step.index - step.merged + 1 - self._next_index
             if silent > 0:

@@ -28,13 +28,14 @@ class SparseMotion:
 
     Attributes:
         velocity: (x, y) in cells per step, float32 [13, 2]; changed in place.
+        inertia: what is left of it after a step without spikes, [13, 1].
     """
 
     def __init__(self, snn: SpikingUNet, height: int, width: int) -> None:
         with torch.no_grad():
             self._readout: F32 = snn.readout.conv.weight[:, :, 0, 0].T.contiguous().numpy()
             self._weight: F32 = snn.motion.weight.permute(2, 0, 1).contiguous().numpy()
-            self._inertia: F32 = snn.inertia.numpy()
+            self.inertia: F32 = snn.inertia.numpy()
             decay: F32 = snn.decay.flatten().numpy()
         taps, length = 2 * SHIFT_REACH + 1, width * NUM_JOINTS
         self._decay = np.tile(decay, width)
@@ -50,7 +51,7 @@ class SparseMotion:
 
     def silence(self, steps: int) -> None:
         """Slow down for many steps without spikes."""
-        self.velocity *= self._inertia**steps
+        self.velocity *= self.inertia**steps
 
     def step(self, spikes: tuple[F32, ...], heatmaps: F32) -> None:
         """Move the heatmaps [H, W, 13] by a step, let them decay and add the increment.
@@ -68,7 +69,7 @@ class SparseMotion:
             kernels.read_out(fired, self._readout, first, self._around, self._delta, self._pooled)
             first += fired.shape[2]
         self._pooled /= self._total + ATTENTION_FLOOR
-        self.velocity *= self._inertia
+        self.velocity *= self.inertia
         self.velocity += np.einsum("cj,cjd->jd", self._pooled, self._weight)
         self._shift(heatmaps)
 

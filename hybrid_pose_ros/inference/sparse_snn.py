@@ -9,6 +9,7 @@ lies within rounding of the threshold may fire in one and not in the other.
 
 import copy
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from hybrid_pose_ros.inference import kernels
 from hybrid_pose_ros.inference.kernels import F32
 from hybrid_pose_ros.inference.sparse_motion import SparseMotion
 from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
+from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
@@ -81,15 +83,25 @@ def _weights(convolution: ConvNorm) -> F32:
     return np.ascontiguousarray(convolution.conv.weight.detach().numpy().transpose(1, 2, 3, 0))
 
 
+class Memory(NamedTuple):
+    """What an initialisation may leave: ``heatmaps`` [H, W, 13], ``velocity`` [13, 2]."""
+
+    heatmaps: F32
+    velocity: F32
+
+
 class SparseSnn:
     """Runs a :class:`SpikingUNet` step by step on maps of one size.
 
     Args:
         snn: the trained network; it is copied.
         height, width: of the grid, in cells.
+        carry: what an initialisation leaves of the SNN's own state; None: nothing.
     """
 
-    def __init__(self, snn: SpikingUNet, height: int, width: int) -> None:
+    def __init__(
+        self, snn: SpikingUNet, height: int, width: int, carry: CarryOver | None = None
+    ) -> None:
         snn = copy.deepcopy(snn).cpu().eval()
         fold_batchnorm(snn)
         self._upsample_first = snn.config.upsample_first
@@ -101,6 +113,10 @@ class SparseSnn:
             self._decay: F32 = snn.decay.flatten().numpy()
         self._accumulate = snn.config.accumulate
         self._motion = SparseMotion(snn, height, width) if snn.config.motion else None
+        self._keep: Memory | None = None
+        if carry is not None:
+            with torch.no_grad():
+                self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
         self._heatmaps = _zeros(height, width, NUM_JOINTS)
         self._input = _zeros(height, width, snn.config.input_planes)
         # what an up layer resamples: its inputs' spikes (upsample first), or its currents
@@ -153,6 +169,33 @@ class SparseSnn:
         if self._motion is not None:
             assert state.velocity is not None
             self._motion.velocity[:] = state.velocity[0].numpy()
+
+    def memory(self) -> Memory | None:
+        """Return a copy of what an initialisation may leave; None in a network without."""
+        if self._keep is None or self._motion is None:
+            return None
+        return Memory(self._heatmaps.copy(), self._motion.velocity.copy())
+
+    def reload(self, state: SnnState, memory: Memory | None, silent: int = 0) -> None:
+        """Overwrite the state as an initialisation does, which leaves a share of what was.
+
+        Args:
+            state: one sample.
+            memory: from :meth:`memory`, of the moment that the state describes; None: the state
+                is taken as it is.
+            silent: steps of silence between the memory and the moment.
+        """
+        if self._keep is None or self._motion is None or memory is None:
+            self.load(state)
+            return
+        own = Memory(
+            memory.heatmaps * self._decay**silent,
+            memory.velocity * self._motion.inertia**silent,
+        )
+        self.load(state)
+        self._heatmaps += self._keep.heatmaps * (own.heatmaps - self._heatmaps)
+        velocity = self._motion.velocity
+        velocity += self._keep.velocity * (own.velocity - velocity)
 
     def rest(self) -> None:
         """Set every membrane, the accumulator and the velocities to zero."""

@@ -114,6 +114,8 @@ class ModelConfig:
         sigma: standard deviation of the target heatmaps in grid cells.
         taps: for each spiking layer the ANN activation that initialises it.
         init_membranes: the ANN initialises the membranes, not only the accumulator.
+        carry: an initialisation is averaged with the SNN's own heatmaps and velocities; otherwise
+            it replaces them (paper). Only with motion.
     """
 
     name: str
@@ -124,6 +126,7 @@ class ModelConfig:
     snn: SnnConfig
     taps: tuple[str, ...]
     init_membranes: bool = True
+    carry: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -226,6 +229,7 @@ EDGE = ModelConfig(
         motion=True,
     ),
     taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),
+    carry=True,
 )
 
 CONFIGS = {config.name: config for config in (EDGE, PAPER)}
@@ -243,11 +247,12 @@ def variant_of(config: ModelConfig, name: str) -> ModelConfig:
         ValueError: there is no such variant.
     """
     if name == "snn":
-        return config
+        return replace(config, carry=False)
     if name == "no_init":
         return replace(config, init_membranes=False)
     if name == "no_delta":
-        return replace(config, snn=replace(config.snn, accumulate=False, motion=False))
+        snn = replace(config.snn, accumulate=False, motion=False)
+        return replace(config, snn=snn, carry=False)
     if name == "200hz":
         low, high = config.snn.tau
         return replace(

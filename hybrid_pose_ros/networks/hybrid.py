@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from hybrid_pose_ros.networks.ann import AnnUNet
+from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
 from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
 from hybrid_pose_ros.networks.motion import MotionHead
@@ -51,7 +52,7 @@ class HybridPoseNetwork(nn.Module):
     Attributes:
         config: the configuration it was built from.
         ann, snn, initialiser: its parts; ``motion``: begins the velocities, in a network that has
-            them.
+            them; ``carry``: what an initialisation leaves, in a network that has it.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -68,6 +69,8 @@ class HybridPoseNetwork(nn.Module):
             # the decoder's activations, from full to quarter resolution
             taps = [f"up{i}" for i in range(len(config.ann.downs), 0, -1)][:3]
             self.motion = MotionHead({tap: self.ann.tap_channels[tap] for tap in taps})
+        if config.carry:
+            self.carry = CarryOver()
 
     def initial_state(self, windows: Tensor) -> tuple[Tensor, SnnState]:
         """Run the ANN and initialise the SNN from it.
@@ -85,8 +88,22 @@ class HybridPoseNetwork(nn.Module):
         if self.config.init_membranes:
             membranes = self.initialiser(activations, rest)
         kept = heatmaps.detach().to(rest.heatmaps.dtype)
-        velocity = self.motion(kept, activations) if self.config.snn.motion else None
+        velocity = None
+        if self.config.snn.motion:
+            velocity = self.motion(kept, activations).to(kept.dtype)
         return heatmaps, SnnState(membranes, kept, velocity)
+
+    def reinitialise(self, init: SnnState, own: SnnState) -> SnnState:
+        """Return the state after an initialisation of an SNN that had one before.
+
+        Args:
+            init: what the ANN says, from :meth:`initial_state`.
+            own: the SNN's state at that moment.
+        """
+        if not self.config.carry:
+            return init
+        carried: SnnState = self.carry(init, own)
+        return carried
 
     def trace(self, state: SnnState, counts: Iterable[Tensor]) -> list[SnnState]:
         """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the state after each."""

@@ -22,9 +22,9 @@ _MIRROR = np.array(MIRROR)
 class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
 
-    ``windows``: float32 [N, 2 * windows, H, W]. ``counts``: float32 [T, N, 2, H, W], the steps
-    after t0. ``points``: float32 [T + 1, N, 13, 2] in cells, at t0 and after each step.
-    ``visible``: bool [T + 1, N, 13].
+    ``windows``: float32 [I, N, 2 * windows, H, W], at t0 and at I - 1 later times that part the
+    steps evenly. ``counts``: float32 [T, N, 2, H, W], the steps after t0. ``points``: float32
+    [T + 1, N, 13, 2] in cells, at t0 and after each step. ``visible``: bool [T + 1, N, 13].
     """
 
     windows: Tensor
@@ -91,11 +91,16 @@ def make_sample(
     config: ModelConfig,
     augmentation: Augmentation,
     rng: np.random.Generator,
+    inits: int = 1,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Cut a sample out of a shard: history before ``start``, then ``steps`` steps.
 
+    Args:
+        inits: number of times for which the ANN's input is made: ``start``, and others that part
+            the steps evenly.
+
     Returns:
-        windows [2 * windows, H, W], counts [steps, 2, H, W], points [steps + 1, 13, 2] and
+        windows [inits, 2 * windows, H, W], counts [steps, 2, H, W], points [steps + 1, 13, 2] and
         visible [steps + 1, 13]; the first label is that at the end of step ``start - 1``.
     """
     length = config.ann.history_steps
@@ -112,11 +117,17 @@ def make_sample(
     if rng.random() < augmentation.forget:
         history = history.copy()
         history[: -int(rng.integers(length // 10, length))] = 0
-    windows = sum_windows(history, config.ann.window_steps)
-    counts = shard.counts[start : start + steps, ..., columns].astype(np.float32)
+    after: NDArray[np.uint8] = shard.counts[start : start + steps, ..., columns]
+    past = np.concatenate((history, after))
+    ends = [length + number * steps // inits for number in range(inits)]
+    windows = np.stack(
+        [sum_windows(past[end - length : end], config.ann.window_steps) for end in ends]
+    )
+    counts = after.astype(np.float32)
 
     if rng.random() < augmentation.invert:
-        windows = windows.reshape(-1, 2, *windows.shape[1:])[:, ::-1].reshape(windows.shape)
+        pairs = windows.reshape(inits, -1, 2, *windows.shape[2:])
+        windows = pairs[:, :, ::-1].reshape(windows.shape)
         counts = counts[:, ::-1]
     if rng.random() < augmentation.mirror:
         windows, counts = windows[..., ::-1], counts[..., ::-1]
@@ -142,6 +153,8 @@ class BatchSource(Dataset[Batch]):
         steps: SNN steps per sample; 0 for the ANN alone.
         seed: batches are a function of it and their number.
         augmentation: see :class:`Augmentation`.
+        earlier: numbers of earlier windows, each as long as ``steps``, of which a batch draws one;
+            so many steps and ANN inputs come before the window.
     """
 
     def __init__(
@@ -153,8 +166,10 @@ class BatchSource(Dataset[Batch]):
         steps: int,
         seed: int,
         augmentation: Augmentation,
+        earlier: Sequence[int] = (0,),
     ) -> None:
-        self._shards = [shard for shard in shards if len(shard.counts) > steps + 10]
+        longest = (max(earlier) + 1) * steps
+        self._shards = [shard for shard in shards if len(shard.counts) > longest + 10]
         lengths = np.array([len(shard.counts) for shard in self._shards], float)
         self._weights = lengths / lengths.sum()
         self._config = config
@@ -162,19 +177,22 @@ class BatchSource(Dataset[Batch]):
         self._steps = steps
         self._seed = seed
         self._augmentation = augmentation
+        self._earlier = tuple(earlier)
 
     def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng((self._seed, index))
+        inits = 1 + self._earlier[int(rng.integers(len(self._earlier)))]
+        steps = inits * self._steps
         samples = []
         for choice in rng.choice(len(self._shards), self._batch, p=self._weights):
             shard = self._shards[choice]
-            start = int(rng.integers(10, len(shard.counts) - self._steps + 1))
+            start = int(rng.integers(10, len(shard.counts) - steps + 1))
             samples.append(
-                make_sample(shard, start, self._steps, self._config, self._augmentation, rng)
+                make_sample(shard, start, steps, self._config, self._augmentation, rng, inits)
             )
         windows, counts, points, visible = zip(*samples, strict=True)
         return Batch(
-            torch.from_numpy(np.stack(windows)),
+            torch.from_numpy(np.stack(windows, 1)),
             torch.from_numpy(np.stack(counts, 1)),
             torch.from_numpy(np.stack(points, 1)),
             torch.from_numpy(np.stack(visible, 1)),

@@ -2,19 +2,22 @@
 """The three stages of section 4 of the paper as losses on a batch.
 
 ``ann``: the ANN's heatmaps. ``snn``: the SNN alone, from rest, over all steps. ``hybrid``: the
-SNN and the initialiser from the frozen ANN's activations, over all steps. In a network with motion
-the velocities are trained along with the heatmaps.
+SNN and the initialiser from the frozen ANN's activations, over the steps after the last
+initialisation of a batch; those before it bring the SNN into the state in which it meets one. In a
+network with motion the velocities are trained along with the heatmaps.
 """
 
 import math
 from enum import Enum
 from typing import Final
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.training.sampling import Batch
 
 MOTION_WEIGHT: Final = 0.3
@@ -39,7 +42,8 @@ def trained_parts(network: HybridPoseNetwork, stage: Stage) -> list[nn.Module]:
     if stage is Stage.SNN:
         return [network.snn]
     initialiser: list[nn.Module] = [network.initialiser] if network.config.init_membranes else []
-    return [network.snn, *initialiser, *motion]
+    carry: list[nn.Module] = [network.carry] if network.config.carry else []
+    return [network.snn, *initialiser, *motion, *carry]
 
 
 def set_mode(network: HybridPoseNetwork, stage: Stage, *, freeze_norm: bool) -> None:
@@ -60,10 +64,12 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     cells per step, averaged over visible joints.
     """
     config = network.config
+    if stage is Stage.HYBRID:
+        state, batch = begin(network, batch)
     height, width = batch.windows.shape[-2:]
     targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
     if stage is Stage.ANN:
-        heatmaps, activations = network.ann(batch.windows)
+        heatmaps, activations = network.ann(batch.windows[0])
         loss = _heatmap_loss(heatmaps.float(), targets[0], config.sigma)
         if config.snn.motion:
             # at this rate the ANN is asked for the mean velocity of the steps to come
@@ -72,9 +78,7 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
             loss = loss + _motion_loss(velocity, ahead, batch.visible[0] & batch.visible[-1])
         return loss
     if stage is Stage.SNN:
-        state = network.snn.rest(len(batch.windows), height, width)
-    else:
-        _, state = network.initial_state(batch.windows)
+        state = network.snn.rest(batch.windows.shape[1], height, width)
     losses = []
     for step, after in enumerate(network.trace(state, batch.counts), 1):
         loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
@@ -84,6 +88,32 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
             loss = loss + _motion_loss(after.velocity, moved, seen)
         losses.append(loss)
     return sum(losses[1:], losses[0]) / len(losses)
+
+
+def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[SnnState, Batch]:
+    """Run the hybrid up to the last initialisation of a batch, without gradients.
+
+    Returns:
+        the state after that initialisation, and what is left of the batch.
+    """
+    earlier = len(batch.windows) - 1
+    steps = len(batch.counts) // len(batch.windows)
+    own = None
+    with torch.no_grad():
+        for number in range(earlier):
+            _, state = network.initial_state(batch.windows[number])
+            if own is not None:
+                state = network.reinitialise(state, own)
+            counts = batch.counts[number * steps : (number + 1) * steps]
+            own = network.trace(state, counts)[-1]
+    _, state = network.initial_state(batch.windows[-1])
+    if own is not None:
+        state = network.reinitialise(state, own)
+    done = earlier * steps
+    rest = Batch(
+        batch.windows[-1:], batch.counts[done:], batch.points[done:], batch.visible[done:]
+    )
+    return state, rest
 
 
 def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:

@@ -33,6 +33,9 @@ def make_network(config: ModelConfig, seed: int = 0) -> HybridPoseNetwork:
     if config.snn.motion:
         nn.init.normal_(network.motion.readout.weight, std=0.5)
         nn.init.normal_(network.snn.motion.weight, std=0.3)
+    if config.carry:
+        nn.init.normal_(network.carry.heatmaps_logit)
+        nn.init.normal_(network.carry.velocity_logit)
     return network
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every model's poses are those of its network run by itself from the right moment."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -66,13 +68,33 @@ class Alone:
             heatmaps, state = self.network.initial_state(torch.from_numpy(windows[None]))
         return decode_heatmaps(heatmaps)[0][0].numpy(), state
 
-    def after(self, camera: int, state: SnnState, start: int, instants: int) -> np.ndarray:
-        """The pose so many instants after ``start``."""
+    def chain(
+        self, camera: int, starts: Sequence[int], takes_effect: int = 0, at_rest: bool = False
+    ) -> SnnState:
+        """The state after the last of several initialisations, the first of which is whole."""
+        own, before = None, 0
+        for start in starts:
+            if own is not None:
+                own = self.run(camera, own, before + takes_effect, start - before)[-1]
+            state = self.begin(camera, start)[1]
+            if at_rest:
+                state = state._replace(membranes=self.network.snn.rest(1, 20, 26).membranes)
+            with torch.inference_mode():
+                own = state if own is None else self.network.reinitialise(state, own)
+            before = start
+        assert own is not None
+        return own
+
+    def run(self, camera: int, state: SnnState, start: int, instants: int) -> list[SnnState]:
         begin = (LEAD + start) * self.per_instant
         counts = self.steps[camera, begin : begin + instants * self.per_instant]
         with torch.inference_mode():
-            heatmaps = self.network.run(state, torch.from_numpy(counts[:, None]))
-        return decode_heatmaps(heatmaps[-1])[0][0].numpy()
+            return self.network.trace(state, torch.from_numpy(counts[:, None]))
+
+    def after(self, camera: int, state: SnnState, start: int, instants: int) -> np.ndarray:
+        """The pose so many instants after ``start``."""
+        heatmaps = self.run(camera, state, start, instants)[-1].heatmaps
+        return decode_heatmaps(heatmaps)[0][0].numpy()
 
 
 def check(outcome: Outcome, model: str, camera: int, instant: int, expected: np.ndarray) -> None:
@@ -99,8 +121,10 @@ def test_ann_at_every_instant_and_held(
 
 
 @pytest.mark.parametrize(("camera", "instant"), CASES)
-@pytest.mark.parametrize("model", ["hybrid", "hybrid_300ms", "hybrid_no_init_untrained"])
-def test_hybrid_from_the_last_initialisation(
+@pytest.mark.parametrize(
+    "model", ["hybrid", "hybrid_reset", "hybrid_300ms", "hybrid_no_init_untrained"]
+)
+def test_hybrid_from_its_initialisations(
     networks: Networks,
     performance: BinnedPerformance,
     outcome: Outcome,
@@ -110,9 +134,8 @@ def test_hybrid_from_the_last_initialisation(
 ) -> None:
     alone = Alone(networks.hybrid, performance)
     start = 0 if model == "hybrid_300ms" else instant // 10 * 10
-    _, state = alone.begin(camera, start)
-    if model == "hybrid_no_init_untrained":
-        state = state._replace(membranes=networks.hybrid.snn.rest(1, 20, 26).membranes)
+    starts = [start] if model == "hybrid_reset" else range(-10, start + 1, 10)
+    state = alone.chain(camera, starts, at_rest=model == "hybrid_no_init_untrained")
     check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
 
 
@@ -137,7 +160,7 @@ def test_variants_run_on_their_own_network(
 ) -> None:
     alone = Alone(networks.variants[variant], performance)
     start = instant // 10 * 10
-    _, state = alone.begin(camera, start)
+    state = alone.chain(camera, range(-10, start + 1, 10))
     check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
 
 
@@ -166,9 +189,11 @@ def test_late_answers(
     alone, late = Alone(networks.hybrid, performance), late_ms // 10
     # the last window whose answer is there before this instant begins
     start = max(10 * w for w in range(-1, WINDOWS) if 10 * w + late <= instant)
-    _, state = alone.begin(camera, start)
+    starts = range(-10, start + 1, 10)
+    state = alone.chain(camera, starts)
     replayed = alone.after(camera, state, start, instant - start + 1)
     check(outcome, f"hybrid_late_{late_ms}ms", camera, instant, replayed)
+    state = alone.chain(camera, starts, takes_effect=late)
     taken = alone.after(camera, state, start + late, instant - start - late + 1)
     check(outcome, f"hybrid_late_{late_ms}ms_no_replay", camera, instant, taken)
 
@@ -195,7 +220,7 @@ def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
     needed = {model.activity for model in MODELS.values()} - {None}
     assert set(outcome.activity) == needed
     assert outcome.activity["hybrid"].steps == CAMERAS * (WINDOWS + 1) * 10
-    assert outcome.activity["hybrid_200hz"].steps == CAMERAS * WINDOWS * 20
+    assert outcome.activity["hybrid_200hz"].steps == CAMERAS * (WINDOWS + 1) * 20
     assert networks.missing() == {}
 
 

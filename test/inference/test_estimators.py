@@ -186,7 +186,7 @@ def test_an_initialisation_for_the_future_waits_for_its_moment(
     assert all(map(equal, punctual, early))
 
 
-def test_nothing_of_the_past_survives_an_initialisation(
+def test_nothing_of_the_past_survives_the_first_initialisation(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
 ) -> None:
     with_past = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
@@ -194,6 +194,33 @@ def test_nothing_of_the_past_survives_an_initialisation(
     fresh.initialise(inits[10])
     without = [fresh.step(step) for step in steps[10:]]
     assert all(map(equal, with_past[10:], without))
+
+
+@pytest.mark.parametrize("silent", [0, 3])
+def test_a_later_initialisation_leaves_what_the_network_leaves(
+    checkpoint: Checkpoint,
+    view: GridView,
+    steps: list[Step],
+    inits: dict[int, StateInit],
+    silent: int,
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[: 20 - silent], {10: inits[10]})
+    network = checkpoint.network
+    init = decode_state(inits[20].tensors, snn._snn.shapes)
+    with torch.no_grad():
+        own = network.snn.silence(snn._snn.state(), silent)
+        expected = network.snn(
+            torch.from_numpy(steps[20].counts)[None].float(), network.reinitialise(init, own)
+        )[1]
+        overwritten = network.snn(torch.from_numpy(steps[20].counts)[None].float(), init)[1]
+    snn.initialise(inits[20])
+    snn.step(steps[20])
+    found = snn._snn.state()
+    assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-3)
+    assert found.velocity is not None and expected.velocity is not None
+    assert torch.allclose(found.velocity, expected.velocity, atol=1e-4)
+    assert (overwritten.heatmaps - expected.heatmaps).abs().max() > 0.05
 
 
 def test_the_stepper_equals_the_network(

@@ -218,9 +218,10 @@ def test_configuration_survives_json() -> None:
 
 
 def test_variants_differ_in_what_they_are_named_after() -> None:
-    assert variant_of(EDGE, "snn") == EDGE
+    assert variant_of(EDGE, "snn") == replace(EDGE, carry=False)
     assert variant_of(EDGE, "no_init") == replace(EDGE, init_membranes=False)
-    assert variant_of(EDGE, "no_delta").snn == replace(EDGE.snn, accumulate=False, motion=False)
+    bare = variant_of(EDGE, "no_delta")
+    assert bare.snn == replace(EDGE.snn, accumulate=False, motion=False) and not bare.carry
     fast = variant_of(EDGE, "200hz")
     assert fast.step_ns == 5_000_000
     spans = [[n * c.step_ns for n in c.ann.window_steps] for c in (EDGE, fast)]

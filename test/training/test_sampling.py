@@ -45,12 +45,34 @@ def make_truth(label_ns: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarr
 def test_a_sample_holds_the_history_the_steps_after_it_and_the_labels(shard: Shard) -> None:
     rng = np.random.default_rng(0)
     windows, counts, points, visible = make_sample(shard, 120, 5, EDGE, NO_AUGMENTATION, rng)
-    assert np.array_equal(windows[0:2], shard.counts[119])
-    assert np.array_equal(windows[8:10], shard.counts[114:116].sum(0))  # the fifth: two steps
+    assert len(windows) == 1
+    assert np.array_equal(windows[0, 0:2], shard.counts[119])
+    assert np.array_equal(windows[0, 8:10], shard.counts[114:116].sum(0))  # the fifth: two steps
     assert windows.sum() == shard.counts[120 - 98 : 120].sum()
     assert np.array_equal(counts, shard.counts[120:125])
     assert np.array_equal(points, shard.labels[119:125, :, :2])
     assert visible.all()
+
+
+def test_later_windows_of_the_ann_end_where_they_part_the_steps(shard: Shard) -> None:
+    def cut(start: int, steps: int, inits: int) -> tuple[np.ndarray, ...]:
+        rng = np.random.default_rng(0)
+        return make_sample(shard, start, steps, EDGE, NO_AUGMENTATION, rng, inits)
+
+    windows, counts, points, _ = cut(100, 20, 2)
+    assert np.array_equal(windows[0], cut(100, 10, 1)[0][0])
+    assert np.array_equal(windows[1], cut(110, 10, 1)[0][0])
+    assert len(counts) == 20 and len(points) == 21
+    assert np.array_equal(counts[10:], cut(110, 10, 1)[1])
+
+
+def test_batches_with_earlier_windows_are_longer(shard: Shard) -> None:
+    source = BatchSource(
+        [shard], EDGE, batch=2, steps=4, seed=0, augmentation=NO_AUGMENTATION, earlier=(0, 2)
+    )
+    batches = [source[number] for number in range(9)]
+    shapes = {(len(b.windows), len(b.counts), len(b.points)) for b in batches}
+    assert shapes == {(1, 4, 5), (3, 12, 13)}
 
 
 def test_before_the_recording_there_is_silence(shard: Shard) -> None:
@@ -101,7 +123,7 @@ def test_inverted_polarity_and_forgotten_history(shard: Shard) -> None:
     forget = replace(NO_AUGMENTATION, forget=1.0)
     windows, _, _, _ = make_sample(shard, 120, 1, EDGE, forget, np.random.default_rng(3))
     assert 0 < windows.sum() < shard.counts[22:120].sum()
-    assert np.array_equal(windows[:8:2], [shard.counts[119 - k, 0] for k in range(4)])
+    assert np.array_equal(windows[0, :8:2], [shard.counts[119 - k, 0] for k in range(4)])
 
 
 def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
@@ -112,7 +134,7 @@ def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
     assert all(map(torch.equal, first, again))
     assert not torch.equal(first.windows, source(1)[8].windows)
     assert not torch.equal(first.windows, source(2)[7].windows)
-    assert first.windows.shape == (3, 20, 65, 87) and first.counts.shape == (4, 3, 2, 65, 87)
+    assert first.windows.shape == (1, 3, 20, 65, 87) and first.counts.shape == (4, 3, 2, 65, 87)
     assert first.points.shape == (5, 3, 13, 2) and first.visible.shape == (5, 3, 13)
 
 
@@ -182,7 +204,7 @@ def test_a_strip_holds_the_person_and_moves_events_and_joints_together(shard: Sh
     for seed in range(10):
         rng = np.random.default_rng(seed)
         windows, counts, points, visible = make_sample(shard, 120, 1, EDGE, narrow, rng)
-        assert windows.shape == (20, 65, 40) and counts.shape == (1, 2, 65, 40)
+        assert windows.shape == (1, 20, 65, 40) and counts.shape == (1, 2, 65, 40)
         inside = (points[..., 0] > -0.5) & (points[..., 0] < 39.5)
         assert np.array_equal(visible, inside) and visible.mean() > 0.8
         if visible[1, hand]:
