@@ -124,8 +124,10 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=_requirements("requirements.txt"),
     extras_require={
+        "bench": _requirements("requirements-bench.txt"),
         "report": _requirements("requirements-report.txt"),
         "training": ["tensorboard"],
+        "view": _requirements("requirements-view.txt"),
     },
     packages=[],
     distclass=CompiledDistribution,

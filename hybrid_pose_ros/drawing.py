@@ -207,9 +207,9 @@ def draw_skeleton(
         for joint in joints:
             disc(joint, style.outline, grown=rim)
     for a, b in limbs:
-        line(a, b, _limb_colour(a, b, style), width(a, b))
+        line(a, b, limb_colour(a, b, style), width(a, b))
     for joint in joints:
-        colour = _joint_colour(joint, style)
+        colour = joint_colour(joint, style)
         if sure[joint]:
             disc(joint, colour)
         else:
@@ -234,13 +234,15 @@ def draw_caption(image: Image, text: str) -> None:
     cv2.putText(image, text, at, font, size, CAPTION_COLOUR, weight, cv2.LINE_AA)
 
 
-def _joint_colour(joint: int, style: SkeletonStyle) -> Colour:
+def joint_colour(joint: int, style: SkeletonStyle) -> Colour:
+    """Return the colour of a joint, by its side."""
     side = JOINTS[joint].partition("_")[0]
     return {"right": style.right, "left": style.left}.get(side, style.middle)
 
 
-def _limb_colour(a: int, b: int, style: SkeletonStyle) -> Colour:
-    colours = {_joint_colour(a, style), _joint_colour(b, style)}
+def limb_colour(a: int, b: int, style: SkeletonStyle) -> Colour:
+    """Return the colour of the limb between two joints, by their side."""
+    colours = {joint_colour(a, style), joint_colour(b, style)}
     return colours.pop() if len(colours) == 1 else style.middle
 
 

@@ -16,6 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket
+from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.inference.state import EncodedTensor, PoseEstimate, StateInit
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
@@ -202,6 +203,30 @@ def state_init_from_message(message: StateInitMessage) -> StateInit:
         confidence=confidence,
         inference_ns=message.inference_time,
     )
+
+
+def joints_from_message(message: Any) -> NDArray[np.float64]:
+    """Return the joints of a `PoseKeypoints3D`, [13, 3] in metres; NaN where the confidence is 0.
+
+    Raises:
+        ValueError: the ids are not 0 to 12 in order.
+    """
+    if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
+        raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
+    joints = np.array([(point.x, point.y, point.z) for point in message.keypoints], np.float64)
+    joints[[point.confidence <= 0 for point in message.keypoints]] = np.nan
+    return joints
+
+
+def camera_from_info(message: Any) -> Camera | None:
+    """Return the camera of a `CameraInfo` whose `p` maps metres in the world to pixels.
+
+    None if it is not calibrated, that is, if `p` is 0.
+    """
+    matrix = np.array(message.p, np.float64).reshape(3, 4)
+    if not matrix.any():
+        return None
+    return Camera(message.width, message.height, matrix, message.header.frame_id)
 
 
 def _keypoint_arrays(message: PoseMessage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

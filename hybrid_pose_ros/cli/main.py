@@ -7,7 +7,8 @@ Only the chosen subcommand's module is imported, so that help comes at once.
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from types import ModuleType
 
 from hybrid_pose_ros.cli import CommandError
 
@@ -15,32 +16,44 @@ COMMANDS = {
     "run": "start the nodes: events in, poses out",
     "demo": "show everything on simulated events, measure it and check it",
     "simulate": "make recordings with exact labels from simulated motion",
+    "convert": "make bags of recordings, and recordings of bags",
+    "replay": "play a bag through the pipeline",
+    "evaluate-bag": "compare the poses of a bag with its ground truth",
     "gauge": "judge simulated recordings by a network trained on real ones",
     "evaluate": "compare the hybrid with its parts on simulated recordings",
     "report": "make a page of results from the figures of an evaluation",
+    "bench": "measure what a pose costs, beside its peers",
     "train": "train the networks on recordings",
+    "view": "show live topics or a bag in the Rerun viewer",
+    "reference": "write the page of all nodes, topics, parameters and commands",
 }
+
+
+def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:
+    """Build the parser of all subcommands; those in ``complete`` with their options."""
+    parser = argparse.ArgumentParser(
+        prog="hybrid-pose", description="Human pose from an event camera (hybrid ANN-SNN)."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, summary in COMMANDS.items():
+        if name in complete:
+            _module(name).add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"hybrid_pose_ros.cli.{command.replace('-', '_')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
-    parser = argparse.ArgumentParser(
-        prog="hybrid-pose", description="Human pose from an event camera (hybrid ANN-SNN)."
-    )
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
-    module = None
-    for name, summary in COMMANDS.items():
-        if name == chosen:
-            module = importlib.import_module(f"hybrid_pose_ros.cli.{name}")
-            module.add_parser(subparsers)
-        else:
-            subparsers.add_parser(name, help=summary)
-    options = parser.parse_args(arguments)
-    assert module is not None  # parse_args has ended the program without a known command
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    options = make_parser({chosen}).parse_args(arguments)
     try:
-        code: int = module.run(options)
+        code: int = _module(options.command).run(options)
     except CommandError as error:
         print(f"hybrid-pose {chosen}: error: {error}", file=sys.stderr)
         return 1

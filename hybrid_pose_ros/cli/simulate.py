@@ -18,6 +18,13 @@ def add_parser(subparsers: Any) -> None:
         "simulate", help="make recordings with exact labels from simulated motion"
     )
     parser.add_argument("--out", type=Path, help="AEDAT4 file; the labels go to *.truth.npz")
+    parser.add_argument(
+        "--dhp19",
+        type=Path,
+        metavar="FOLDER",
+        help="instead of --out: the events of four cameras in one file (*.aedat), labels (*.mat) "
+        "and calibration, in the layout of the data set DHP19",
+    )
     parser.add_argument("--seconds", type=float, help="length (s; default: 20, or all of a clip)")
     parser.add_argument("--motion", default="walking", help="a movement, or `list` for all names")
     parser.add_argument("--seed", type=int, default=0, help="the recording is a function of it")
@@ -32,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, CameraError, load_dhp19_cameras
+    from hybrid_pose_ros.simulation.dhp19 import LEAD_S
     from hybrid_pose_ros.simulation.mocap import load_mocap, turn_to
     from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
     from hybrid_pose_ros.simulation.recording import (
@@ -54,27 +62,33 @@ def run(args: argparse.Namespace) -> int:
     if args.motion == "list" or args.camera == "list":
         print("\n".join(cameras if args.camera == "list" else (clips or MOVEMENTS)))
         return 0
-    if args.out is None:
+    if args.dhp19 is None and args.out is None:
         raise CommandError("--out is missing: name the AEDAT4 file to write")
-    if args.out.suffix != ".aedat4":
+    if args.dhp19 is not None and args.out is not None:
+        raise CommandError("--out and --dhp19 exclude each other: give one of them")
+    if args.out is not None and args.out.suffix != ".aedat4":
         raise CommandError(f"{args.out}: the file's name must end in .aedat4")
     if args.seconds is not None and args.seconds <= 0:
         raise CommandError(f"--seconds must be positive, not {args.seconds}")
     rng = np.random.default_rng(args.seed)
     camera = _choose(cameras, args.camera, "camera")
+    # a recording of DHP19 goes on for a little before its first and after its last label
+    spare = 0.0 if args.dhp19 is None else 2 * LEAD_S
     if args.mocap is not None:
         clip = _choose(clips, args.clip or next(iter(clips)), "clip")
         motion = turn_to(clip, np.pi)  # towards the front cameras, as in DHP19
-        seconds = args.seconds or motion.duration_s
-        if seconds > motion.duration_s:
+        seconds = args.seconds or motion.duration_s - spare
+        if seconds + spare > motion.duration_s:
             raise CommandError(
                 f"clip {clip.name} lasts {motion.duration_s:.2f} s, "
-                f"less than --seconds {seconds:g}"
+                f"less than --seconds {seconds:g}" + f" and {spare:g} s around" * bool(spare)
             )
     else:
         _choose(MOVEMENTS, args.motion, "movement")
         seconds = args.seconds or DEFAULT_SECONDS
-        motion = make_motion(args.motion, rng, seconds)
+        motion = make_motion(args.motion, rng, seconds + spare)
+    if args.dhp19 is not None:
+        return _simulate_dhp19(args.dhp19, args.calibration, motion, seconds, rng)
     scene = Scene.sample(motion, camera, rng)
     with Progress() as progress:
         task = progress.add_task("simulating", total=seconds)
@@ -88,6 +102,38 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
     print(f"{args.out}: {len(recording.events):,} events in {seconds:g} s")
     print(f"{truth_path(args.out)}: {len(recording.truth.label_ns)} labels")
+    return 0
+
+
+def _simulate_dhp19(
+    folder: Path, calibration: Path | None, motion: Any, seconds: float, rng: Any
+) -> int:
+    from hybrid_pose_ros.geometry.cameras import load_dhp19_cameras
+    from hybrid_pose_ros.simulation import dhp19
+
+    cameras = list(dhp19.CHANNELS)
+    if calibration is not None:
+        found = load_dhp19_cameras(calibration)
+        cameras = [found[channel] for channel in sorted(found)]
+    recording, labels = folder / f"{motion.name}.aedat", folder / f"{motion.name}.mat"
+    scenes = dhp19.four_scenes(motion, cameras, rng)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with Progress() as progress:
+            task = progress.add_task("simulating", total=seconds + 2 * dhp19.LEAD_S)
+            events, count = dhp19.write_dhp19(
+                recording,
+                labels,
+                scenes,
+                seconds,
+                progress=lambda done_s: progress.update(task, completed=done_s),
+            )
+        dhp19.write_calibration(folder, cameras)
+    except OSError as error:
+        raise CommandError(f"{folder}: cannot be written ({error.strerror})") from error
+    print(f"{recording}: {events:,} events of {len(cameras)} cameras in {seconds:g} s")
+    print(f"{labels}: {count} labels")
+    print(f"{folder}: calibration P1.npy to P4.npy")
     return 0
 
 

@@ -15,6 +15,7 @@ NAMES: Final = {
     "snn": "SNN alone",
     "snn_running": "SNN alone, never reset",
     "hybrid": "hybrid",
+    "hybrid_reset": "hybrid that keeps nothing",
     "hybrid_no_init": "without state initialisation",
     "hybrid_no_init_untrained": "membranes at rest, not trained so",
     "hybrid_no_delta": "without delta output",

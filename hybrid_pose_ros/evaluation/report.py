@@ -19,6 +19,7 @@ from hybrid_pose_ros.evaluation.published import (
 )
 
 _ABLATIONS: Final = {
+    "hybrid_reset": "initialisations overwrite everything, as in the paper; run time only",
     "hybrid_no_init": "the ANN initialises the accumulator only; the SNN was trained for that",
     "hybrid_no_init_untrained": "the same at run time, with an SNN trained for initialisation",
     "hybrid_no_delta": "the SNN puts out heatmaps instead of increments; trained so",

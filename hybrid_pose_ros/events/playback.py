@@ -4,11 +4,16 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.sources.base import EventSource
+
+MAX_EVENTS_PER_PACKET: Final = 40_000
+"""Larger packets are split: at up to 8 bytes per event this stays below the 450 kB that Fast DDS
+delivers best-effort with its default settings."""
 
 
 def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:

@@ -88,6 +88,11 @@ class Camera:
         matrix *= np.sign(np.linalg.det(matrix[:, :3])) / np.linalg.norm(matrix[2, :3])
         return cls(width, height, matrix, name)
 
+    def to_dhp19(self) -> NDArray[np.float64]:
+        """Return the projection matrix as DHP19 has it; undoes :meth:`from_dhp19` up to scale."""
+        flip = np.array(((1, 0, 0), (0, -1, DHP19_SIZE[1]), (0, 0, 1)))
+        return np.asarray(flip @ self.matrix @ np.diag((1e-3, 1e-3, 1e-3, 1.0)))
+
     @property
     def centre(self) -> NDArray[np.float64]:
         """Position of the camera in metres, [3]."""

@@ -13,10 +13,11 @@ from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
 from hybrid_pose_ros.msg import StateInit
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.base import StartError, run_node
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.mailbox import Mailbox
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
 
 
@@ -24,6 +25,7 @@ from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
 class _Job:
     """One inference to run: its input, and the header of the packet that made it due."""
 
+    estimator: AnnEstimator
     snapshot: tuple[NDArray[np.float32], int]
     header: Header
     restarts: int
@@ -37,7 +39,8 @@ class AnnNode(StepNode):
     the newer one and counted as skipped.
 
     Subscribes: events (EventPacket). Publishes: state_init (StateInit), stamped with the host time
-    of the packet that made the inference due.
+    of the packet that made the inference due. Services: ~/pause (SetBool), ~/reset, ~/reload and
+    ~/statistics (Trigger).
     """
 
     PARAMETERS = (
@@ -45,36 +48,48 @@ class AnnNode(StepNode):
         ParameterSpec(
             "rate_hz",
             10.0,
-            "inferences per second of sensor time; the period must be a whole number of steps",
+            "inferences per second (Hz of sensor time); the period must be whole steps",
             limits=(0.1, 1000.0),
+            live=True,
         ),
     )
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("ann", **kwargs)
         self._worker: threading.Thread | None = None
+        self._restarts = 0
 
     def configure(self) -> None:
-        """Load the model and run it once: the first run is much slower than the following."""
+        """Load the model."""
         super().configure()
-        config = self.checkpoint.config
-        self._period_steps = round(1e9 / self.number("rate_hz") / config.step_ns)
-        if abs(self._period_steps * config.step_ns * self.number("rate_hz") - 1e9) > 1e3:
-            raise StartError(
-                f"rate_hz {self.number('rate_hz')}: its period is no multiple of the model's step "
-                f"of {config.step_ns / 1e6:g} ms"
-            )
-        self._estimator = AnnEstimator(
-            self.checkpoint, config.view.fit(config.view.view_width, config.view.view_height)
-        )
-        self._estimator.infer()
         self._publisher = self.publish_to(StateInit, "state_init", STATE_INIT_QOS)
+
+    def prepare(self, checkpoint: Checkpoint) -> AnnEstimator:
+        """Build the estimator and run it without events."""
+        config = checkpoint.config
+        if trouble := _rate_trouble(self.number("rate_hz"), config.step_ns):
+            raise StartError(trouble)
+        estimator = AnnEstimator(
+            checkpoint, config.view.fit(config.view.view_width, config.view.view_height)
+        )
+        estimator.infer()
+        return estimator
+
+    def adopt(self, estimator: AnnEstimator) -> None:
+        """Take over an estimator; an inference under way will not be published."""
+        self._estimator = estimator
+        self._restarts += 1
+
+    def objection(self, name: str, value: Value) -> str:
+        """Refuse a rate that does not fit the steps of the model that runs."""
+        if isinstance(value, float) and name == "rate_hz" and self.state in ("active", "inactive"):
+            return _rate_trouble(value, self.checkpoint.config.step_ns)
+        return ""
 
     def activate(self) -> None:
         """Start the worker and listen."""
         self._inferences, self._skipped = Meter(), Meter()
         self._durations, self._latency = Durations(), Durations()
-        self._restarts = 0
         self._jobs: Mailbox[_Job] = Mailbox()
         self._worker = threading.Thread(target=self._work, args=(self._jobs,), name="inference")
         self._worker.start()
@@ -103,12 +118,18 @@ class AnnNode(StepNode):
         self._restarts += 1
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
-        """Push the steps and order an inference at each end of a period."""
+        """Push the steps, and order an inference at the last end of a period among them."""
+        period = _period_steps(self.number("rate_hz"), self.checkpoint.config.step_ns)
+        job = None
         for stamped in steps:
             self._estimator.push(stamped.step)
-            if (stamped.step.index + 1) % self._period_steps == 0:
-                job = _Job(self._estimator.snapshot(), stamped.header, self._restarts)
-                self._skipped.add(self._jobs.put(job))
+            if (stamped.step.index + 1) % period == 0:
+                self._skipped.add(job is not None)
+                job = _Job(
+                    self._estimator, self._estimator.snapshot(), stamped.header, self._restarts
+                )
+        if job is not None:
+            self._skipped.add(self._jobs.put(job))
 
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""
@@ -120,6 +141,7 @@ class AnnNode(StepNode):
             "inference ms, mean / max": self._durations.take(),
             "latency ms, mean / max": self._latency.take(),
             "inferences skipped": str(self._skipped.total),
+            "subscribers of state_init": str(self._publisher.get_subscription_count()),
         }
         if skipped:
             report.add(
@@ -129,13 +151,26 @@ class AnnNode(StepNode):
 
     def _work(self, jobs: Mailbox[_Job]) -> None:
         while (job := jobs.take()) is not None:
-            init = self._estimator.infer(job.snapshot)
+            init = job.estimator.infer(job.snapshot)
             if job.restarts != self._restarts:
                 continue
             self._publisher.publish(state_init_message(init, job.header, self.sensor))
             self._inferences.add()
             self._durations.add(init.inference_ns)
             self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
+
+
+def _period_steps(rate_hz: float, step_ns: int) -> int:
+    return max(1, round(1e9 / rate_hz / step_ns))
+
+
+def _rate_trouble(rate_hz: float, step_ns: int) -> str:
+    """Say in what way a rate does not fit steps of this length, if it does not."""
+    if abs(_period_steps(rate_hz, step_ns) * step_ns * rate_hz - 1e9) <= 1e3:
+        return ""
+    return (
+        f"rate_hz {rate_hz}: its period is no multiple of the model's step of {step_ns / 1e6:g} ms"
+    )
 
 
 def main() -> int:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all nodes share: managed life, parameters, diagnostics once a second, a clean end."""
 
+import json
+import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -27,24 +30,39 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.utilities import try_shutdown
+from std_srvs.srv import SetBool, Trigger
 
 from hybrid_pose_ros.nodes.health import Level, Report
-from hybrid_pose_ros.nodes.parameters import ParameterSpec, declare_parameters
+from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value, declare_parameters
 
 LOG_PERIOD_S = 5.0
-"""Shortest time between two log lines about the same trouble."""
+"""Shortest time (s) between two log lines about the same trouble."""
 
 HOUSEKEEPING_S = 0.5
 """Period of :meth:`ManagedNode.check`."""
 
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
-GOODBYE_S = 1.0
+
+GOODBYE_S = 0.5
 """Longest time to wait for subscribers to have taken what was published last."""
 
 
 class StartError(RuntimeError):
     """A node cannot be configured or activated; the message says what is wrong and the remedy."""
+
+
+class RefusedError(RuntimeError):
+    """A request to a node's service cannot be carried out; the message says why."""
+
+
+AUTOSTART: Final = ParameterSpec(
+    "autostart",
+    True,
+    "configure and activate by itself; otherwise wait for a lifecycle manager",
+    read_only=True,
+)
+"""Parameter of every node."""
 
 
 class ManagedNode(LifecycleNode):
@@ -68,17 +86,16 @@ class ManagedNode(LifecycleNode):
         self._outputs: list[LifecyclePublisher] = []
         self._inputs: list[Subscription] = []
         self._ticks = 0
-        autostart = ParameterSpec(
-            "autostart",
-            True,
-            "configure and activate by itself; otherwise wait for a lifecycle manager",
-            read_only=True,
+        self._latest: Report | None = None
+        self._silent_until: dict[tuple[str, int], float] = {}
+        declare_parameters(
+            self, (AUTOSTART, *self.PARAMETERS), lambda: self._is_configured, self.objection
         )
-        declare_parameters(self, (autostart, *self.PARAMETERS), lambda: self._is_configured)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Host time, whatever use_sim_time says: diagnostics must come without /clock, too.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=steady)
+        self.offer("statistics", self._statistics)
 
     # What a node implements.
 
@@ -100,7 +117,41 @@ class ManagedNode(LifecycleNode):
     def check(self) -> None:
         """Look after what no callback does; called twice a second in every state."""
 
+    def objection(self, name: str, value: Value) -> str:
+        """Say what speaks against a value of a live parameter, if anything does."""
+        return ""
+
     # What a node uses.
+
+    def offer(self, name: str, action: Callable[[], str]) -> None:
+        """Offer the service ``~/name`` (Trigger).
+
+        Args:
+            action: returns the answer; raises RefusedError or StartError with the reason why not.
+        """
+
+        def serve(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            return _answer(action, response)
+
+        self.create_service(Trigger, f"~/{name}", serve)
+
+    def offer_switch(self, name: str, action: Callable[[bool], str]) -> None:
+        """Offer the service ``~/name`` (SetBool); otherwise as :meth:`offer`."""
+
+        def serve(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+            return _answer(lambda: action(request.data), response)
+
+        self.create_service(SetBool, f"~/{name}", serve)
+
+    @property
+    def state(self) -> str:
+        """Name of the node's state in its managed life, such as ``active``."""
+        return str(self._state_machine.current_state[1])
+
+    def require_active(self) -> None:
+        """Raise RefusedError unless the node is active."""
+        if self.state != "active":
+            raise RefusedError(f"the node is {self.state}, not active")
 
     def integer(self, name: str) -> int:
         """Return the value of an integer parameter."""
@@ -123,8 +174,14 @@ class ManagedNode(LifecycleNode):
         return tuple(self.get_parameter(name).value)
 
     def complain(self, sentence: str) -> None:
-        """Log a warning, at most one in LOG_PERIOD_S from this place."""
-        self.get_logger().warning(sentence, throttle_duration_sec=LOG_PERIOD_S)
+        """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this."""
+        # rclpy's own throttle goes by the line that calls the logger: this one, for all troubles.
+        caller = sys._getframe(1)
+        place = (caller.f_code.co_filename, caller.f_lineno)
+        now = time.monotonic()
+        if now >= self._silent_until.get(place, now):
+            self._silent_until[place] = now + LOG_PERIOD_S
+            self.get_logger().warning(sentence)
 
     def now_ns(self) -> int:
         """Return host time as headers have it, in ns."""
@@ -234,13 +291,27 @@ class ManagedNode(LifecycleNode):
         if self._ticks % 2 == 0:
             self._publish_diagnostics()
 
-    def _publish_diagnostics(self) -> None:
+    def _report(self) -> Report:
         report = Report()
-        label = self._state_machine.current_state[1]
-        if label == "active":
+        if self.state == "active":
             self.diagnose(report)
         else:
-            report.add(Level.WARN, self.failure or f"{label}, not active")
+            report.add(Level.WARN, self.failure or f"{self.state}, not active")
+        return report
+
+    def _statistics(self) -> str:
+        # Those published last, for rates are counted from one report to the next.
+        report = self._latest or self._report()
+        figures = {
+            "state": self.state,
+            "level": report.level.name,
+            "message": report.message,
+            "values": report.values,
+        }
+        return json.dumps(figures)
+
+    def _publish_diagnostics(self) -> None:
+        self._latest = report = self._report()
         name = self.get_fully_qualified_name()
         status = DiagnosticStatus(
             level=bytes([report.level]),
@@ -254,8 +325,26 @@ class ManagedNode(LifecycleNode):
         self._diagnostics.publish(array)
 
 
+def _answer(action: Callable[[], str], response: Any) -> Any:
+    """Fill in the response of a service with what an action says."""
+    try:
+        response.message = action()
+        response.success = True
+    except (RefusedError, StartError) as error:
+        response.message = str(error)
+        response.success = False
+    return response
+
+
+class _StopRequested(BaseException):
+    """A signal came while the node was being started; passes through ``except Exception``."""
+
+
 def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
     """Run one node until its work is done or the process is told to end; return the exit code.
+
+    The code is 0 after a signal, a shutdown by a lifecycle manager or the end of the data, 1 when
+    the node could not start or failed, and 2 when its ROS arguments cannot be read.
 
     Args:
         argv: arguments including the program's name; default: those of the process.
@@ -263,13 +352,23 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
     # Ours only ask: the node ends between two callbacks, with everything still at hand.
     stop = threading.Event()
-    rclpy.init(
-        args=None if argv is None else list(argv), signal_handler_options=SignalHandlerOptions.NO
-    )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_on_signal, stop))
     try:
-        return _spin(node_type(), stop)
+        rclpy.init(
+            args=None if argv is None else list(argv),
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except RuntimeError as error:  # how rclpy says that it cannot read the arguments
+        reason = str(error).partition(", at /")[0]
+        print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
+        return 2
+    starting = threading.Event()
+    starting.set()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, partial(_on_signal, stop, starting))
+    try:
+        return _run(node_type, stop, starting)
+    except _StopRequested:
+        return 0
     except StartError:  # has been logged
         return 1
     except ParameterException as error:
@@ -279,23 +378,33 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         try_shutdown()
 
 
-def _on_signal(stop: threading.Event, number: int, frame: FrameType | None) -> None:
+def _on_signal(
+    stop: threading.Event, starting: threading.Event, number: int, frame: FrameType | None
+) -> None:
+    if stop.is_set():  # the second one ends the process at once
+        os._exit(128 + number)
     stop.set()
-    signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+    if starting.is_set():  # compiling and loading may take many seconds
+        raise _StopRequested
 
 
-def _spin(node: ManagedNode, stop: threading.Event) -> int:
+def _run(
+    node_type: Callable[[], ManagedNode], stop: threading.Event, starting: threading.Event
+) -> int:
+    node = node_type()
     # A third of SingleThreadedExecutor's cost per message. Only with a finite timeout does it
     # dispatch, and a callback that asks for the message's info would end it.
     executor = EventsExecutor()
     executor.add_node(node)
     try:
         node.start()
+        starting.clear()
         while node.exit_code is None and not stop.is_set():
             executor.spin_once(timeout_sec=SPIN_S)
         node.say_goodbye()
         return node.exit_code or 0
     finally:
+        starting.clear()
         node.stop()
         executor.shutdown()
         node.destroy_node()

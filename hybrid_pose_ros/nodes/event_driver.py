@@ -11,29 +11,30 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
-from hybrid_pose_ros.events.playback import Pacer, packetise
+from hybrid_pose_ros.events.playback import MAX_EVENTS_PER_PACKET, Pacer, packetise
 from hybrid_pose_ros.events.sources import (
-    Aedat4Source,
     CameraSource,
     EventSource,
     NetworkSource,
     SourceError,
+    open_recording,
 )
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     event_packet_message,
     stamp_from_ns,
 )
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError, run_node
 from hybrid_pose_ros.nodes.graph import FRAME_ID, SOURCES
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.read_ahead import ReadAhead
 
-MAX_EVENTS_PER_PACKET = 40_000
-"""Larger packets are split: at up to 8 bytes per event this stays below the 450 kB that Fast DDS
-delivers best-effort with its default settings."""
+LIVE_SOURCES = ("camera", "network")
+
+VIEWS = tuple(camera.name for camera in DHP19_LIKE)
 
 NO_REGION = [0, 0, 0, 0]
 
@@ -48,12 +49,18 @@ class EventDriverNode(ManagedNode):
     At the end of the source the process ends, or starts over (`loop`): sensor time then goes
     back, which the other nodes take for a new stream.
 
-    Publishes: events (EventPacket), stamped with the host time of publication.
+    Publishes: events (EventPacket), stamped with the host time of publication. Services: ~/pause
+    (SetBool), ~/reset and ~/statistics (Trigger).
     """
 
     PARAMETERS = (
         ParameterSpec("source", "simulator", "where the events come from", choices=SOURCES),
-        ParameterSpec("path", "", "AEDAT4 file to play, for source recording"),
+        ParameterSpec(
+            "path",
+            "",
+            "recording to play, for source recording: AEDAT4, AEDAT 2.0 of one DAVIS, "
+            "or Prophesee RAW",
+        ),
         ParameterSpec("camera", "", "name of the camera, for source camera; empty: the first"),
         ParameterSpec("host", "127.0.0.1", "address of the server, for source network"),
         ParameterSpec(
@@ -64,12 +71,22 @@ class EventDriverNode(ManagedNode):
             "seconds", 30.0, "length of the simulation (s of sensor time)", limits=(0.1, 86_400.0)
         ),
         ParameterSpec(
-            "seed", 0, "the simulation is a function of motion and seed", limits=(0, 2**31 - 1)
+            "seed",
+            0,
+            "number that, with motion and seconds, makes person, room and light",
+            limits=(0, 2**31 - 1),
+        ),
+        ParameterSpec(
+            "view",
+            VIEWS[0],
+            "which of the cameras around the simulated person this is; drivers with the same "
+            "motion, seconds and seed show the same moment",
+            choices=VIEWS,
         ),
         ParameterSpec(
             "rate",
             1.0,
-            "sensor seconds per host second, for recording and simulator; 0: no limit",
+            "speed (sensor seconds per host second) of recording and simulator; 0: no limit",
             limits=(0.0, 1000.0),
         ),
         ParameterSpec("loop", False, "start over at the end of the source"),
@@ -100,7 +117,7 @@ class EventDriverNode(ManagedNode):
         ParameterSpec(
             "region",
             NO_REGION,
-            "x, y, width, height (px): events outside are dropped; 0 0 0 0: off",
+            "x, y, width, height (pixels): events outside are dropped; 0 0 0 0: off",
         ),
         ParameterSpec("frame_id", FRAME_ID, "frame of the camera, for the headers"),
         ParameterSpec(
@@ -119,8 +136,13 @@ class EventDriverNode(ManagedNode):
         self._source: ReadAhead | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self._again = False
         self._finished = False
         self._trouble = ""
+        self.offer_switch("pause", self._pause)
+        self.offer("reset", self._reset)
 
     def configure(self) -> None:
         """Open the source."""
@@ -138,7 +160,8 @@ class EventDriverNode(ManagedNode):
     def activate(self) -> None:
         """Play from where the source stands."""
         self._stopping.clear()
-        self._finished = False
+        self._going.set()
+        self._again = self._finished = False
         self._trouble = ""
         self._thread = threading.Thread(target=self._play, name="source", daemon=True)
         self._thread.start()
@@ -146,6 +169,7 @@ class EventDriverNode(ManagedNode):
     def deactivate(self) -> None:
         """Stop playing."""
         self._stopping.set()
+        self._going.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -177,8 +201,31 @@ class EventDriverNode(ManagedNode):
             report.add(Level.ERROR, self._trouble)
         elif self._finished:
             report.add(Level.OK, "finished: the source has ended")
+        elif not self._going.is_set():
+            report.add(Level.WARN, "paused; ~/pause with false goes on")
         elif not packets:
             report.add(Level.WARN, "no events from the source")
+
+    def _pause(self, wanted: bool) -> str:
+        self._require_playing("be paused")
+        self._going.clear() if wanted else self._going.set()
+        return "paused" if wanted else "goes on"
+
+    def _reset(self) -> str:
+        self._require_playing("start over")
+        self._again = True
+        self._going.set()
+        return "starts over"
+
+    def _require_playing(self, what: str) -> None:
+        self.require_active()
+        if self.text("source") in LIVE_SOURCES:
+            raise RefusedError(
+                f"a {self.text('source')} cannot {what}: its time goes on; pause or reset the "
+                "nodes that listen, or deactivate this one"
+            )
+        if self._finished:
+            raise RefusedError(f"the source has ended and cannot {what}; configure the node anew")
 
     def _open(self) -> ReadAhead:
         kind = self.text("source")
@@ -186,12 +233,15 @@ class EventDriverNode(ManagedNode):
             if kind == "camera":
                 source: EventSource = CameraSource(self.text("camera"))
             elif kind == "recording":
-                source = Aedat4Source(Path(self.text("path")))
+                source = open_recording(Path(self.text("path")))
             elif kind == "network":
                 source = NetworkSource(self.text("host"), self.integer("port"))
             else:
                 source = _simulator(
-                    self.text("motion"), self.number("seconds"), self.integer("seed")
+                    self.text("motion"),
+                    self.number("seconds"),
+                    self.integer("seed"),
+                    self.text("view"),
                 )
         except (SourceError, ValueError) as error:
             raise StartError(str(error)) from error
@@ -219,8 +269,9 @@ class EventDriverNode(ManagedNode):
         try:
             self._await_subscribers()
             self._play_once()
-            while self.flag("loop") and not self._stopping.is_set():
+            while (self._again or self.flag("loop")) and not self._stopping.is_set():
                 assert self._source is not None
+                self._again = False
                 self._source.close()
                 self._source = self._open()
                 self._play_once()
@@ -257,7 +308,10 @@ class EventDriverNode(ManagedNode):
                 continue
             # A camera would deliver a packet when its time is over.
             pacer.wait_until((int(events["t"][-1]) // packet_ns + 1) * packet_ns)
-            if self._stopping.is_set():
+            if not self._going.is_set():
+                self._going.wait()
+                pacer = Pacer(self.number("rate"), self._stopping)
+            if self._stopping.is_set() or self._again:
                 return
             for first in range(0, len(events), MAX_EVENTS_PER_PACKET):
                 self._send_packet(events[first : first + MAX_EVENTS_PER_PACKET])
@@ -280,10 +334,10 @@ class EventDriverNode(ManagedNode):
         self._events.add(len(events))
 
 
-def _simulator(motion: str, seconds: float, seed: int) -> EventSource:
+def _simulator(motion: str, seconds: float, seed: int, view: str) -> EventSource:
     from hybrid_pose_ros.simulation.source import SimulatorSource  # compiles its kernels: seconds
 
-    return SimulatorSource(motion, seconds, seed)
+    return SimulatorSource(motion, seconds, seed, view)
 
 
 def main() -> int:

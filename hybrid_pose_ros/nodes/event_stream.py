@@ -22,9 +22,28 @@ MAX_TIME_NS = 2**62
 """A time base from here on (146 years) is taken for a malformed packet."""
 
 
+MAX_PAUSE_NS = 2**23 * 1000
+"""After a longer pause between two packets (8.4 s by their stamps) a decoder cannot know how often
+the camera's own counter of time has gone round, and is made anew."""
+
+
+class Stamp(Protocol):
+    """Host time: seconds, and nanoseconds after them."""
+
+    sec: int
+    nanosec: int
+
+
+class PacketHeader(Protocol):
+    """The field of `Header` that decoding needs."""
+
+    stamp: Stamp
+
+
 class Packet(Protocol):
     """The fields of `EventPacket` that decoding needs."""
 
+    header: PacketHeader
     width: int
     height: int
     seq: int
@@ -55,6 +74,7 @@ class PacketReader:
         self.sensor: tuple[int, int] | None = None
         self._decoders: dict[str, Decoder] = {}
         self._next_seq: int | None = None
+        self._stamp_ns = 0
 
     def read(self, packet: Packet) -> EventArray:
         """Return the events of a packet.
@@ -62,12 +82,12 @@ class PacketReader:
         Raises:
             MalformedPacketError: the packet is to be dropped; it has been counted.
         """
-        self._track(packet.seq)
+        self._track(packet.seq, packet.header.stamp)
         try:
             size = self._check(packet)
             decoder = self._decoders.get(packet.encoding)
             if decoder is None:
-                decoder = make_decoder(packet.encoding, *size)
+                decoder = make_decoder(packet.encoding, *size, near_ns=self._stamp_ns)
             events = decoder.decode(packet.time_base, packet.events)
         except MalformedPacketError as error:
             self.malformed += 1
@@ -84,7 +104,15 @@ class PacketReader:
         self._decoders.clear()
         self._next_seq = None
 
-    def _track(self, seq: int) -> None:
+    def skip(self) -> None:
+        """Be ready for any sequence number; the sensor and the counters stay."""
+        self._decoders.clear()
+        self._next_seq = None
+
+    def _track(self, seq: int, stamp: Stamp) -> None:
+        last_ns, self._stamp_ns = self._stamp_ns, stamp.sec * 10**9 + stamp.nanosec
+        if self._stamp_ns - last_ns > MAX_PAUSE_NS:
+            self._decoders.clear()
         expected, self._next_seq = self._next_seq, seq + 1
         if expected is None or seq == expected:
             return
@@ -149,6 +177,19 @@ class StepStream:
         self._fit = fit
         self._step_ns = step_ns
         self._binner: StepBinner | None = None
+
+    def resume(self) -> None:
+        """Go on after packets that were left out on purpose: what comes is a new stream."""
+        self.reader.skip()
+        if self._binner is not None:
+            self._binner.reset()
+
+    def rebin(self, fit: Callable[[int, int], GridView], step_ns: int) -> None:
+        """Make steps of another view and length from here on; the open step is dropped."""
+        self._fit, self._step_ns = fit, step_ns
+        if self.reader.sensor is not None and self.view is not None:
+            self.view = fit(*self.reader.sensor)
+            self._binner = StepBinner(self.view, step_ns)
 
     def push(self, packet: Packet) -> Pushed:
         """Take one packet.

@@ -33,7 +33,9 @@ class Argument:
 
 ARGUMENTS = (
     Argument("source", "simulator", "where the events come from", SOURCES),
-    Argument("recording", "", "path of the AEDAT4 file, for source recording"),
+    Argument(
+        "recording", "", "path of the recording (*.aedat4, *.aedat, *.raw), for source recording"
+    ),
     Argument("rate", "", "speed of a recording or simulation; 1 is real time, 0 unlimited"),
     Argument("host", "", "address of the event server, for source network"),
     Argument("port", "", "port of the event server, for source network"),
@@ -105,7 +107,7 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
             )
     source = values["source"]
     if source == "recording" and not values["recording"]:
-        raise GraphError("source recording needs the path of an AEDAT4 file: recording")
+        raise GraphError("source recording needs the path of a file: recording")
     files = [share / "config" / "nodes.yaml", share / "config" / f"{source}.yaml"]
     if values["params"]:
         files.append(_existing("params", values["params"]))

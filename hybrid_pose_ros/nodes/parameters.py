@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of a node as a table: name, default, meaning with unit, limits.
 
-A parameter either applies at once (`live`) or when the node is next configured; setting one of
-the second kind on a configured node is refused with the reason instead of being ignored.
+A parameter applies at once (`live`), when the model is next loaded (`reloads`), or when the node
+is next configured; setting one of the last kind on a configured node is refused with the reason
+instead of being ignored.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,6 +31,7 @@ class ParameterSpec:
         limits: smallest and largest value, both allowed; numbers only.
         choices: the values allowed; strings only.
         live: a change applies at once, in any state of the node.
+        reloads: a change applies at the service ~/reload, or when the node is next configured.
         read_only: can only be given at start.
     """
 
@@ -39,7 +41,15 @@ class ParameterSpec:
     limits: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    reloads: bool = False
     read_only: bool = False
+
+    @property
+    def applies(self) -> str:
+        """When a change takes effect, in words."""
+        if self.read_only:
+            return "at start"
+        return "live" if self.live else "at ~/reload" if self.reloads else "when configured"
 
     def descriptor(self) -> ParameterDescriptor:
         """Return what `ros2 param describe` shows."""
@@ -61,13 +71,18 @@ class ParameterSpec:
 
 
 def declare_parameters(
-    node: Node, specs: Iterable[ParameterSpec], configured: Callable[[], bool]
+    node: Node,
+    specs: Iterable[ParameterSpec],
+    configured: Callable[[], bool],
+    objection: Callable[[str, Value], str],
 ) -> None:
     """Declare the parameters and guard their changes.
 
     Args:
         configured: says whether the node is configured, that is, whether a parameter that is not
             live would be ignored.
+        objection: says what speaks against a value of a live parameter beyond its limits, or
+            nothing.
 
     Raises:
         rclpy.exceptions.ParameterException: a value given at start has the wrong type or is not
@@ -86,7 +101,9 @@ def declare_parameters(
                     reason=f"{spec.name} must be one of {', '.join(spec.choices)}, "
                     f"not {parameter.value!r}",
                 )
-            if not spec.live and configured():
+            if spec.live and (reason := objection(spec.name, parameter.value)):
+                return SetParametersResult(successful=False, reason=reason)
+            if not (spec.live or spec.reloads) and configured():
                 return SetParametersResult(
                     successful=False,
                     reason=f"{spec.name} applies when the node is configured: "

@@ -21,7 +21,8 @@ class Graph:
     """Runs each node in a process and process group of its own; a context manager.
 
     Args:
-        specs: the nodes, in the order in which they start.
+        specs: the nodes, in the order in which they start. Those whose names are the same, in
+            several namespaces, are called by namespace and name: ``cam0/snn``.
         prefix: where the package is installed.
         log_dir: each node's output goes to ``<name>.log`` there; None: to our own output.
         environment: whole environment of the nodes; None: our own.
@@ -39,7 +40,13 @@ class Graph:
         log_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self.specs = {spec.name: spec for spec in specs}
+        names = [spec.name for spec in specs]
+        self.specs = {
+            spec.name
+            if names.count(spec.name) == 1
+            else f"{spec.namespace}/{spec.name}".lstrip("/"): spec
+            for spec in specs
+        }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._prefix = prefix
         self._log_dir = log_dir
@@ -105,8 +112,9 @@ class Graph:
             raise GraphError(f"{command[1]} does not exist; install {PACKAGE} again")
         output = None
         if self._log_dir is not None:
-            self._log_dir.mkdir(parents=True, exist_ok=True)
-            output = self._files.enter_context((self._log_dir / f"{name}.log").open("ab"))
+            path = self._log_dir / f"{name}.log"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            output = self._files.enter_context(path.open("ab"))
         # The environment goes on whole: ROS from wheels re-executes Python once, and a child that
         # inherits the mark of that but not the library path cannot load ROS.
         self.processes[name] = subprocess.Popen(

@@ -13,6 +13,9 @@ DEPTH = 4
 
 POLL_S = 0.05
 
+CLOSE_S = 0.5
+"""Longest wait for a read under way when closing; a simulated batch may take longer."""
+
 LIVE_POLL_S = 0.002
 """A live source is asked this often; it is no use to know later that it is silent."""
 
@@ -21,7 +24,7 @@ class ReadAhead:
     """An event source in front of another one.
 
     Args:
-        source: closed together with this one.
+        source: closed with this one, as soon as the read under way is done.
         filters: applied to each batch.
         stop: once set, reading ends as if the source had ended.
     """
@@ -60,10 +63,15 @@ class ReadAhead:
         if self._closing.is_set():
             return
         self._closing.set()
-        self._thread.join()
-        self._source.close()
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
+        try:
+            self._read_all()
+        finally:
+            self._source.close()
+
+    def _read_all(self) -> None:
         while not self._closing.is_set():
             try:
                 item: EventArray | SourceError | None = self._source.read()
@@ -71,6 +79,7 @@ class ReadAhead:
                 item = error
             if item is None or isinstance(item, SourceError):
                 self._put(item)
+                self._closing.wait()  # a source that has ended stays open until it is closed
                 return
             if not len(item):
                 self._closing.wait(LIVE_POLL_S)

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
+from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
 from hybrid_pose_ros.inference.snn_estimator import InitPolicy, SnnEstimator
@@ -17,6 +18,7 @@ from hybrid_pose_ros.messages import (
     state_init_from_message,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.base import run_node
 from hybrid_pose_ros.nodes.event_stream import group_late_steps
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
@@ -31,7 +33,9 @@ class SnnNode(StepNode):
     be used is refused and counted; the state stays as it was.
 
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
-    stamped with the host time of the packet that completed the step.
+    stamped with the host time of the packet that completed the step; ~/initialised
+    (std_msgs/UInt64), the sensor time (ns) of each initialisation taken. Services: ~/pause
+    (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
     """
 
     PARAMETERS = (
@@ -46,7 +50,7 @@ class SnnNode(StepNode):
         ParameterSpec(
             "max_replay_steps",
             100,
-            "steps kept for the replay; an initialisation older than that is refused",
+            "number of steps kept for the replay; an initialisation older than that is refused",
             limits=(1, 10_000),
         ),
         ParameterSpec(
@@ -76,22 +80,34 @@ class SnnNode(StepNode):
         super().__init__("snn", **kwargs)
 
     def configure(self) -> None:
-        """Load the model and run it once: the first step is much slower than the following."""
+        """Load the model."""
         super().configure()
-        view = self.checkpoint.config.view
-        self._network = SnnEstimator(
-            self.checkpoint,
+        self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
+        self._taken = self.publish_to(UInt64, "~/initialised", POSE_QOS)
+
+    def prepare(self, checkpoint: Checkpoint) -> SnnEstimator:
+        """Build the estimator and run a step without events."""
+        view = checkpoint.config.view
+        network = SnnEstimator(
+            checkpoint,
             view.fit(view.view_width, view.view_height),
             init_policy=InitPolicy(self.text("init_policy")),
             max_replay_steps=self.integer("max_replay_steps"),
         )
         counts = np.zeros((2, view.grid_height, view.grid_width), np.uint16)
-        self._network.step(Step(index=0, counts=counts, events=0))
-        self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
+        network.step(Step(index=0, counts=counts, events=0))
+        return network
+
+    def adopt(self, estimator: SnnEstimator) -> None:
+        """Take over an estimator; it begins with the sensor."""
+        self._network = estimator
+        self._estimator: SnnEstimator | None = None
+        self._early: StateInit | None = None
 
     def activate(self) -> None:
         """Listen, with the network at rest."""
-        self._estimator: SnnEstimator | None = None
+        self._estimator = None
+        self._early = None
         self._first_index: int | None = None
         self._last_pose: PoseEstimate | None = None
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
@@ -104,6 +120,11 @@ class SnnNode(StepNode):
         """Begin at rest with this sensor."""
         self._network.reset(view)
         self._estimator = self._network
+        self._first_index = None
+        self._last_pose = None
+        early, self._early = self._early, None
+        if early is not None:
+            self._on_state_init(early)
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
@@ -145,6 +166,7 @@ class SnnNode(StepNode):
             "steps merged": str(self._merged.total),
             "initialisations accepted": str(self._inits.total),
             "initialisations refused": str(self._refused.total),
+            "subscribers of pose": str(self._publisher.get_subscription_count()),
         }
         if merged:
             report.add(Level.WARN, f"overload: {merged} steps merged into later ones")
@@ -169,8 +191,11 @@ class SnnNode(StepNode):
 
     def _on_state_init(self, message: StateInit) -> None:
         try:
+            if self._paused:
+                return
             if self._estimator is None:
-                raise InitRejectedError("no events have come yet")
+                self._early = message  # `ann` has had a packet that is still on its way to us
+                return
             self._estimator.initialise(state_init_from_message(message))
         except InitRejectedError as error:
             self._refused.add()
@@ -178,6 +203,7 @@ class SnnNode(StepNode):
             self.complain(f"initialisation {message.seq} refused: {error}")
         else:
             self._inits.add()
+            self._taken.publish(UInt64(data=message.sensor_time))
 
 
 def main() -> int:

@@ -7,19 +7,24 @@ the meantime is to end the process as quietly as later.
 
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 
 def start_node(name: str) -> NoReturn:
     """Run the node of module ``hybrid_pose_ros.nodes.<name>`` and end the process with it."""
-    try:
-        module = importlib.import_module(f"hybrid_pose_ros.nodes.{name}")
-    except KeyboardInterrupt:
-        sys.exit(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)  # until the node has its own handlers
+    module = importlib.import_module(f"hybrid_pose_ros.nodes.{name}")
     code = module.main()
     # Nothing is left to release. Taking the interpreter with torch and numba apart would last for
     # seconds on a busy machine, longer than launch waits before it kills.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `ann` and `snn` share: a checkpoint, and events that become steps."""
+"""What `ann` and `snn` share: a model that may change, and events that become steps."""
 
 import time
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.inference.step_length import StepLengthError, with_step
 from hybrid_pose_ros.messages import EVENTS_QOS, Sensor
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.event_stream import StepStream
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
@@ -31,16 +32,29 @@ class StampedStep:
 class StepNode(ManagedNode):
     """A node that runs a model on the steps of an event stream.
 
-    Subclasses implement :meth:`begin`, :meth:`restart` and :meth:`process`.
+    Subclasses implement :meth:`prepare`, :meth:`adopt`, :meth:`begin`, :meth:`restart` and
+    :meth:`process`. The services are served between two packets, so a step is run wholly before
+    or wholly after what they change.
 
     Attributes:
-        checkpoint: the model, from :meth:`configure` on.
+        checkpoint: the model, from :meth:`configure` on; for steps of the length ``step_ms``.
         sensor: size of the sensor, from :meth:`begin` on.
     """
 
     PARAMETERS: ClassVar[tuple[ParameterSpec, ...]] = (
         ParameterSpec(
-            "checkpoint", "", "path of the model's safetensors file; empty: the shipped edge model"
+            "checkpoint",
+            "",
+            "path of the model's safetensors file; empty: the shipped edge model",
+            reloads=True,
+        ),
+        ParameterSpec(
+            "step_ms",
+            0.0,
+            "length of a step (ms of sensor time), of which the model's own must be a whole "
+            "multiple; 0: the model's own; the same for ann and snn",
+            limits=(0.0, 1000.0),
+            reloads=True,
         ),
         ParameterSpec("threads", 1, "CPU threads of one tensor operation", limits=(1, 256)),
         PACKET_TYPE,
@@ -52,15 +66,31 @@ class StepNode(ManagedNode):
         self.sensor: Sensor
         self._stream: StepStream
         self._subscription: Subscription
+        self._paused = False
+        self.offer_switch("pause", self._pause)
+        self.offer("reset", self._reset)
+        self.offer("reload", self._reload)
 
     # What a subclass implements.
+
+    def prepare(self, checkpoint: Checkpoint) -> Any:
+        """Build what runs a model, and run it once; nothing is changed yet.
+
+        Raises:
+            StartError: a parameter does not fit the model.
+        """
+        raise NotImplementedError
+
+    def adopt(self, estimator: Any) -> None:
+        """Go on with what :meth:`prepare` returned, without a past."""
+        raise NotImplementedError
 
     def begin(self, view: GridView) -> None:
         """The first good packet told the size of the sensor."""
         raise NotImplementedError
 
     def restart(self) -> None:
-        """Sensor time went back: forget everything derived from earlier steps."""
+        """Forget everything derived from earlier steps: what comes has nothing to do with it."""
         raise NotImplementedError
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
@@ -70,12 +100,11 @@ class StepNode(ManagedNode):
     # Managed life.
 
     def configure(self) -> None:
-        """Load the model."""
+        """Load the model and run it once: the first run is much slower than the following."""
         torch.set_num_threads(self.integer("threads"))
-        try:
-            self.checkpoint = load_checkpoint(self.text("checkpoint"))
-        except CheckpointError as error:
-            raise StartError(str(error)) from error
+        checkpoint = self._load()
+        self.adopt(self.prepare(checkpoint))
+        self.checkpoint = checkpoint
         self._packet_type = chosen_packet_type(self)
 
     def activate(self) -> None:
@@ -85,6 +114,7 @@ class StepNode(ManagedNode):
         self._packets = Meter()
         self._events = Meter()
         self._malformed_reported = 0
+        self._paused = False
         self._subscription = self.listen_to(
             self._packet_type, "events", self._on_packet, EVENTS_QOS
         )
@@ -96,6 +126,7 @@ class StepNode(ManagedNode):
         reader = self._stream.reader
         report.values |= {
             "model": f"{self.checkpoint.config.name} {self.checkpoint.digest}",
+            "step ms": f"{self.checkpoint.config.step_ns / 1e6:g}",
             "packets per second": f"{packet_rate:.1f}",
             "events per second": f"{event_rate:.0f}",
             "packets received": str(self._packets.total),
@@ -104,7 +135,9 @@ class StepNode(ManagedNode):
             "packets malformed": str(reader.malformed),
             "sensor time restarts": str(self._stream.restarts),
         }
-        if not packets:
+        if self._paused:
+            report.add(Level.WARN, "paused; ~/pause with false goes on")
+        elif not packets:
             report.add(Level.WARN, "no packets on `events`")
         if reader.malformed > self._malformed_reported:
             new = reader.malformed - self._malformed_reported
@@ -113,6 +146,53 @@ class StepNode(ManagedNode):
                 f"{new} malformed packets dropped, the last: {reader.malformed_reason}",
             )
             self._malformed_reported = reader.malformed
+
+    # Services.
+
+    def _pause(self, wanted: bool) -> str:
+        self.require_active()
+        if wanted == self._paused:
+            return "paused already" if wanted else "not paused"
+        self._paused = wanted
+        if wanted:
+            return "paused: packets are dropped until ~/pause with false"
+        self._stream.resume()
+        self._forget()
+        return "goes on, without a past"
+
+    def _reset(self) -> str:
+        self.require_active()
+        self._forget()
+        return "reset: goes on without a past"
+
+    def _forget(self) -> None:
+        if self._stream.view is not None:
+            self.restart()
+
+    def _reload(self) -> str:
+        if self.state not in ("active", "inactive"):
+            raise RefusedError(f"the node is {self.state}; the model is loaded with configure")
+        checkpoint = self._load()
+        estimator = self.prepare(checkpoint)
+        self.checkpoint = checkpoint
+        self.adopt(estimator)
+        config = checkpoint.config
+        if self.state == "active":
+            self._stream.rebin(config.view.fit, config.step_ns)
+            if self._stream.view is not None:
+                self.begin(self._stream.view)
+        return f"{config.name} {checkpoint.digest}, steps of {config.step_ns / 1e6:g} ms"
+
+    def _load(self) -> Checkpoint:
+        """Read the model that the parameters name; raises StartError."""
+        step_ms = self.number("step_ms")
+        try:
+            checkpoint = load_checkpoint(self.text("checkpoint"))
+            return with_step(checkpoint, round(step_ms * 1e6)) if step_ms else checkpoint
+        except (CheckpointError, StepLengthError) as error:
+            raise StartError(str(error)) from error
+
+    # Events.
 
     def _on_packet(self, first: Any) -> None:
         """Take all that is in the queue, so that its age is known and one call serves it."""
@@ -127,6 +207,8 @@ class StepNode(ManagedNode):
                 # The executor does not tell when `first` came; the next one came soon after.
                 delay_ns = time.time_ns() - taken[1]["received_timestamp"]
             packets.append(taken[0])
+        if self._paused:
+            return
         steps: list[StampedStep] = []
         for packet in packets:
             steps = self._decode(packet, steps)

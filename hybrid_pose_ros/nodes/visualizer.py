@@ -32,7 +32,8 @@ class VisualizerNode(ManagedNode):
     """Draws at a steady rate what somebody has subscribed to, and nothing else.
 
     Subscribes: events (EventPacket), pose (PoseKeypoints). Publishes: overlay (Image, rgb8),
-    markers (MarkerArray), cloud (PointCloud2); see `visuals.py` for their geometry.
+    markers (MarkerArray), cloud (PointCloud2); see `visuals.py` for their geometry. Services:
+    ~/statistics (Trigger).
     """
 
     PARAMETERS = (
@@ -52,8 +53,8 @@ class VisualizerNode(ManagedNode):
         ParameterSpec(
             "min_confidence",
             0.3,
-            "joints below it are left out of the markers and drawn hollow in the overlay,"
-            f" those below {HIDDEN_CONFIDENCE} not at all",
+            "joints below it (share, 0 to 1) are left out of the markers and drawn hollow in the"
+            f" overlay, those below {HIDDEN_CONFIDENCE} not at all",
             limits=(0.0, 1.0),
             live=True,
         ),

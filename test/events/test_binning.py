@@ -23,7 +23,7 @@ from hybrid_pose_ros.events.binning import (
 
 STEP_NS = 1000
 PAPER_VIEW = {"cell": 1, "crop": (34, 2, 256, 256)}
-SENSORS = [(346, 260), (320, 240), (240, 180), (640, 480), (1280, 720), (64, 300), (1, 1)]
+SENSORS = [(346, 260), (320, 240), (240, 180), (640, 480), (1280, 720), (480, 640), (64, 300), (1, 1)]
 
 
 def small_view() -> GridView:

@@ -17,6 +17,21 @@ STEP_NS = 1000
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """The fields of a Time."""
+
+    sec: int = 0
+    nanosec: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields of a Header."""
+
+    stamp: Stamp = Stamp()
+
+
+@dataclass(frozen=True)
 class Packet:
     """The fields of an EventPacket."""
 
@@ -27,6 +42,7 @@ class Packet:
     height: int = 48
     encoding: str = "mono"
     is_bigendian: bool = False
+    header: Header = Header()
 
 
 def packet(times: list[int], seq: int = 0) -> Packet:

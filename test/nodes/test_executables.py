@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes as processes: how they end."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -
     [
         (("-p", "checkpoint:=/no/such/file"), "/no/such/file: no such checkpoint; train one"),
         (("-p", "threads:=0"), "threads"),
+        (("-p", "step_ms:=7.0"), "a step of 7 ms does not fit the model"),
     ],
 )
 def test_a_wrong_start_is_one_clear_line(
@@ -53,3 +55,28 @@ def test_a_wrong_start_is_one_clear_line(
     assert process.returncode == 1
     [line] = errors.strip().splitlines()
     assert message in line
+
+
+def test_arguments_that_cannot_be_read_are_code_2(tmp_path: Path) -> None:
+    process = start("visualizer", tmp_path, "--no-such-option")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert errors.splitlines()[-1].startswith("error: the ROS arguments cannot be read: ")
+    assert "--no-such-option" in errors
+
+
+@pytest.mark.parametrize("node", ["event_driver", "ann", "snn", "visualizer"])
+def test_a_signal_ends_a_working_node_at_any_moment(tmp_path: Path, node: str) -> None:
+    """While Python starts, while modules are imported, while the model is loaded, and at work."""
+    for seconds in (0.3, 1.0, 4.0):
+        process = start(node, tmp_path)
+        assert process.stderr is not None
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) in ((0, -signal.SIGINT) if seconds < 1.0 else (0,))
+            assert seconds < 1.0 or "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()

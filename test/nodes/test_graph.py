@@ -161,6 +161,14 @@ def test_processes_live_and_end_together(
     assert processes.poll() == {"broken": 3, "good": 0, "stubborn": -signal.SIGKILL}
 
 
+def test_nodes_of_the_same_name_are_called_by_namespace_and_name(tmp_path: Path) -> None:
+    nodes = [
+        NodeSpec(name, name, space, (), {}, True)
+        for name, space in (("snn", "/cam0"), ("snn", ""), ("triangulator", "/all"))
+    ]
+    assert list(Graph(nodes, tmp_path).specs) == ["cam0/snn", "snn", "triangulator"]
+
+
 def test_a_missing_executable_stops_what_was_started(processes: Graph, tmp_path: Path) -> None:
     (tmp_path / "lib" / "hybrid_pose_ros" / "broken").unlink()
     with pytest.raises(GraphError, match="broken does not exist"), processes:

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Life, parameters and diagnostics that all nodes share."""
 
+import importlib.util
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -14,13 +18,15 @@ from rclpy.qos import QoSProfile
 
 from hybrid_pose_ros.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.ann import AnnNode
-from hybrid_pose_ros.nodes.base import StartError
+from hybrid_pose_ros.nodes.base import AUTOSTART, StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
+from hybrid_pose_ros.nodes.graph import SOURCES
+from hybrid_pose_ros.nodes.reference import NODES as EXECUTABLES
+from hybrid_pose_ros.nodes.reference import node_class
 from hybrid_pose_ros.nodes.snn import SnnNode
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
-
-NODES = (AnnNode, EventDriverNode, SnnNode, VisualizerNode)
 
 
 def state(node: Any) -> str:
@@ -94,16 +100,70 @@ def test_a_value_of_another_type_is_refused(bench: Any) -> None:
         bench.run(SnnNode, start=False, threads="many")
 
 
-@pytest.mark.parametrize("node_type", NODES)
-def test_parameters_are_described_and_limited(bench: Any, node_type: type) -> None:
-    node = bench.run(node_type, start=False)
-    for spec in (parameter for parameter in node.PARAMETERS):
+UNIT = re.compile(
+    r"\b(Hz|ms|us|s|m|px|pixels|m/s|ratio|share|speed|number|threads|steps|points|port"
+    r"|subscribers|events|packets|bytes|per second)\b"
+)
+
+
+@pytest.mark.parametrize("name", EXECUTABLES)
+def test_parameters_are_described_and_limited(bench: Any, name: str) -> None:
+    if importlib.util.find_spec(f"hybrid_pose_ros.nodes.{name}") is None:
+        pytest.skip(f"there is no {name}")
+    node = bench.run(node_class(name), start=False)
+    for spec in (AUTOSTART, *node.PARAMETERS):
         descriptor = node.describe_parameter(spec.name)
         assert len(descriptor.description) > 10, spec.name
         if isinstance(spec.default, bool | str | list):
+            if spec.choices:
+                assert all(choice in descriptor.additional_constraints for choice in spec.choices)
             continue
-        limits = descriptor.floating_point_range or descriptor.integer_range
-        assert limits[0].from_value <= spec.default <= limits[0].to_value
+        assert UNIT.search(descriptor.description), f"{spec.name}: no unit in the description"
+        [limits] = [*descriptor.floating_point_range, *descriptor.integer_range]
+        assert limits.from_value <= spec.default <= limits.to_value
+
+
+def test_parameter_files_hold_the_defaults_of_the_nodes() -> None:
+    config = Path(__file__).parents[2] / "config"
+    for section, content in yaml.safe_load((config / "nodes.yaml").read_text()).items():
+        node = node_class(section.removeprefix("/**/"))
+        defaults = {spec.name: spec.default for spec in node.PARAMETERS}
+        values = content["ros__parameters"]
+        assert {name: defaults[name] for name in values} == values, section
+    driver = {spec.name: spec for spec in EventDriverNode.PARAMETERS}
+    for source in SOURCES:
+        [content] = yaml.safe_load((config / f"{source}.yaml").read_text()).values()
+        for name, value in content["ros__parameters"].items():
+            assert isinstance(value, type(driver[name].default)), f"{source}.yaml: {name}"
+
+
+@pytest.mark.parametrize(
+    ("node_type", "topics"),
+    [
+        (SnnNode, {"events", "state_init", "pose"}),
+        (AnnNode, {"events", "state_init"}),
+        (VisualizerNode, {"events", "pose", "overlay", "markers", "cloud"}),
+        (EventDriverNode, {"events"}),
+    ],
+)
+def test_every_name_follows_namespace_and_remapping(
+    bench: Any, node_type: type, topics: set[str]
+) -> None:
+    arguments = ["--ros-args", "-r", "__ns:=/lab/cam1", "-r", "__node:=me", "-r", "events:=/raw"]
+    node = node_type(cli_args=arguments, use_global_arguments=False)
+    bench.nodes.append(node)
+    bench.executor.add_node(node)
+    node.start()
+    assert node.get_fully_qualified_name() == "/lab/cam1/me"
+    ours = {topic for topic in topics if topic != "events"}
+    wanted = {"/raw", "/diagnostics", *(f"/lab/cam1/{topic}" for topic in ours)}
+    names = {publisher.topic_name for publisher in node.publishers}
+    names |= {subscription.topic_name for subscription in node.subscriptions}
+    own = {name for name in names if name.startswith("/lab/cam1/me/")}
+    assert names - own - {"/parameter_events", "/rosout"} == wanted
+    for service in node.services:
+        assert service.service_name.startswith("/lab/cam1/me/")
+    assert "/lab/cam1/me/statistics" in {service.service_name for service in node.services}
 
 
 def test_parameters_that_would_be_ignored_cannot_be_set(bench: Any, checkpoint: Path) -> None:
@@ -146,3 +206,20 @@ def test_an_inactive_node_publishes_nothing(bench: Any, checkpoint: Path) -> Non
     node._publisher.publish(PoseKeypoints(sensor_time=1))
     bench.until(lambda: poses)
     assert [pose.sensor_time for pose in poses] == [1]
+
+
+def test_log_lines_are_throttled_for_each_trouble(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = bench.run(VisualizerNode, start=False)
+    lines: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    for turn in range(3):
+        node.complain(f"packet {turn} dropped")
+        node.complain(f"pose {turn} dropped")
+    assert lines == ["packet 0 dropped", "pose 0 dropped"]
+    monkeypatch.setattr(base, "LOG_PERIOD_S", 0.0)
+    node._silent_until.clear()
+    for turn in range(2):
+        node.complain(f"packet {turn} dropped")
+    assert lines[2:] == ["packet 0 dropped", "packet 1 dropped"]

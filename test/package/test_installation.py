@@ -70,7 +70,7 @@ def test_ament_index_knows_the_package(monkeypatch: pytest.MonkeyPatch):
     assert parse_package(str(SHARE / "package.xml")).name == PACKAGE
 
 
-@pytest.mark.parametrize("node", ["event_driver", "ann", "snn", "visualizer"])
+@pytest.mark.parametrize("node", ["event_driver", "ann", "snn", "visualizer", "skeleton_adapter"])
 def test_every_node_is_an_executable_for_ros2_run(node: str):
     program = find_prefix() / "lib" / PACKAGE / node
     assert os.access(program, os.X_OK)

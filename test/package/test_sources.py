@@ -21,7 +21,7 @@ LAYERS = (
     ("messages",),
     ("nodes",),
     ("bags",),
-    ("demo",),
+    ("demo", "benchmark", "view"),
     ("cli",),
 )
 """From the bottom up. A module imports from its own layer and those below it."""

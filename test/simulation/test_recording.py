@@ -23,7 +23,7 @@ from hybrid_pose_ros.simulation.recording import (
     truth_path,
 )
 from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
-from hybrid_pose_ros.simulation.source import SimulatorSource, sample_scene
+from hybrid_pose_ros.simulation.source import VIEWS, SimulatorSource, sample_scene
 from hybrid_pose_ros.skeleton import joint_id
 
 QUIET = SensorConfig(leak_hz=0.0, shot_hz=0.0, hot_pixels=0)
@@ -190,6 +190,18 @@ def test_the_source_delivers_the_recording() -> None:
     assert (source.width, source.height, source.live) == (346, 260, False)
     with pytest.raises(ValueError, match="no movement is called 'flying'"):
         SimulatorSource("flying", 1.0, seed=0)
+
+
+def test_views_show_the_same_moment_with_sensors_of_their_own() -> None:
+    now = np.array([0.3])
+    views = [sample_scene("walking", 0.5, 3, view) for view in VIEWS]
+    for own, scene in zip(VIEWS, views, strict=True):
+        assert scene.camera.name == own
+        np.testing.assert_array_equal(scene.motion.at(now), views[0].motion.at(now))
+        np.testing.assert_array_equal(scene.body.textures, views[0].body.textures)
+        assert scene.lighting == views[0].lighting
+    assert len({scene.seed for scene in views}) == len({scene.sensor for scene in views}) == 4
+    assert views[0].seed == sample_scene("walking", 0.5, 3).seed
 
 
 def test_every_part_of_the_body_has_a_texture_and_encloses_its_joints() -> None:

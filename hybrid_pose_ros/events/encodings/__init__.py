@@ -65,14 +65,21 @@ def encode(encoding: str, events: EventArray) -> EncodedPacket:
     return packet
 
 
-def make_decoder(encoding: str, width: int, height: int) -> Decoder:
+def make_decoder(encoding: str, width: int, height: int, near_ns: int = 0) -> Decoder:
     """Return a decoder for one camera with a sensor of this size in pixels.
+
+    Args:
+        near_ns: about when the first packet was made, in ns of any clock that does not jump. Where
+            an encoding leaves the upper part of sensor time open, the time nearest to this one is
+            meant: whoever begins to decode a stream later has the same times.
 
     Raises:
         MalformedPacketError: no such encoding.
     """
     if encoding not in _MODULES:
         raise MalformedPacketError(_unknown(encoding))
+    if encoding == evt3.NAME:
+        return evt3.Decoder(width, height, near_ns)
     decoder: Decoder = _MODULES[encoding].Decoder(width, height)
     return decoder
 

@@ -8,10 +8,11 @@ Sources: docs.prophesee.ai, "EVT 3.0 Format"; event_camera_codecs.
 
 A packet is a piece of the camera's stream, so the decoder's state goes from packet to packet. Of
 the sensor time the stream has only 24 bits; the decoder counts the rounds of 2^24 us (16.8 s) from
-its first packet on. The time base of the message is undefined (documentation of
-event_camera_msgs): drivers fill in 0 or anything. :func:`encode` fills in the time of the first
-event, so a time base that is not 0 and has the first event's 24 bits is believed: it tells the
-round, and packets from here keep their times however many were lost before them.
+its first packet on, which it places near a time that it is given. The time base of the message is
+undefined (documentation of event_camera_msgs): drivers fill in 0 or anything. :func:`encode` fills
+in the time of the first event, so a time base that is not 0 and has the first event's 24 bits is
+believed: it tells the round, and packets from here keep their times however many were lost before
+them.
 """
 
 from dataclasses import replace
@@ -80,10 +81,15 @@ class Decoder:
 
     Until a TIME_HIGH, a TIME_LOW after it and an ADDR_Y have come, events are skipped. Where the
     camera's time steps back a little, events keep the latest time seen.
+
+    Args:
+        width, height: of the sensor in pixels.
+        near_ns: the first events are taken to be less than half a round away from this time.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, near_ns: int = 0) -> None:
         self._size = (width, height)
+        self._near_us: int | None = near_ns // 1000
         self._latest_us = 0
         self._state = WordState()
         self._synchronised = False
@@ -115,12 +121,21 @@ class Decoder:
         if not len(us):
             return empty_events()
         rounds, rest = divmod(time_base - int(us[0]) * 1000, _ROUND_US * 1000)
-        if time_base and not rest:
-            us = us + rounds * _ROUND_US
-            self._state = replace(self._state, high=self._state.high + (rounds << 12))
-        else:
+        told = bool(time_base) and not rest
+        if not told:
+            rounds = self._first_rounds(int(us[0]))
+        us = us + rounds * _ROUND_US
+        self._state = replace(self._state, high=self._state.high + (rounds << 12))
+        self._near_us = None
+        if not told:
             us = np.maximum(us, self._latest_us)
         us = np.maximum.accumulate(us)
         events = assemble(NAME, self._size, us * 1000, x, y, polarity)
         self._latest_us = int(us[-1])
         return events
+
+    def _first_rounds(self, us: int) -> int:
+        """Return the rounds before the first events of all, 0 for all others."""
+        if self._near_us is None:
+            return 0
+        return max(0, (self._near_us - us + _ROUND_US // 2) // _ROUND_US)

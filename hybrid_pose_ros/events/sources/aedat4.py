@@ -42,6 +42,15 @@ class Aedat4Source:
             raise SourceError(f"{path}: the recording holds no events")
         self.name = str(path)
         self.width, self.height = self._reader.getEventResolution()
+        self._range_us = self._reader.getTimeRange()
+        self._latest_us = self._range_us[0]
+        self.trouble = ""
+
+    @property
+    def progress(self) -> float:
+        """Share of the recording's time that was read, 0 to 1."""
+        first, last = self._range_us
+        return min((self._latest_us - first) / (last - first), 1.0) if last > first else 1.0
 
     def read(self) -> EventArray | None:
         """Return the next batch as it was recorded, or None at the end and once closed."""
@@ -51,7 +60,10 @@ class Aedat4Source:
             store = self._reader.getNextEventBatch()
         except RuntimeError as error:
             raise SourceError(f"{self.name}: damaged data; record or copy it again") from error
-        return None if store is None else from_store(store)
+        if store is None:
+            return None
+        self._latest_us = store.getHighestTime()
+        return from_store(store)
 
     def close(self) -> None:
         """Release the file; may be called again."""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scores the poses of a bag against its ground truth: recorded ones, or new ones of its events."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.bags.bag import BagError
+from hybrid_pose_ros.bags.layout import EVENTS_TYPE, GROUND_TRUTH_TOPIC, GROUND_TRUTH_TYPE
+from hybrid_pose_ros.bags.player import (
+    CAMERA_INFO,
+    EVENTS,
+    BagContents,
+    played_topics,
+    read_stored,
+)
+from hybrid_pose_ros.evaluation.running import RunningEvaluation
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
+from hybrid_pose_ros.inference.state import PoseEstimate
+from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose_from_message
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.nodes.event_stream import Packet, StepStream
+
+POSE_3D = "/pose_3d"
+
+Progress = Callable[[float], None]
+"""Called with the seconds of the bag that are done."""
+
+
+class OfflinePipeline:
+    """`ann` and `snn` of one camera without ROS: every answer of the ANN comes at once.
+
+    Args:
+        ann_hz: rate of the ANN; its period is a whole number of steps.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, ann_hz: float) -> None:
+        config = checkpoint.config
+        self._checkpoint = checkpoint
+        self._period_steps = round(1e9 / ann_hz / config.step_ns)
+        self._stream = StepStream(config.view.fit, config.step_ns)
+        self._ann: AnnEstimator
+        self._snn: SnnEstimator | None = None
+
+    def push(self, packet: Packet) -> list[PoseEstimate]:
+        """Take a packet and return the poses of the steps that it completes.
+
+        A packet that the nodes would drop is dropped.
+        """
+        try:
+            pushed = self._stream.push(packet)
+        except MalformedPacketError:
+            return []
+        if self._snn is None:
+            assert self._stream.view is not None
+            self._ann = AnnEstimator(self._checkpoint, self._stream.view)
+            self._snn = SnnEstimator(self._checkpoint, self._stream.view)
+        elif pushed.restarted:
+            self._ann.reset()
+            self._snn.reset()
+        due = None
+        poses = []
+        for step in pushed.steps:
+            poses.append(self._snn.step(step))
+            self._ann.push(step)
+            if (step.index + 1) % self._period_steps == 0:
+                due = self._ann.snapshot()
+        if due is not None:
+            self._snn.initialise(self._ann.infer(due))
+        return poses
+
+
+def evaluate_recorded(
+    contents: BagContents,
+    cameras: tuple[str, ...],
+    store: Typestore,
+    *,
+    progress: Progress = lambda seconds: None,
+) -> dict[str, Any]:
+    """Score the poses that the bag holds.
+
+    Args:
+        cameras: namespaces.
+
+    Returns:
+        what :meth:`RunningEvaluation.report` returns.
+
+    Raises:
+        BagError: the bag is damaged, or has no ground truth.
+    """
+    evaluation = _begin(contents)
+    topics = [f"{camera}/pose" for camera in cameras] + [POSE_3D]
+    topics += [f"{camera}/{CAMERA_INFO}" for camera in cameras]
+    for stored in read_stored(contents.path, [*topics, GROUND_TRUTH_TOPIC]):
+        camera, _, name = stored.topic.rpartition("/")
+        if name == "pose":
+            message: Any = store.deserialize_cdr(stored.data, "hybrid_pose_ros/msg/PoseKeypoints")
+            _add_pose(evaluation, camera, pose_from_message(message))
+        elif stored.topic == POSE_3D:
+            message = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+            evaluation.add_pose_3d(message.sensor_time, joints_from_message(message))
+        else:
+            _take_reference(evaluation, stored.topic, stored.data, store)
+        progress((stored.stamp_ns - contents.start_ns) * 1e-9)
+    evaluation.finish()
+    return evaluation.report()
+
+
+def evaluate_events(
+    contents: BagContents,
+    cameras: tuple[str, ...],
+    store: Typestore,
+    checkpoint: Checkpoint,
+    *,
+    ann_hz: float = 10.0,
+    progress: Progress = lambda seconds: None,
+) -> dict[str, Any]:
+    """Make the poses anew of the events that the bag holds, and score them.
+
+    Arguments, result and errors are those of :func:`evaluate_recorded`.
+    """
+    evaluation = _begin(contents)
+    pipelines = {camera: OfflinePipeline(checkpoint, ann_hz) for camera in cameras}
+    for stored in read_stored(contents.path, played_topics(contents, cameras)):
+        camera, _, name = stored.topic.rpartition("/")
+        if name == EVENTS:
+            packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
+            for pose in pipelines[camera].push(packet):
+                _add_pose(evaluation, camera, pose)
+        else:
+            _take_reference(evaluation, stored.topic, stored.data, store)
+        progress((stored.stamp_ns - contents.start_ns) * 1e-9)
+    evaluation.finish()
+    return evaluation.report()
+
+
+def _begin(contents: BagContents) -> RunningEvaluation:
+    if not contents.has_truth:
+        raise BagError(
+            f"{contents.path}: no ground truth on {GROUND_TRUTH_TOPIC}; "
+            "`hybrid-pose convert` writes it where the recording has labels"
+        )
+    return RunningEvaluation()
+
+
+def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) -> None:
+    evaluation.add_pose(
+        camera, pose.sensor_time_ns, pose.keypoints, has_state=pose.init_age_ns >= 0
+    )
+
+
+def _take_reference(
+    evaluation: RunningEvaluation, topic: str, data: bytes, store: Typestore
+) -> None:
+    """Take a label or a calibration."""
+    if topic == GROUND_TRUTH_TOPIC:
+        message: Any = store.deserialize_cdr(data, GROUND_TRUTH_TYPE)
+        evaluation.add_truth(message.sensor_time, joints_from_message(message))
+        return
+    calibration = camera_from_info(store.deserialize_cdr(data, "sensor_msgs/msg/CameraInfo"))
+    if calibration is not None:
+        evaluation.set_camera(topic.rpartition("/")[0], calibration)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arithmetic of the benchmarks: percentiles, medians of pairs, straight lines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class BenchError(RuntimeError):
+    """Something could not be measured; the message says why."""
+
+
+PERCENTILES = {"p50_ms": 50.0, "p99_ms": 99.0, "p999_ms": 99.9}
+"""Key of a latency in the figures -> percent of all that are not above it."""
+
+
+def latency_percentiles(delays_ns: NDArray[np.int64]) -> dict[str, float | None]:
+    """Return :data:`PERCENTILES` of delays in ns; None each where there are no delays."""
+    if not len(delays_ns):
+        return dict.fromkeys(PERCENTILES)
+    values = np.percentile(delays_ns * 1e-6, list(PERCENTILES.values())).tolist()
+    return dict(zip(PERCENTILES, values, strict=True))
+
+
+def paired_ratios(times: Mapping[str, Sequence[float]], base: str) -> dict[str, float]:
+    """Return for every other name the median of its times over those of ``base``, run by run.
+
+    Args:
+        times: name -> duration of each run; the runs of all names are made in turn, so that
+            whatever slows the machine down slows both parts of a pair.
+    """
+    reference = np.asarray(times[base])
+    return {
+        name: float(np.median(np.asarray(values) / reference))
+        for name, values in times.items()
+        if name != base
+    }
+
+
+@dataclass(frozen=True)
+class Line:
+    """``y = constant + slope * x``, by least squares.
+
+    Attributes:
+        r2: share of the variance of y that the line explains.
+    """
+
+    constant: float
+    slope: float
+    r2: float
+
+    def at(self, x: float) -> float:
+        """Return y."""
+        return self.constant + self.slope * x
+
+
+def fit_line(x: Sequence[float], y: Sequence[float]) -> Line:
+    """Fit a line to points.
+
+    Raises:
+        ValueError: there are no two different x.
+    """
+    xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    dx, dy = xs - xs.mean(), ys - ys.mean()
+    spread = float(dx @ dx)
+    if spread == 0.0:
+        raise ValueError("a line needs points at two places")
+    slope = float(dx @ dy) / spread
+    variance = float(dy @ dy)
+    residual = dy - slope * dx
+    r2 = 1.0 - float(residual @ residual) / variance if variance else 1.0
+    return Line(float(ys.mean() - slope * xs.mean()), slope, r2)

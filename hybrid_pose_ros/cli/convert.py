@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose convert`: recordings to bags, and bags to recordings."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import Progress
+
+from hybrid_pose_ros.cli import CommandError
+
+if TYPE_CHECKING:
+    from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, Recording, Result
+
+_STEPS = {
+    "trim": "keep events before the start signal and after the stop signal",
+    "mirror": "leave both axes as the sensors are read out",
+    "hot_pixels": "keep the events of pixels with 10,000 or more of them",
+    "background": "keep events without another one nearby in the last 70 ms",
+    "masks": "keep events where lamps of the motion capture shine",
+}
+"""The steps of the cleaning, and what leaving one out does."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `convert`."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="make bags of recordings, and recordings of bags",
+        description="Make a bag (rosbag2) of a recording, or a recording of a bag.",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="kind")
+
+    dhp19 = _to_bag(kinds, "dhp19", "an original recording of DHP19 (*.aedat, four cameras)")
+    dhp19.add_argument("--labels", type=Path, help="its Vicon labels (*.mat)")
+    dhp19.add_argument("--calibration", type=Path, help="folder of DHP19's P1.npy to P4.npy")
+    for step, effect in _STEPS.items():
+        dhp19.add_argument(f"--no-{step.replace('_', '-')}", action="store_true", help=effect)
+
+    h5 = _to_bag(kinds, "h5", "DHP19 in HDF5 with the events of each camera")
+    h5.add_argument("--labels", type=Path, help="its labels (HDF5)")
+    h5.add_argument("--calibration", type=Path, help="folder of DHP19's P1.npy to P4.npy")
+
+    aedat4 = _to_bag(kinds, "aedat4", "an AEDAT4 file of one camera")
+    aedat4.add_argument(
+        "--labels",
+        type=Path,
+        help="labels of the simulator (default: *.truth.npz beside the file, if it is there)",
+    )
+    _to_bag(kinds, "aedat2", "an AEDAT 2.0 file of one DAVIS")
+    raw = _to_bag(kinds, "raw", "a RAW file of a Prophesee camera (EVT 2.0 or EVT 3.0)")
+    raw.add_argument("--size", help="WIDTHxHEIGHT in pixels, for files that do not tell")
+
+    bag = kinds.add_parser("bag", help="a bag, to AEDAT4")
+    bag.add_argument("recording", type=Path, metavar="BAG", help="the bag (folder)")
+    bag.add_argument("--out", type=Path, required=True, help="AEDAT4 file to be made")
+    bag.add_argument("--topic", default="/cam0/events", help="events (default: %(default)s)")
+
+
+def _to_bag(kinds: Any, name: str, what: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = kinds.add_parser(name, help=what)
+    parser.add_argument("recording", type=Path, help=what)
+    parser.add_argument("--out", type=Path, required=True, help="bag (folder) to be made")
+    parser.add_argument(
+        "--encoding",
+        default="mono",
+        choices=("mono", "libcaer", "libcaer_cmp", "evt3"),
+        help="of the events (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--packet-ms", type=float, default=5.0, help="length of a packet (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--storage",
+        default="mcap",
+        choices=("mcap", "sqlite3"),
+        help="file format of the bag (default: %(default)s)",
+    )
+    parser.add_argument("--compress", action="store_true", help="compress the bag (mcap, zstd)")
+    parser.add_argument(
+        "--verify", action="store_true", help="read the bag and compare its events"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert."""
+    from hybrid_pose_ros.bags.bag import BagError
+    from hybrid_pose_ros.events.aedat2 import Aedat2Error
+    from hybrid_pose_ros.events.array import MalformedEventsError
+    from hybrid_pose_ros.events.dhp19.labels import LabelError
+    from hybrid_pose_ros.events.dhp19.recording import RecordingError
+    from hybrid_pose_ros.events.sources import SourceError
+    from hybrid_pose_ros.geometry.cameras import CameraError
+
+    try:
+        if args.kind == "bag":
+            return _write_aedat4(args)
+        return _write_bag(args, *_OPEN[args.kind](args))
+    except (
+        Aedat2Error,
+        BagError,
+        CameraError,
+        LabelError,
+        MalformedEventsError,
+        RecordingError,
+        SourceError,
+    ) as error:
+        raise CommandError(str(error)) from error
+
+
+_Opened = tuple["Recording", "list[CameraSetup]", "GroundTruth | None"]
+
+
+def _open_dhp19(args: argparse.Namespace) -> _Opened:
+    import numpy as np
+
+    from hybrid_pose_ros.bags.convert import GroundTruth
+    from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
+    from hybrid_pose_ros.events.dhp19.labels import LABEL_NS, load_labels
+    from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+
+    cleaning = Cleaning(**{step: not getattr(args, f"no_{step}") for step in _STEPS})
+    joints = None if args.labels is None else load_labels(args.labels)
+    count = None if joints is None else len(joints)
+    recording = Dhp19Recording(args.recording, cleaning, count)
+    truth = None
+    if joints is not None:
+        moments = recording.span.start_us * 1000 + np.arange(len(joints)) * LABEL_NS
+        truth = GroundTruth(moments, joints)
+    return recording, _four_cameras(args.calibration), truth
+
+
+def _open_h5(args: argparse.Namespace) -> _Opened:
+    from hybrid_pose_ros.bags.convert import GroundTruth
+    from hybrid_pose_ros.events.dhp19.derived import DerivedRecording, load_derived_labels
+
+    truth = None if args.labels is None else GroundTruth(*load_derived_labels(args.labels))
+    return DerivedRecording(args.recording), _four_cameras(args.calibration), truth
+
+
+def _four_cameras(calibration: Path | None) -> "list[CameraSetup]":
+    from hybrid_pose_ros.bags.convert import CameraSetup
+    from hybrid_pose_ros.geometry.cameras import DHP19_MATRICES, DHP19_SIZE, load_dhp19_cameras
+
+    models = {} if calibration is None else load_dhp19_cameras(calibration)
+    return [CameraSetup(*DHP19_SIZE, models.get(channel)) for channel in DHP19_MATRICES]
+
+
+def _open_aedat4(args: argparse.Namespace) -> _Opened:
+    from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, SourceRecording
+    from hybrid_pose_ros.events.sources import Aedat4Source
+    from hybrid_pose_ros.geometry.cameras import Camera
+    from hybrid_pose_ros.simulation.recording import load_truth, truth_path
+
+    source = Aedat4Source(args.recording)
+    labels = args.labels
+    if labels is None and truth_path(args.recording).is_file():
+        labels = truth_path(args.recording)
+    size = source.width, source.height
+    if labels is None:
+        return SourceRecording(source), [CameraSetup(*size)], None
+    try:
+        truth = load_truth(labels)
+    except (OSError, ValueError, KeyError) as error:
+        raise CommandError(f"{labels}: no labels of the simulator ({error})") from error
+    camera = CameraSetup(*size, Camera(*size, truth.camera_matrix))
+    return SourceRecording(source), [camera], GroundTruth(truth.label_ns, truth.joints_m)
+
+
+def _open_aedat2(args: argparse.Namespace) -> _Opened:
+    from hybrid_pose_ros.bags.convert import CameraSetup, SourceRecording
+    from hybrid_pose_ros.events.sources import Aedat2Source
+
+    source = Aedat2Source(args.recording)
+    return SourceRecording(source), [CameraSetup(source.width, source.height)], None
+
+
+def _open_raw(args: argparse.Namespace) -> _Opened:
+    from hybrid_pose_ros.bags.convert import CameraSetup, SourceRecording
+    from hybrid_pose_ros.events.sources import RawSource
+
+    size = None
+    if args.size is not None:
+        width, _, height = args.size.partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            raise CommandError(f"--size {args.size}: not WIDTHxHEIGHT, such as 1280x720")
+        size = int(width), int(height)
+    source = RawSource(args.recording, size)
+    return SourceRecording(source), [CameraSetup(source.width, source.height)], None
+
+
+_OPEN: dict[str, Callable[[argparse.Namespace], _Opened]] = {
+    "dhp19": _open_dhp19,
+    "h5": _open_h5,
+    "aedat4": _open_aedat4,
+    "aedat2": _open_aedat2,
+    "raw": _open_raw,
+}
+
+
+def _write_bag(
+    args: argparse.Namespace,
+    recording: "Recording",
+    cameras: "list[CameraSetup]",
+    truth: "GroundTruth | None",
+) -> int:
+    from hybrid_pose_ros.bags.convert import Options, write_bag
+
+    if args.packet_ms <= 0:
+        raise CommandError(f"--packet-ms must be positive, not {args.packet_ms:g}")
+    if args.compress and args.storage != "mcap":
+        raise CommandError("--compress needs --storage mcap")
+    options = Options(args.encoding, round(args.packet_ms * 1e6), args.storage, args.compress)
+    store = _typestore()
+    begin = time.monotonic()
+    with Progress() as bar:
+        task = bar.add_task("converting", total=1.0)
+        result = write_bag(
+            args.out,
+            recording,
+            cameras,
+            store,
+            truth=truth,
+            options=options,
+            progress=lambda share: bar.update(task, completed=share),
+        )
+    seconds = time.monotonic() - begin
+    _report(args, recording, result, truth, seconds)
+    if args.verify:
+        _verify(args.out, result, store)
+    return 0
+
+
+def _report(
+    args: argparse.Namespace,
+    recording: "Recording",
+    result: "Result",
+    truth: "GroundTruth | None",
+    seconds: float,
+) -> None:
+    from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC, events_topic
+    from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+
+    tally = recording.tally if isinstance(recording, Dhp19Recording) else None
+    for camera, digest in enumerate(result.digests):
+        print(f"{events_topic(camera)}: {digest}")
+        if tally is not None:
+            print(f"  {tally.describe(camera)}")
+    if truth is not None:
+        print(f"{GROUND_TRUTH_TOPIC}: {result.labels} of {len(truth.sensor_ns)} labels")
+    total = sum(digest.count for digest in result.digests)
+    print(f"{args.out}: {total:,} events, {result.packets:,} packets, {seconds:.1f} s")
+    if recording.trouble:
+        _warn(f"{args.recording}: {recording.trouble}")
+    if truth is not None and result.labels < len(truth.sensor_ns):
+        missing = len(truth.sensor_ns) - result.labels
+        _warn(f"{args.recording}: {missing} labels lie outside of the events' time: is it whole?")
+    if not total:
+        _warn(f"{args.recording}: no events")
+
+
+def _verify(bag: Path, result: "Result", store: Any) -> None:
+    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
+    from hybrid_pose_ros.bags.layout import events_topic
+
+    for camera, expected in enumerate(result.digests):
+        found = EventDigest()
+        if expected.count:
+            for events in EventTopic(bag, events_topic(camera), store).events():
+                found.update(events)
+        if (found.count, found.crc32) != (expected.count, expected.crc32):
+            raise CommandError(
+                f"{bag}: {events_topic(camera)} holds {found}, not {expected}: convert it again"
+            )
+    print(f"{bag}: read back, all events are there")
+
+
+def _write_aedat4(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
+    from hybrid_pose_ros.events.aedat4 import write_aedat4
+
+    if args.out.suffix != ".aedat4":
+        raise CommandError(f"{args.out}: the file's name must end in .aedat4")
+    if args.out.exists():
+        raise CommandError(f"{args.out}: exists already; remove it or name another file")
+    topic = EventTopic(args.recording, args.topic, _typestore())
+    digest = EventDigest()
+    partial = args.out.with_name(f"{args.out.stem}.partial.aedat4")
+    with Progress() as bar:
+        task = bar.add_task("converting", total=1.0)
+
+        def batches() -> Any:
+            for events in topic.events():
+                digest.update(events)
+                yield events
+                bar.update(task, completed=topic.progress)
+
+        try:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            write_aedat4(partial, batches(), topic.width, topic.height)
+            partial.replace(args.out)
+        except OSError as error:
+            raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
+        finally:
+            partial.unlink(missing_ok=True)
+    print(f"{args.topic}: {digest}")
+    print(f"{args.out}: times are whole microseconds")
+    if topic.damaged:
+        _warn(f"{args.recording}: {topic.damaged} damaged packets are left out")
+    return 0
+
+
+def _typestore() -> Any:
+    from hybrid_pose_ros.bags.bag import make_typestore
+    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix, share_directory
+
+    try:
+        return make_typestore(share_directory(find_prefix()))
+    except GraphError as error:
+        raise CommandError(str(error)) from error
+
+
+def _warn(text: str) -> None:
+    print(f"hybrid-pose convert: warning: {text}", file=sys.stderr)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose view`: live topics or a bag in the Rerun viewer."""
+
+import argparse
+import importlib.util
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from hybrid_pose_ros.cli import CommandError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "view",
+        help="show live topics or a bag in the Rerun viewer",
+        description="Show events, poses in the image and in space, cameras and figures of a "
+        "running graph, or of a bag, in the viewer Rerun (extra `view`).",
+    )
+    parser.add_argument(
+        "--bag", type=Path, help="folder of a bag to show (default: what is being published)"
+    )
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        help="show only the camera of this namespace; may be repeated (default: all cameras)",
+    )
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument(
+        "--save", type=Path, metavar="FILE", help="write an .rrd file instead of opening a window"
+    )
+    target.add_argument(
+        "--connect",
+        metavar="URL",
+        help="send to a running viewer, as in rerun+http://127.0.0.1:9876/proxy",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait for the first live topic (default: 10)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show until the bag or, live, the user ends it."""
+    if importlib.util.find_spec("rerun") is None:
+        raise CommandError(
+            "the viewer Rerun is not installed; "
+            "install it with `pip install -r requirements-view.txt`"
+        )
+    from hybrid_pose_ros.bags.bag import BagError, make_typestore
+    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix, share_directory
+    from hybrid_pose_ros.view.show import NothingToShowError, show_bag, show_live
+
+    try:
+        store = make_typestore(share_directory(find_prefix()))
+        if options.bag is not None:
+            malformed = show_bag(
+                options.bag, store, options.namespace, save=options.save, url=options.connect
+            )
+        else:
+            ended = threading.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: ended.set())
+            malformed = show_live(
+                store,
+                options.namespace,
+                wait_s=options.wait,
+                until=ended.is_set,
+                save=options.save,
+                url=options.connect,
+            )
+    except (BagError, GraphError, NothingToShowError) as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
+    if malformed:
+        print(f"{malformed} packets of events could not be decoded and are not shown")
+    if options.save is not None:
+        print(options.save)
+    return 0

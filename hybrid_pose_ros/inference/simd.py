@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sixteen float32 values at a time, for compiled functions.
+
+LLVM turns loops into vector code only if it can prove, or check at run time, that the arrays do
+not overlap; for the short runs of a spike's weights that check costs more than the sums. These
+operations are vector code as they stand. On processors with shorter vectors LLVM splits them.
+
+Arrays are one-dimensional and contiguous; an index is that of the first of the 16 values. Nothing
+is checked.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LANES: Final = 16
+
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_FUSED = ("contract",)
+
+
+class _Emitter:
+    """Emits instructions for one call; ``arguments`` are the values of the call."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        self.context = context
+        self.builder = builder
+        self.types = signature.args
+        self.arguments = arguments
+
+    def scalar(self, position: int) -> Any:
+        return self.arguments[position]
+
+    def address(self, position: int, index: Any | None = None) -> Any:
+        """Where the vector lies that argument ``position`` (an array) and the next one name."""
+        array_type = self.types[position]
+        array = self.context.make_array(array_type)(
+            self.context, self.builder, self.arguments[position]
+        )
+        index = self.arguments[position + 1] if index is None else index
+        pointer = self.builder.gep(array.data, [index])
+        return self.builder.bitcast(pointer, _VECTOR.as_pointer())
+
+    def load(self, address: Any) -> Any:
+        return self.builder.load(address, align=4)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, address, align=4)
+
+    def splat(self, value: Any) -> Any:
+        one = self.builder.insert_element(
+            ir.Constant(_VECTOR, ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return self.builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        return self.builder.fadd(self.builder.fmul(a, b, flags=_FUSED), c, flags=_FUSED)
+
+    def fire(self, current: Any) -> Any:
+        """Membrane (argument 0) times keep (argument 2) plus current; reset; return the mask."""
+        builder = self.builder
+        address = self.address(0)
+        charged = self.multiply_add(self.load(address), self.load(self.address(2)), current)
+        one = ir.Constant(_VECTOR, [1.0] * LANES)
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        fired = builder.fcmp_ordered(">=", charged, one)
+        self.store(builder.fsub(charged, builder.select(fired, one, zero)), address)
+        mask = builder.bitcast(fired, ir.IntType(LANES))
+        return builder.zext(mask, ir.IntType(64))
+
+
+def _operation(
+    arguments: str, returns: types.Type, emit: Callable[[_Emitter], Any]
+) -> Callable[..., Any]:
+    """Make an operation: ``a`` is an array and an index, ``s`` a float, ``n`` an integer."""
+    kinds = {
+        "a": (types.Array(types.float32, 1, "C"), types.intp),
+        "s": (types.float32,),
+        "n": (types.intp,),
+    }
+    signature = returns(*(kind for letter in arguments for kind in kinds[letter]))
+
+    def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
+        result = emit(_Emitter(context, builder, called, values))
+        return context.get_dummy_value() if result is None else result
+
+    return signature, generate
+
+
+@intrinsic
+def add(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
+    """``target[i:i + 16] += source[k:k + 16]``."""
+
+    def emit(e: _Emitter) -> None:
+        address = e.address(0)
+        e.store(e.builder.fadd(e.load(address), e.load(e.address(2))), address)
+
+    return _operation("aa", types.void, emit)
+
+
+@intrinsic
+def add_scaled(typing_context, target, i, source, k, factor):  # type: ignore[no-untyped-def]
+    """``target[i:i + 16] += factor * source[k:k + 16]``."""
+
+    def emit(e: _Emitter) -> None:
+        address = e.address(0)
+        scaled = e.multiply_add(e.splat(e.scalar(4)), e.load(e.address(2)), e.load(address))
+        e.store(scaled, address)
+
+    return _operation("aas", types.void, emit)
+
+
+@intrinsic
+def add_attention(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
+    """``target[i:i + 16] += max(source[k:k + 16], 0) ** 2``."""
+
+    def emit(e: _Emitter) -> None:
+        address = e.address(0)
+        value = e.load(e.address(2))
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+        positive = e.builder.select(e.builder.fcmp_ordered(">", value, zero), value, zero)
+        e.store(e.multiply_add(positive, positive, e.load(address)), address)
+
+    return _operation("aa", types.void, emit)
+
+
+@intrinsic
+def fire(typing_context, membrane, i, keep, j, current, k):  # type: ignore[no-untyped-def]
+    """One step of 16 LIF neurons: leak, charge, threshold and soft reset.
+
+    ``membrane[i:i + 16] = keep[j:j + 16] * membrane[i:i + 16] + current[k:k + 16]``, less 1 where
+    that is at least 1.
+
+    Returns:
+        A 16-bit mask of the neurons that fired, the first in the lowest bit.
+    """
+
+    def emit(e: _Emitter) -> Any:
+        return e.fire(e.load(e.address(4)))
+
+    return _operation("aaa", types.int64, emit)
+
+
+@intrinsic
+def fire_between(typing_context, membrane, i, keep, j, current, left, wl, right, wr):  # type: ignore[no-untyped-def]
+    """As :func:`fire`, with a current between two: ``wl * current[left] + wr * current[right]``."""
+
+    def emit(e: _Emitter) -> Any:
+        left = e.builder.fmul(e.splat(e.scalar(6)), e.load(e.address(4)), flags=_FUSED)
+        right = e.load(e.address(4, e.scalar(7)))
+        return e.fire(e.multiply_add(e.splat(e.scalar(8)), right, left))
+
+    return _operation("aasns", types.int64, emit)
+
+
+@intrinsic
+def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Position of the lowest bit that is set in a mask that is not 0."""
+
+    def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def convolve(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
+    """Weigh vectors that lie ``step`` values apart, for a row of ``cells`` vectors.
+
+    ``target[i + 16 x:][:16] = sum over t of taps[first + 16 t:][:16] * source[k + 16 x + step t:][:16]``
+    for x in 0..cells and the five t in 0..5.
+    """
+    count = 5
+
+    def emit(e: _Emitter) -> None:
+        builder = e.builder
+        i, k, first, step, cells = (e.scalar(p) for p in (1, 3, 5, 6, 7))
+        lanes = ir.Constant(i.type, LANES)
+
+        def at(start: Any, stride: Any, times: int) -> Any:
+            return builder.add(start, builder.mul(stride, ir.Constant(i.type, times)))
+
+        taps = [e.load(e.address(4, at(first, lanes, t))) for t in range(count)]
+        with cgutils.for_range(builder, cells) as loop:
+            offset = builder.mul(loop.index, lanes)
+            start = builder.add(k, offset)
+            values = [e.load(e.address(2, at(start, step, t))) for t in range(count)]
+            total = builder.fmul(taps[0], values[0], flags=_FUSED)
+            for tap, value in zip(taps[1:], values[1:], strict=True):
+                total = e.multiply_add(tap, value, total)
+            e.store(total, e.address(0, builder.add(i, offset)))
+
+    return _operation("aaann", types.void, emit)

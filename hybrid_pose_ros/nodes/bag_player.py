@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node `bag_player`: publishes stored bytes and the bag's time, and hears what comes of it."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import UInt64
+from std_srvs.srv import Trigger
+
+from hybrid_pose_ros.messages import EVENTS_PUBLISHER_QOS, stamp_from_ns
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, PoseKeypoints3D
+from hybrid_pose_ros.nodes.listener import DIAGNOSTICS_QOS
+
+SPIN_S: Final = 0.1
+
+
+def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    return QoSProfile(
+        reliability=ReliabilityPolicy.RELIABLE,  # matches subscribers of either kind
+        durability=durability,
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+    )
+
+
+@dataclass(frozen=True)
+class PlayedTopic:
+    """A topic to be published; the bytes are those of ``message_type`` (CDR)."""
+
+    name: str
+    message_type: type
+    qos: QoSProfile
+
+
+def events_topic(name: str) -> PlayedTopic:
+    """Return a topic of packets. Other packages' packets are the same byte for byte."""
+    return PlayedTopic(name, EventPacket, EVENTS_PUBLISHER_QOS)
+
+
+def camera_info_topic(name: str) -> PlayedTopic:
+    """Return a topic of calibration, which who comes later gets, too."""
+    return PlayedTopic(name, CameraInfo, _qos(1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+
+
+def truth_topic(name: str) -> PlayedTopic:
+    """Return a topic of ground truth."""
+    return PlayedTopic(name, PoseKeypoints3D, _qos(1000))
+
+
+@dataclass(frozen=True)
+class HeardTopic:
+    """A topic to be received in serialised form."""
+
+    name: str
+    message_type: type
+    qos: QoSProfile
+
+
+def pose_topic(name: str) -> HeardTopic:
+    """Return a topic of poses of a camera."""
+    return HeardTopic(name, PoseKeypoints, _qos(4000))
+
+
+def pose_3d_topic(name: str) -> HeardTopic:
+    """Return a topic of poses in space."""
+    return HeardTopic(name, PoseKeypoints3D, _qos(4000))
+
+
+def initialised_topic(name: str) -> HeardTopic:
+    """Return the topic on which `snn` tells which initialisations it has taken."""
+    return HeardTopic(name, UInt64, _qos(100))
+
+
+def pose_time(data: bytes) -> int:
+    """Return the sensor time (ns) of a serialised pose of a camera."""
+    return int(deserialize_message(data, PoseKeypoints).sensor_time)
+
+
+def initialised_time(data: bytes) -> int:
+    """Return the sensor time (ns) of the initialisation that a serialised message tells of."""
+    return int(deserialize_message(data, UInt64).data)
+
+
+class BagPlayerNode(Node):
+    """Publishes what it is given, and passes on what it hears; it decides nothing.
+
+    Publishes: topics of the bag, /clock (rosgraph_msgs/Clock). Services: ~/pause, ~/resume,
+    ~/toggle_paused (std_srvs/Trigger).
+
+    Args:
+        played: topics to publish.
+        heard: topics to listen to, besides /diagnostics.
+        on_message: called with topic and content (CDR) of what was heard, in the thread of the
+            executor.
+        on_diagnostics: called likewise with a node's name and its figures.
+        on_command: called with the name of a service; returns what it answers.
+    """
+
+    def __init__(
+        self,
+        played: Sequence[PlayedTopic],
+        heard: Sequence[HeardTopic],
+        *,
+        on_message: Callable[[str, bytes], None],
+        on_diagnostics: Callable[[str, Mapping[str, str]], None],
+        on_command: Callable[[str], str],
+    ) -> None:
+        super().__init__("bag_player")
+        self._on_diagnostics = on_diagnostics
+        self._outputs = {
+            topic.name: self.create_publisher(topic.message_type, topic.name, topic.qos)
+            for topic in played
+        }
+        self._clock_output = self.create_publisher(Clock, "/clock", _qos(1))
+        for topic in heard:
+            self.create_subscription(
+                topic.message_type,
+                topic.name,
+                partial(on_message, topic.name),
+                topic.qos,
+                raw=True,
+            )
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_array, DIAGNOSTICS_QOS)
+        for name in ("pause", "resume", "toggle_paused"):
+            self.create_service(Trigger, f"~/{name}", partial(self._serve, on_command, name))
+
+    def publish(self, topic: str, data: bytes) -> None:
+        """Publish stored bytes as they are."""
+        self._outputs[topic].publish(data)
+
+    def publish_clock(self, bag_ns: int) -> None:
+        """Publish the time of the bag."""
+        self._clock_output.publish(Clock(clock=stamp_from_ns(bag_ns)))
+
+    def subscribers(self, topic: str) -> int:
+        """Return how many are connected to a played topic."""
+        return int(self._outputs[topic].get_subscription_count())
+
+    def _on_array(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            name = status.name.partition(":")[0]
+            self._on_diagnostics(name, {item.key: item.value for item in status.values})
+
+    @staticmethod
+    def _serve(on_command: Callable[[str], str], name: str, request: Any, response: Any) -> Any:
+        response.success, response.message = True, on_command(name)
+        return response
+
+
+@contextmanager
+def spinning(make: Callable[[], BagPlayerNode]) -> Iterator[BagPlayerNode]:
+    """Make the node and serve it in a thread of its own; signals are left to the caller."""
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = make()
+        executor = EventsExecutor()
+        executor.add_node(node)
+        stop = threading.Event()
+
+        def spin() -> None:
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=SPIN_S)
+
+        thread = threading.Thread(target=spin, name="bag_player")
+        thread.start()
+        try:
+            yield node
+        finally:
+            stop.set()
+            thread.join()
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        try_shutdown()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the viewer's window is divided at the start."""
+
+import math
+from collections.abc import Iterable
+
+import rerun.blueprint as rrb
+
+from hybrid_pose_ros.drawing import BACKGROUND
+from hybrid_pose_ros.view.scene import SENSOR_TIME
+from hybrid_pose_ros.view.topics import CAMERA_INFO, POSE_3D, ShownTopic
+
+PLOTS = {
+    "confidence": "confidence (mean of the joints)",
+    "init_age_ms": "age of the state (ms)",
+    "latency_ms": "latency (ms)",
+}
+
+
+def make_blueprint(topics: Iterable[ShownTopic]) -> rrb.Blueprint:
+    """Return a layout: cameras, beside them the world where it is known, below them the plots."""
+    topics = list(topics)
+    cameras = sorted({topic.camera for topic in topics if topic.camera})
+    in_world = any(topic.kind in (POSE_3D, CAMERA_INFO) for topic in topics)
+    images = [
+        rrb.Spatial2DView(
+            origin=f"world/{name}", contents="$origin/**", name=name, background=BACKGROUND
+        )
+        for name in cameras
+    ]
+    upper: list[rrb.View | rrb.Container] = []
+    if images:
+        upper.append(rrb.Grid(*images, grid_columns=math.ceil(math.sqrt(len(images)))))
+    if in_world:
+        # The pictures themselves would hide the skeleton from a camera's side.
+        hidden = [f"- world/{name}/events" for name in cameras]
+        upper.append(
+            rrb.Spatial3DView(
+                origin="world",
+                contents=["+ world/**", *hidden],
+                name="world",
+                background=BACKGROUND,
+            )
+        )
+    plots = [
+        rrb.TimeSeriesView(
+            origin="plots",
+            contents=[f"+ plots/{name}/{plot}" for name in cameras],
+            name=title,
+        )
+        for plot, title in PLOTS.items()
+    ]
+    return rrb.Blueprint(
+        rrb.Vertical(rrb.Horizontal(*upper), rrb.Horizontal(*plots), row_shares=[3, 1]),
+        rrb.TimePanel(state="collapsed", timeline=SENSOR_TIME),
+        rrb.BlueprintPanel(state="collapsed"),
+        rrb.SelectionPanel(state="collapsed"),
+    )

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bag or the topics of a running graph, shown in a viewer or written to a file."""
+
+import importlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import rerun as rr
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.nodes.discovery import discover
+from hybrid_pose_ros.nodes.listener import RawTopic, listen
+from hybrid_pose_ros.view.blueprint import make_blueprint
+from hybrid_pose_ros.view.scene import Scene
+from hybrid_pose_ros.view.topics import (
+    SHOWN_AS,
+    ShownTopic,
+    choose_topics,
+    messages_of_bag,
+    topics_of_bag,
+)
+
+APPLICATION = "hybrid_pose"
+
+
+class NothingToShowError(RuntimeError):
+    """There is no topic that could be shown; the message says where was looked."""
+
+
+def show_bag(
+    path: Path,
+    store: Typestore,
+    namespaces: Collection[str],
+    *,
+    save: Path | None,
+    url: str | None,
+) -> int:
+    """Show a bag; return the number of packets of events that could not be decoded.
+
+    Args:
+        namespaces: of the cameras; all if there are none.
+        save: .rrd file to be written instead of opening a window.
+        url: running viewer to send to instead of opening a window.
+
+    Raises:
+        BagError: the bag is missing or damaged.
+        NothingToShowError: the bag has no topic that could be shown.
+        OSError: the file cannot be written.
+    """
+    topics = choose_topics(topics_of_bag(path), namespaces)
+    if not topics:
+        raise NothingToShowError(
+            f"{path}: the bag holds no events or poses to show{_of(namespaces)}"
+        )
+    recording = _open(topics, save, url)
+    scene = Scene(recording)
+    for topic, arrival_ns, message in messages_of_bag(path, store, topics):
+        scene.add(topic, arrival_ns, message)
+    _close(recording)
+    return scene.malformed
+
+
+def show_live(
+    store: Typestore,
+    namespaces: Collection[str],
+    *,
+    wait_s: float,
+    until: Callable[[], bool],
+    save: Path | None,
+    url: str | None,
+) -> int:
+    """Show what is being published, until ``until`` says so; else as :func:`show_bag`.
+
+    Topics that begin after the start are not seen.
+
+    Args:
+        wait_s: how long to wait for a first topic, in seconds.
+    """
+    found = discover(list(SHOWN_AS), wait_s, until=until)
+    topics = {
+        topic.name: topic
+        for topic in choose_topics([(name, kind) for name, kind, _ in found], namespaces)
+    }
+    if not topics:
+        raise NothingToShowError(
+            f"nothing publishes events or poses{_of(namespaces)}; start the nodes "
+            "(`hybrid-pose run`), and check ROS_DOMAIN_ID"
+        )
+    raw = [
+        RawTopic(name, _message_type(kind), quality, quality)
+        for name, kind, quality in found
+        if name in topics
+    ]
+    recording = _open(list(topics.values()), save, url)
+    scene = Scene(recording)
+
+    def receive(name: str, arrival_ns: int, data: bytes) -> None:
+        topic = topics[name]
+        scene.add(topic, arrival_ns, store.deserialize_cdr(data, topic.kind))
+
+    try:
+        listen("viewer", raw, receive, ready=lambda: None, until=until)
+    finally:
+        _close(recording)
+    return scene.malformed
+
+
+def _open(topics: list[ShownTopic], save: Path | None, url: str | None) -> rr.RecordingStream:
+    recording = rr.RecordingStream(APPLICATION)
+    blueprint = make_blueprint(topics)
+    if save is not None:
+        save.open("wb").close()  # Rerun itself only logs that it cannot write.
+        recording.save(save, default_blueprint=blueprint)
+    elif url is not None:
+        recording.connect_grpc(url, default_blueprint=blueprint)
+    else:
+        recording.spawn(default_blueprint=blueprint)
+    return recording
+
+
+def _close(recording: rr.RecordingStream) -> None:
+    recording.flush()
+    recording.disconnect()
+
+
+def _message_type(kind: str) -> type:
+    package, _, name = kind.partition("/msg/")
+    message_type: type = getattr(importlib.import_module(f"{package}.msg"), name)
+    return message_type
+
+
+def _of(namespaces: Collection[str]) -> str:
+    return f" in {', '.join(namespaces)}" if namespaces else ""

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of a bag's poses: of recorded ones, and of those made anew of its events."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rosbags.rosbag2 import Reader, Writer
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.bags.evaluation import OfflinePipeline, evaluate_events
+from hybrid_pose_ros.bags.layout import (
+    CAMERA_INFO_TYPE,
+    EVENTS_TYPE,
+    GROUND_TRUTH_TOPIC,
+    GROUND_TRUTH_TYPE,
+    make_camera_info,
+    make_ground_truth,
+    make_header,
+)
+from hybrid_pose_ros.bags.player import inspect_bag
+from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.events.binning import Step
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+from hybrid_pose_ros.nodes.event_stream import StepStream
+
+PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
+POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def packets(bag: Path, store: Typestore, topic: str) -> list[Any]:
+    """Return the event packets of a topic."""
+    with Reader(bag) as reader:
+        links = [link for link in reader.connections if link.topic == topic]
+        return [store.deserialize_cdr(data, EVENTS_TYPE) for _, _, data in reader.messages(links)]
+
+
+def test_poses_are_those_of_an_ann_whose_answers_come_at_once(
+    small_bag: Path, store: Typestore
+) -> None:
+    """The pipeline is put together by hand here: initialise before the first step after."""
+    checkpoint = load_checkpoint()
+    config = checkpoint.config
+    pipeline = OfflinePipeline(checkpoint, 10.0)
+    stream = StepStream(config.view.fit, config.step_ns)
+    view = config.view.fit(*DHP19_SIZE)
+    ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
+    found, expected = [], []
+    for packet in packets(small_bag, store, "/cam0/events"):
+        found += pipeline.push(packet)
+        step: Step
+        for step in stream.push(packet).steps:
+            if ann.newest_index >= 0 and step.index % 10 == 0:
+                snn.initialise(ann.infer())
+            expected.append(snn.step(step))
+            ann.push(step)
+    assert len(found) == 27
+    assert [pose.init_age_ns >= 0 for pose in found] == [False] * 3 + [True] * 24
+    for pose, other in zip(found, expected, strict=True):
+        assert pose.sensor_time_ns == other.sensor_time_ns
+        np.testing.assert_array_equal(pose.keypoints, other.keypoints)
+
+
+def test_every_pose_of_the_bag_is_scored(small_bag: Path, store: Typestore) -> None:
+    contents = inspect_bag(small_bag)
+    done: list[float] = []
+    report = evaluate_events(
+        contents, contents.cameras, store, load_checkpoint(), progress=done.append
+    )
+    first, second = report["cameras"]["/cam0"], report["cameras"]["/cam1"]
+    for figures in (first, second):
+        assert figures["poses"] == 27
+        assert figures["without_state"] == 3
+        assert figures["scored"] == 24
+        assert figures["mpjpe_px"] > 0
+    assert first["mpjpe_px"] != second["mpjpe_px"]
+    assert done[-1] == pytest.approx(0.28)
+
+
+@pytest.fixture
+def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
+    """Poses that are 2 px beside the truth, and poses in space that are 30 mm beside it."""
+    path = tmp_path / "recorded"
+    kinds = {
+        "/a/camera_info": CAMERA_INFO_TYPE,
+        "/a/pose": POSE_TYPE,
+        "/pose_3d": GROUND_TRUTH_TYPE,
+        GROUND_TRUTH_TOPIC: GROUND_TRUTH_TYPE,
+    }
+    with Writer(path, version=Writer.VERSION_LATEST) as writer:
+        links = {
+            topic: writer.add_connection(topic, kind, typestore=store)
+            for topic, kind in kinds.items()
+        }
+
+        def write(topic: str, stamp_ns: int, message: Any) -> None:
+            link = links[topic]
+            writer.write(link, stamp_ns, store.serialize_cdr(message, link.msgtype))
+
+        write("/a/camera_info", 1, make_camera_info(store, 0, 1, DHP19_SIZE, DHP19_LIKE[0]))
+        keypoint = store.types["hybrid_pose_ros/msg/Keypoint"]
+        points = DHP19_LIKE[0].project(PERSON)
+        for step in range(5):
+            now_ns = 10**9 + step * 10_000_000
+            message = store.types[POSE_TYPE](
+                header=make_header(store, now_ns, "a"),
+                sensor_time=now_ns,
+                width=346,
+                height=260,
+                source=1,
+                steps_since_init=step,
+                init_age=step * 10_000_000,
+                keypoints=[
+                    keypoint(id=joint, x=float(x) + 2, y=float(y), confidence=1.0)
+                    for joint, (x, y) in enumerate(points)
+                ],
+            )
+            write("/a/pose", now_ns, message)
+            space = make_ground_truth(store, np.add(PERSON, (0, 0, 0.03)), now_ns, now_ns)
+            write("/pose_3d", now_ns, space)
+            write(GROUND_TRUTH_TOPIC, now_ns, make_ground_truth(store, PERSON, now_ns, now_ns))
+    return path
+
+
+def test_recorded_poses_are_scored_as_they_are(
+    recorded_bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "errors.json"
+    assert main(["evaluate-bag", str(recorded_bag), "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["cameras"].keys() == {"/a"}
+    assert report["cameras"]["/a"]["scored"] == 5
+    assert report["cameras"]["/a"]["mpjpe_px"] == pytest.approx(2.0, abs=1e-4)  # float32
+    assert report["pose_3d"]["mpjpe_mm"] == pytest.approx(30.0, abs=1e-6)
+    assert "MPJPE" in capsys.readouterr().out
+
+
+def test_what_cannot_be_evaluated_is_said(
+    recorded_bag: Path, tmp_path: Path, store: Typestore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate-bag", str(recorded_bag), "--recompute"]) == 1
+    assert "neither poses nor events" in capsys.readouterr().err
+    bag = tmp_path / "no_truth"
+    with Writer(bag, version=Writer.VERSION_LATEST) as writer:
+        link = writer.add_connection("/events", EVENTS_TYPE, typestore=store)
+        header = store.serialize_cdr(make_header(store, 5, ""), "std_msgs/msg/Header")
+        writer.write(link, 5, header)
+    assert main(["evaluate-bag", str(bag)]) == 1
+    assert "no ground truth on /ground_truth/pose_3d" in capsys.readouterr().err

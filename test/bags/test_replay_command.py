@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose replay`, with the real nodes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rosbags.rosbag2 import Writer
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
+from hybrid_pose_ros.bags.layout import make_header
+from hybrid_pose_ros.bags.player import inspect_bag
+from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.cli.replay import keys
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+
+
+def differences(found: Any, expected: Any, path: str = "") -> list[str]:
+    """Return where two reports differ by more than 1e-6."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), path
+        return [
+            text
+            for key, value in expected.items()
+            for text in differences(found[key], value, f"{path}/{key}")
+        ]
+    same = found == expected if expected is None else found == pytest.approx(expected, abs=1e-6)
+    return [] if same else [f"{path}: {found} instead of {expected}"]
+
+
+def test_running_errors_in_lockstep_are_those_of_the_offline_evaluation(
+    small_bag: Path, store: Typestore, tmp_path: Path
+) -> None:
+    figures, recorded = tmp_path / "figures.json", tmp_path / "recorded"
+    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
+    command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    logs = [path.read_text() for path in (tmp_path / "logs").rglob("*.log")]
+    assert result.returncode == 0, result.stdout + result.stderr + "\n".join(logs)
+    assert "MPJPE" in result.stdout
+
+    running = json.loads(figures.read_text())
+    assert running.pop("played") == {
+        "packets": {"/cam0": 56, "/cam1": 42},
+        "poses": running_poses(running),
+    }
+    contents = inspect_bag(small_bag)
+    offline = evaluate_events(contents, contents.cameras, store, load_checkpoint())
+    assert offline["cameras"]["/cam1"]["scored"] == 24
+    assert not differences(running, offline)
+
+    stored = inspect_bag(recorded)
+    assert stored.poses == ("/cam0", "/cam1")
+    assert not differences(evaluate_recorded(stored, stored.poses, store), offline)
+
+
+def running_poses(running: dict[str, Any]) -> dict[str, int]:
+    poses = {name: figures["poses"] for name, figures in running["cameras"].items()}
+    return poses | ({"3D": running["pose_3d"]["poses"]} if running["pose_3d"] else {})
+
+
+def test_what_cannot_be_played_is_said_in_one_line(
+    small_bag: Path, tmp_path: Path, store: Typestore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    with Writer(empty, version=Writer.VERSION_LATEST) as writer:
+        link = writer.add_connection("/odom", "std_msgs/msg/Header", typestore=store)
+        writer.write(link, 5, store.serialize_cdr(make_header(store, 5, ""), link.msgtype))
+    for arguments, message in (
+        ([str(tmp_path / "none")], "none: the bag cannot be read"),
+        ([str(empty)], "no topic `events`"),
+        ([str(small_bag), "--cameras", "cam9"], "no events of camera /cam9"),
+        ([str(small_bag), "--start-offset", "3"], "the bag is only 0.28 s long"),
+        ([str(small_bag), "--publish-only", "--lockstep"], "--publish-only starts no nodes"),
+        ([str(small_bag), "--model", "/no/model"], "model: there is no file /no/model"),
+        ([str(small_bag), "--lockstep", "--model", "/no/model"], "/no/model"),
+    ):
+        assert main(["replay", *arguments]) == 1
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    with pytest.raises(SystemExit):
+        main(["replay", str(small_bag), "--rate", "-1"])
+
+
+def test_keys_are_seen_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" "))
+    with keys() as pressed:
+        assert not pressed(" ")
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        before = termios.tcgetattr(terminal)
+        with keys() as pressed:
+            assert not pressed(" ")
+            os.write(ours, b" x")
+            deadline = time.monotonic() + 5
+            while not pressed(" "):
+                assert time.monotonic() < deadline, "the key was not seen"
+            assert not pressed(" ")
+        assert termios.tcgetattr(terminal) == before
+    os.close(ours)

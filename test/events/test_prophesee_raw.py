@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAW files: EVT 2.0 to the bit, EVT 3.0 through its decoder, headers, damage; a real file."""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid_pose_ros.events import prophesee_raw
+from hybrid_pose_ros.events.array import EventArray, check_events, make_events
+from hybrid_pose_ros.events.encodings import encode
+from hybrid_pose_ros.events.prophesee_raw import RawFileError, RawReader, read_header
+from hybrid_pose_ros.events.sources import RawSource, SourceError
+
+EVT2 = b"% evt 2.0\n% geometry 640x480\n% end\n"
+EVT3 = b"% date 2020-09-25 07:48:29\n% evt 3.0\n% plugin_name hal_plugin_gen41_evk3\n"
+
+
+def high(us: int) -> bytes:
+    return struct.pack("<I", 8 << 28 | us >> 6 & 2**28 - 1)
+
+
+def event(us: int, x: int, y: int, on: bool) -> bytes:
+    return struct.pack("<I", on << 28 | (us & 63) << 22 | x << 11 | y)
+
+
+def write(path: Path, header: bytes, *parts: bytes) -> Path:
+    path.write_bytes(header + b"".join(parts))
+    return path
+
+
+def read(path: Path) -> tuple[EventArray, str]:
+    reader = RawReader(path)
+    events = np.concatenate([make_events([], [], [], []), *reader.events()])
+    assert reader.progress == 1.0
+    return events, reader.trouble
+
+
+@pytest.mark.parametrize("chunk", [4, 12, 2**18])
+def test_evt2_is_read_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", chunk)
+    trigger, other, more = (struct.pack("<I", kind << 28 | 5) for kind in (10, 14, 15))
+    path = write(
+        tmp_path / "a.raw",
+        EVT2,
+        event(1, 7, 7, True),  # before the first time: skipped
+        high(1_000_000),
+        event(1_000_001, 639, 0, True),
+        trigger + other + more,
+        event(1_000_063, 0, 479, False),
+        high(1_000_064),
+        event(1_000_070, 5, 6, True),
+    )
+    events, trouble = read(path)
+    assert events["t"].tolist() == [1_000_001_000, 1_000_063_000, 1_000_070_000]
+    assert events["x"].tolist() == [639, 0, 5]
+    assert events["y"].tolist() == [0, 479, 6]
+    assert events["polarity"].tolist() == [True, False, True]
+    assert trouble == ""
+
+
+def test_evt2_time_goes_on_where_its_34_bits_start_over(tmp_path: Path) -> None:
+    last = 2**34 - 64
+    path = write(
+        tmp_path / "a.raw",
+        EVT2,
+        *(high(last), event(last + 9, 1, 1, True)),
+        *(high(0), event(5, 1, 1, True)),
+        *(high(64), event(70, 1, 1, True)),
+        *(high(0), event(6, 1, 1, True)),  # a small step back: the time stands still
+    )
+    events, _ = read(path)
+    assert events["t"].tolist() == [
+        1000 * us for us in (last + 9, 2**34 + 5, 2**34 + 70, 2**34 + 70)
+    ]
+
+
+@pytest.mark.parametrize("chunk", [2, 1000, 2**18])
+def test_evt3_is_read_whatever_the_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", chunk)
+    index = np.arange(3000)
+    # longer than a round of the time, which has 24 bits
+    written = make_events(index * 10_000_000, index % 1280, index % 720, index % 3 == 0)
+    path = write(tmp_path / "a.raw", EVT3, encode("evt3", written).data)
+    events, trouble = read(path)
+    assert np.array_equal(events, written)
+    assert trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding", "size"),
+    [
+        (EVT2, "evt2", (640, 480)),
+        (EVT3, "evt3", (1280, 720)),
+        (b"% format EVT3;height=320;width=320\n% end\n", "evt3", (320, 320)),
+        (b"% evt 2.0\n% width 304\n% height 240\n", "evt2", (304, 240)),
+        (b"% evt 3.0\n% plugin_name other\n", "evt3", None),
+    ],
+)
+def test_headers_tell_format_and_size(
+    tmp_path: Path, header: bytes, encoding: str, size: tuple[int, int] | None
+) -> None:
+    found = read_header(write(tmp_path / "a.raw", header, b"%"))  # a word may begin like this
+    assert (found.encoding, found.size, found.offset) == (encoding, size, len(header))
+
+
+def test_a_size_is_given_where_the_file_does_not_tell(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.raw", b"% evt 2.0\n", high(0), event(3, 99, 49, True))
+    with pytest.raises(SourceError, match="size; give it"):
+        RawSource(path)
+    source = RawSource(path, (100, 50))
+    events = source.read()
+    assert events is not None
+    assert (len(events), source.width, source.height, source.progress) == (1, 100, 50, 1.0)
+    assert source.read() is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"% format EVT21;height=720;width=1280\n% end\n", "says 'EVT21'"),
+        (b"% evt 4.0\n", "says '4.0'"),
+        (b"\x00\x01\x02\x03", "does not tell the format"),
+    ],
+)
+def test_other_formats_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(RawFileError, match=message):
+        RawReader(write(tmp_path / "a.raw", content))
+    with pytest.raises(RawFileError, match="no such file"):
+        RawReader(tmp_path / "missing.raw")
+
+
+def test_damage_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", 8)
+    good = high(64) + event(70, 1, 1, True)
+    nonsense, outside = struct.pack("<II", 5 << 28, 5 << 28), event(71, 640, 1, True)
+    path = write(tmp_path / "a.raw", EVT2, good, nonsense, outside * 2, good, b"abc")
+    events, trouble = read(path)
+    assert len(events) == 2
+    first = len(EVT2) + 8
+    damage = [f"bytes {first} to {first + 8}", f"bytes {first + 8} to {first + 16}"]
+    for words in (*damage, "type 5", "(640, 1), outside", "last 3 bytes", "cut off"):
+        assert words in trouble
+
+
+@pytest.mark.skipif("HYBRID_POSE_DATA" not in os.environ, reason="needs the development data")
+def test_a_real_file_of_an_evk3() -> None:
+    source = RawSource(Path(os.environ["HYBRID_POSE_DATA"]) / "events" / "evt3_1280x720.raw")
+    assert (source.width, source.height) == (1280, 720)
+    parts = []
+    while (part := source.read()) is not None:
+        parts.append(part)
+    events = np.concatenate(parts)
+    check_events(events, 1280, 720)
+    assert len(events) == 219_596
+    assert (events["t"][0], events["t"][-1]) == (11_718_656_000, 11_727_457_000)
+    assert source.trouble == ""

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole graph as `hybrid-pose run` starts it: what an operator does to it, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.msg import PoseKeypoints
+
+MS = 1_000_000
+NODES = ("snn", "ann", "visualizer", "event_driver")
+
+
+@pytest.fixture
+def run(tmp_path: Path, checkpoint: Path) -> Iterator[subprocess.Popen[str]]:
+    """`hybrid-pose run` in namespace /lab on a simulation at a fifth of real time."""
+    command = [sys.executable, "-c", "import sys; from hybrid_pose_ros.cli.main import main; "]
+    command[-1] += "sys.exit(main(sys.argv[1:]))"
+    command += ["run", "--namespace", "lab", "--rate", "0.2", "--model", str(checkpoint)]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+class Operator:
+    """Talks to the nodes of the graph."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        self.poses: list[PoseKeypoints] = []
+        bench.probe.create_subscription(PoseKeypoints, "/lab/pose", self.poses.append, POSE_QOS)
+
+    def call(self, name: str, kind: Any, request: Any) -> Any:
+        client = self.bench.probe.create_client(kind, name)
+        self.bench.until(client.service_is_ready, seconds=30)
+        future = client.call_async(request)
+        self.bench.until(future.done, seconds=30)
+        return future.result()
+
+    def set(self, node: str, **values: Any) -> None:
+        parameters = [Parameter(name, value=value) for name, value in values.items()]
+        request = SetParameters.Request(parameters=[p.to_parameter_msg() for p in parameters])
+        for result in self.call(f"/lab/{node}/set_parameters", SetParameters, request).results:
+            assert result.successful, result.reason
+
+    def trigger(self, name: str) -> str:
+        answer = self.call(f"/lab/{name}", Trigger, Trigger.Request())
+        assert answer.success, answer.message
+        return str(answer.message)
+
+    def fresh(self, count: int, *, initialised: bool = True) -> list[PoseKeypoints]:
+        """Return that many poses that come from now on, initialised ones if wanted."""
+        self.poses.clear()
+        self.bench.until(lambda: len(self._wanted(initialised)) >= count, seconds=60)
+        return self._wanted(initialised)
+
+    def _wanted(self, initialised: bool) -> list[PoseKeypoints]:
+        return [pose for pose in self.poses if not initialised or pose.init_age >= 0]
+
+
+def test_a_graph_is_operated_and_ended_by_ctrl_c(
+    bench: Any, run: subprocess.Popen[str], checkpoint: Path
+) -> None:
+    operator = Operator(bench)
+    assert operator.fresh(20)[-1].sensor_time > 0
+
+    # twice as many steps, in both nodes
+    for node in ("ann", "snn"):
+        operator.set(node, step_ms=5.0)
+        assert operator.trigger(f"{node}/reload").endswith("@5ms, steps of 5 ms")
+    times = [pose.sensor_time for pose in operator.fresh(20)]
+    assert set(np.diff(times)) <= {5 * MS, 10 * MS}  # a step is merged where a core is busy
+    assert np.median(np.diff(times)) == 5 * MS
+
+    operator.set("ann", rate_hz=50.0)
+    operator.bench.until(lambda: operator.poses[-1].init_age < 60 * MS, seconds=60)
+
+    # a paused simulation: nothing comes; then it goes on where it was
+    pause = SetBool.Request(data=True)
+    assert operator.call("/lab/event_driver/pause", SetBool, pause).success
+    figures = json.loads(operator.trigger("snn/statistics"))
+    assert figures["values"]["step ms"] == "5"
+    assert figures["values"]["model"].endswith("@5ms")
+    assert operator.call("/lab/event_driver/pause", SetBool, SetBool.Request()).success
+    operator.fresh(5)
+
+    begin = time.monotonic()
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=20)
+    seconds = time.monotonic() - begin
+    assert run.returncode == 0
+    assert "Traceback" not in errors
+    assert seconds < 4.0  # half a second where the other tests leave a core free; none was killed
+    assert not _running(os.environ["ROS_DOMAIN_ID"])
+
+
+def _running(domain: str) -> list[str]:
+    """Processes of nodes in a ROS domain."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (path / "environ").read_bytes().split(b"\0")
+            command = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+        if f"ROS_DOMAIN_ID={domain}".encode() in environment and any(
+            word.endswith(tuple(f"/lib/hybrid_pose_ros/{node}".encode() for node in NODES))
+            for word in command
+        ):
+            found.append(b" ".join(command).decode())
+    return found

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses as 2D skeletons of REP-155."""
+
+import sys
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from std_msgs.msg import Header
+
+from hybrid_pose_ros.inference.state import PoseEstimate
+from hybrid_pose_ros.messages import POSE_QOS, Sensor, pose_message, stamp_from_ns
+from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.nodes.base import StartError
+from hybrid_pose_ros.nodes.rep155 import POINTS, rep155_skeleton
+from hybrid_pose_ros.nodes.skeleton_adapter import SkeletonAdapterNode
+from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS
+
+# Constants of hri_msgs/msg/Skeleton2D (docs.ros.org, hri_msgs).
+CONSTANTS = {
+    "NOSE": 0,
+    "NECK": 1,
+    "RIGHT_SHOULDER": 2,
+    "RIGHT_ELBOW": 3,
+    "RIGHT_WRIST": 4,
+    "LEFT_SHOULDER": 5,
+    "LEFT_ELBOW": 6,
+    "LEFT_WRIST": 7,
+    "RIGHT_HIP": 8,
+    "RIGHT_KNEE": 9,
+    "RIGHT_ANKLE": 10,
+    "LEFT_HIP": 11,
+    "LEFT_KNEE": 12,
+    "LEFT_ANKLE": 13,
+    "LEFT_EYE": 14,
+    "RIGHT_EYE": 15,
+    "LEFT_EAR": 16,
+    "RIGHT_EAR": 17,
+}
+WIDTH, HEIGHT = 200, 100
+
+
+def pose(**changes: Any) -> PoseEstimate:
+    """Joint j at pixel (10 j, 5 j) with confidence 0.5 + 0.03 j."""
+    joints = np.arange(NUM_JOINTS)
+    values = {
+        "sensor_time_ns": 10_000_000,
+        "keypoints": np.stack((10 * joints, 5 * joints), -1).astype(np.float32),
+        "confidence": (0.5 + 0.03 * joints).astype(np.float32),
+        "source": "snn",
+        "steps_since_init": 1,
+        "init_age_ns": 10_000_000,
+    }
+    return PoseEstimate(**(values | changes))
+
+
+def test_points_are_those_of_the_message() -> None:
+    assert {name: index for index, name in enumerate(POINTS)} == CONSTANTS
+
+
+def test_every_joint_is_where_rep155_has_it() -> None:
+    skeleton = rep155_skeleton(pose(), WIDTH, HEIGHT)
+    names = {"hand": "wrist", "foot": "ankle", "head": "nose"}
+    for joint, name in enumerate(JOINTS):
+        side, _, part = name.rpartition("_")
+        point = CONSTANTS[f"{side}_{names.get(part, part)}".strip("_").upper()]
+        # the centre of pixel 0 lies half a pixel inside the image
+        assert_allclose(
+            skeleton.points[point], ((10 * joint + 0.5) / 200, (5 * joint + 0.5) / 100), rtol=1e-6
+        )
+        assert_allclose(skeleton.confidence[point], 0.5 + 0.03 * joint, rtol=1e-6)
+    neck = CONSTANTS["NECK"]  # between joints 1 and 2
+    assert_allclose(skeleton.points[neck], (15.5 / 200, 8.0 / 100), rtol=1e-6)
+    assert_allclose(skeleton.confidence[neck], 0.53, rtol=1e-6)
+    for name in ("LEFT_EYE", "RIGHT_EYE", "LEFT_EAR", "RIGHT_EAR"):
+        assert skeleton.confidence[CONSTANTS[name]] == 0.0
+
+
+def test_what_is_not_known_has_confidence_0() -> None:
+    keypoints = pose().keypoints.copy()
+    keypoints[0] = (-1.0, 5.0)  # the head has left the image
+    skeleton = rep155_skeleton(pose(keypoints=keypoints), WIDTH, HEIGHT, min_confidence=0.55)
+    assert skeleton.points.min() >= 0.0 and skeleton.points.max() <= 1.0
+    # joint 1 (the right shoulder, 0.53) is too uncertain, and the neck with it
+    for name in ("NOSE", "RIGHT_SHOULDER", "NECK"):
+        assert skeleton.confidence[CONSTANTS[name]] == 0.0
+        assert not skeleton.points[CONSTANTS[name]].any()
+    assert skeleton.confidence[CONSTANTS["LEFT_SHOULDER"]] > 0.55
+
+
+def test_corners_of_the_image_are_0_and_1() -> None:
+    keypoints = np.full((NUM_JOINTS, 2), -0.5, np.float32)
+    keypoints[1:] = (WIDTH - 0.5, HEIGHT - 0.5)
+    skeleton = rep155_skeleton(pose(keypoints=keypoints), WIDTH, HEIGHT)
+    assert skeleton.points[CONSTANTS["NOSE"]].tolist() == [0.0, 0.0]
+    assert skeleton.points[CONSTANTS["LEFT_ANKLE"]].tolist() == [1.0, 1.0]
+    assert skeleton.confidence[CONSTANTS["NOSE"]] == 0.5
+
+
+@dataclass
+class Point:
+    """Fields of NormalizedPointOfInterest2D."""
+
+    x: float
+    y: float
+    c: float
+
+
+@dataclass
+class Skeleton2D:
+    """Fields of Skeleton2D."""
+
+    header: Header
+    skeleton: list[Point]
+
+
+@dataclass
+class IdsList:
+    """Fields of IdsList."""
+
+    ids: list[str]
+    header: Header = field(default_factory=Header)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """What a node publishes by topic, with stand-ins for the messages of hri_msgs."""
+    package = types.ModuleType("hri_msgs.msg")
+    vars(package).update(Skeleton2D=Skeleton2D, IdsList=IdsList, NormalizedPointOfInterest2D=Point)
+    monkeypatch.setitem(sys.modules, "hri_msgs", types.ModuleType("hri_msgs"))
+    monkeypatch.setitem(sys.modules, "hri_msgs.msg", package)
+    topics: dict[str, list[Any]] = {}
+
+    def publish_to(node: Any, message_type: type, topic: str, qos: Any) -> Any:
+        messages = topics.setdefault(topic, [])
+        return types.SimpleNamespace(publish=messages.append)
+
+    monkeypatch.setattr(SkeletonAdapterNode, "publish_to", publish_to)
+    return topics
+
+
+def test_the_node_publishes_skeletons_and_who_is_tracked(
+    bench: Any, published: dict[str, list[Any]]
+) -> None:
+    bench.run(SkeletonAdapterNode, body_id="b1", lost_after_s=0.3)
+    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    header = Header(stamp=stamp_from_ns(7), frame_id="cam")
+    poses.publish(pose_message(pose(), header, Sensor(WIDTH, HEIGHT)))
+    skeletons, lists = (
+        published["/humans/bodies/b1/skeleton2d"],
+        published["/humans/bodies/tracked"],
+    )
+    bench.until(lambda: skeletons)
+    assert skeletons[0].header == header
+    assert len(skeletons[0].skeleton) == 18
+    wanted = rep155_skeleton(pose(), WIDTH, HEIGHT, 0.1)
+    assert [(p.x, p.y) for p in skeletons[0].skeleton] == [*map(tuple, wanted.points.tolist())]
+    assert [p.c for p in skeletons[0].skeleton] == wanted.confidence.tolist()
+    assert lists[-1].ids == ["b1"]
+    bench.until(lambda: lists[-1].ids == [])  # nobody comes any more
+
+
+@pytest.mark.parametrize("body_id", ["", "2nd", "a/b", "_x", "a-b", "körper"])
+def test_an_identifier_must_fit_into_a_topic(
+    bench: Any, published: dict[str, list[Any]], body_id: str
+) -> None:
+    node = bench.run(SkeletonAdapterNode, start=False, body_id=body_id)
+    with pytest.raises(StartError, match="body_id"):
+        node.start()
+
+
+def test_without_the_package_it_says_so(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hri_msgs", None)
+    node = bench.run(SkeletonAdapterNode, start=False)
+    with pytest.raises(StartError, match=r"hri_msgs.* is not installed; install it"):
+        node.start()
+
+
+def test_the_real_messages_take_it(bench: Any) -> None:
+    messages = pytest.importorskip("hri_msgs.msg")
+    assert {name: getattr(messages.Skeleton2D, name) for name in CONSTANTS} == CONSTANTS
+    bench.run(SkeletonAdapterNode)
+    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    skeletons = bench.collect(messages.Skeleton2D, "/humans/bodies/body/skeleton2d", POSE_QOS)
+    poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: skeletons)
+    assert len(skeletons[0].skeleton) == 18

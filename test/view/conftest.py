@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small bag of two cameras with poses in the image and in space."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys.store import Typestore
+
+from hybrid_pose_ros.bags.bag import make_typestore
+from hybrid_pose_ros.bags.layout import (
+    CAMERA_INFO_TYPE,
+    EVENTS_TYPE,
+    GROUND_TRUTH_TOPIC,
+    GROUND_TRUTH_TYPE,
+    make_camera_info,
+    make_ground_truth,
+    make_header,
+)
+from hybrid_pose_ros.events.array import make_events
+from hybrid_pose_ros.events.encodings import encode
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
+from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
+
+HOST_NS = 10**18
+STEP_NS = 10_000_000
+STEPS = 20
+
+PERSON_M = np.stack((np.linspace(-0.3, 0.3, 13), np.zeros(13), np.linspace(1.6, 0.3, 13)), -1)
+UNSEEN_JOINT = 7
+
+
+def pose_px(camera: int) -> np.ndarray:
+    """The pose that is published for a camera, [13, 2]."""
+    return DHP19_LIKE[camera].project(PERSON_M)
+
+
+@pytest.fixture(scope="session")
+def store() -> Typestore:
+    """Message types of the package and of ROS."""
+    return make_typestore(share_directory(find_prefix()))
+
+
+def pose_message(store: Typestore, camera: int, step: int) -> Any:
+    """A pose of which one joint has no confidence, 4 ms after its initialisation."""
+    types, sensor_ns = store.types, step * STEP_NS
+    return types["hybrid_pose_ros/msg/PoseKeypoints"](
+        header=make_header(store, HOST_NS + sensor_ns, f"cam{camera}"),
+        sensor_time=sensor_ns,
+        width=346,
+        height=260,
+        source=1,
+        steps_since_init=1,
+        init_age=4_000_000,
+        keypoints=[
+            types["hybrid_pose_ros/msg/Keypoint"](
+                id=joint, x=float(x), y=float(y), confidence=float(joint != UNSEEN_JOINT)
+            )
+            for joint, (x, y) in enumerate(pose_px(camera))
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def bag(tmp_path_factory: pytest.TempPathFactory, store: Typestore) -> Path:
+    """0.2 s with a packet and a pose each 10 ms; poses arrive 2.5 ms after their packet."""
+    path = tmp_path_factory.mktemp("view") / "bag"
+    rng = np.random.default_rng(0)
+    with Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+
+        def link(topic: str, kind: str) -> Any:
+            return writer.add_connection(topic, kind, typestore=store)
+
+        def write(connection: Any, stamp_ns: int, message: Any) -> None:
+            writer.write(connection, stamp_ns, store.serialize_cdr(message, connection.msgtype))
+
+        events = [link(f"/cam{n}/events", EVENTS_TYPE) for n in (0, 1)]
+        infos = [link(f"/cam{n}/camera_info", CAMERA_INFO_TYPE) for n in (0, 1, 2)]
+        poses = [link(f"/cam{n}/pose", "hybrid_pose_ros/msg/PoseKeypoints") for n in (0, 1)]
+        spaces = [link(name, GROUND_TRUTH_TYPE) for name in ("/pose_3d", GROUND_TRUTH_TOPIC)]
+        for number, info in enumerate(infos):
+            model = DHP19_LIKE[number]
+            write(info, HOST_NS, make_camera_info(store, number, HOST_NS, DHP19_SIZE, model))
+        for step in range(1, STEPS + 1):
+            end_ns = step * STEP_NS
+            for number in (0, 1):
+                times = np.sort(rng.integers(end_ns - STEP_NS, end_ns, 200))
+                times[-1] = end_ns - 1
+                x, y = rng.integers(0, 346, 200), rng.integers(0, 260, 200)
+                packet = encode("mono", make_events(times, x, y, x % 2 > 0))
+                message = store.types[EVENTS_TYPE](
+                    header=make_header(store, HOST_NS + end_ns, f"cam{number}"),
+                    height=260,
+                    width=346,
+                    seq=step,
+                    time_base=packet.time_base,
+                    encoding="mono",
+                    is_bigendian=False,
+                    events=np.frombuffer(packet.data, np.uint8),
+                )
+                write(events[number], HOST_NS + end_ns, message)
+                pose = pose_message(store, number, step)
+                write(poses[number], HOST_NS + end_ns + 2_500_000, pose)
+            for space in spaces:
+                joints = make_ground_truth(store, PERSON_M, end_ns, HOST_NS + end_ns)
+                write(space, HOST_NS + end_ns, joints)
+    return path
