@@ -13,14 +13,18 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket
-from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.inference.pose_fusion import Pose3D
 from hybrid_pose_ros.inference.state import EncodedTensor, PoseEstimate, StateInit
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
+from hybrid_pose_ros.msg import Keypoint3D as Keypoint3DMessage
 from hybrid_pose_ros.msg import PoseKeypoints as PoseMessage
+from hybrid_pose_ros.msg import PoseKeypoints3D as Pose3DMessage
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.msg import StateTensor as StateTensorMessage
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -47,6 +51,9 @@ STATE_INIT_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
 """An older initialisation than the last two is of no use."""
 
 POSE_QOS = _qos(ReliabilityPolicy.RELIABLE, 32)
+
+CAMERA_INFO_QOS = _qos(ReliabilityPolicy.RELIABLE, 1)
+"""Volatile: matches publishers of either kind, which send it again and again."""
 
 VISUAL_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
 """For images, markers and clouds that a person looks at."""
@@ -205,6 +212,27 @@ def state_init_from_message(message: StateInitMessage) -> StateInit:
     )
 
 
+def pose_3d_message(pose: Pose3D, header: Header) -> Pose3DMessage:
+    """Return a `PoseKeypoints3D` with a pose in metres in the frame of ``header``."""
+    rows = zip(
+        pose.joints.tolist(),
+        pose.confidence.tolist(),
+        pose.reprojection_px.tolist(),
+        strict=True,
+    )
+    return Pose3DMessage(
+        header=header,
+        sensor_time=pose.sensor_time_ns,
+        views=pose.views,
+        keypoints=[
+            Keypoint3DMessage(
+                id=joint, x=x, y=y, z=z, confidence=confidence, reprojection_error=error
+            )
+            for joint, ((x, y, z), confidence, error) in enumerate(rows)
+        ],
+    )
+
+
 def joints_from_message(message: Any) -> NDArray[np.float64]:
     """Return the joints of a `PoseKeypoints3D`, [13, 3] in metres; NaN where the confidence is 0.
 
@@ -216,6 +244,21 @@ def joints_from_message(message: Any) -> NDArray[np.float64]:
     joints = np.array([(point.x, point.y, point.z) for point in message.keypoints], np.float64)
     joints[[point.confidence <= 0 for point in message.keypoints]] = np.nan
     return joints
+
+
+def camera_info_message(camera: Camera, header: Header) -> CameraInfo:
+    """Return a `CameraInfo` that :func:`camera_from_info` reads; it goes with p = k (r | t)."""
+    k, r = decompose(camera.matrix)
+    return CameraInfo(
+        header=header,
+        width=camera.width,
+        height=camera.height,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
+        k=k.ravel(),
+        r=r.ravel(),
+        p=camera.matrix.ravel(),
+    )
 
 
 def camera_from_info(message: Any) -> Camera | None:

@@ -4,6 +4,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.bag import BagError
@@ -17,7 +19,10 @@ from hybrid_pose_ros.bags.player import (
 )
 from hybrid_pose_ros.evaluation.running import RunningEvaluation
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.geometry.calibration import make_camera
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.pose_fusion import FusionConfig, PoseFusion
 from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose_from_message
@@ -73,6 +78,39 @@ class OfflinePipeline:
         return poses
 
 
+class OfflineTriangulator:
+    """`triangulator` without ROS: a moment waits for its cameras as long as there are packets."""
+
+    def __init__(self) -> None:
+        self._cameras: dict[str, Camera] = {}
+        self._fusion: PoseFusion | None = None
+
+    def calibrate(self, name: str, camera: Camera) -> None:
+        """Take the calibration of a camera; with a new one the joining begins anew.
+
+        One that nothing can be triangulated with is left out.
+        """
+        if name in self._cameras:
+            return
+        try:
+            camera = make_camera(camera.width, camera.height, camera.matrix, name)
+        except CameraError:
+            return
+        self._cameras[name] = camera
+        self._fusion = PoseFusion(self._cameras, FusionConfig())
+
+    def push(self, name: str, pose: PoseEstimate) -> list[tuple[int, NDArray[np.float64]]]:
+        """Take a pose; return what it completes: sensor time and joints [13, 3], NaN: not found."""
+        if self._fusion is None or name not in self._cameras or pose.init_age_ns < 0:
+            return []
+        # host time stands still: nobody is late
+        done = self._fusion.add(name, pose.sensor_time_ns, pose.keypoints, pose.confidence, 0)
+        return [
+            (found.sensor_time_ns, np.where(found.confidence[:, None] > 0, found.joints, np.nan))
+            for found in done
+        ]
+
+
 def evaluate_recorded(
     contents: BagContents,
     cameras: tuple[str, ...],
@@ -124,14 +162,19 @@ def evaluate_events(
     """
     evaluation = _begin(contents)
     pipelines = {camera: OfflinePipeline(checkpoint, ann_hz) for camera in cameras}
+    triangulator = OfflineTriangulator()
     for stored in read_stored(contents.path, played_topics(contents, cameras)):
         camera, _, name = stored.topic.rpartition("/")
         if name == EVENTS:
             packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
             for pose in pipelines[camera].push(packet):
                 _add_pose(evaluation, camera, pose)
+                for sensor_ns, joints in triangulator.push(camera, pose):
+                    evaluation.add_pose_3d(sensor_ns, joints)
         else:
-            _take_reference(evaluation, stored.topic, stored.data, store)
+            calibration = _take_reference(evaluation, stored.topic, stored.data, store)
+            if calibration is not None:
+                triangulator.calibrate(camera, calibration)
         progress((stored.stamp_ns - contents.start_ns) * 1e-9)
     evaluation.finish()
     return evaluation.report()
@@ -154,12 +197,13 @@ def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) ->
 
 def _take_reference(
     evaluation: RunningEvaluation, topic: str, data: bytes, store: Typestore
-) -> None:
-    """Take a label or a calibration."""
+) -> Camera | None:
+    """Take a label or a calibration, and return the latter."""
     if topic == GROUND_TRUTH_TOPIC:
         message: Any = store.deserialize_cdr(data, GROUND_TRUTH_TYPE)
         evaluation.add_truth(message.sensor_time, joints_from_message(message))
-        return
+        return None
     calibration = camera_from_info(store.deserialize_cdr(data, "sensor_msgs/msg/CameraInfo"))
     if calibration is not None:
         evaluation.set_camera(topic.rpartition("/")[0], calibration)
+    return calibration

@@ -20,7 +20,6 @@ camera matrix and the rotation from `world` in it: p = k (r | t). Without calibr
 from typing import Any, Final
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 from rosbags.interfaces import (
     Qos,
@@ -32,7 +31,7 @@ from rosbags.interfaces import (
 )
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.cameras import Camera, decompose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 EVENTS_TYPE: Final = "hybrid_pose_ros/msg/EventPacket"
@@ -162,14 +161,3 @@ def read_camera_info(message: Any) -> Camera | None:
     if not matrix.any():
         return None
     return Camera(message.width, message.height, matrix, message.header.frame_id)
-
-
-def decompose(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Split a projection into camera matrix and rotation, each [3, 3], with p = k (r | t).
-
-    k is upper triangular with a positive diagonal, its last number 1 for a matrix that is scaled
-    to the depth.
-    """
-    k, r = scipy.linalg.rq(matrix[:, :3])
-    signs = np.sign(np.diag(k))
-    return np.asarray(k * signs), np.asarray(signs[:, None] * r)

@@ -144,18 +144,23 @@ class Replay:
         dropped = self._recorder.dropped
         return f"{dropped} messages were not recorded: the disk is too slow" if dropped else ""
 
-    def await_subscribers(self, wanted: int, tick: Callable[[], None]) -> None:
-        """Wait until each topic of events has so many subscribers, and ground truth has one.
+    def await_subscribers(
+        self, wanted: int, references: Mapping[str, int], tick: Callable[[], None]
+    ) -> None:
+        """Wait until the topics have their subscribers.
 
         Args:
+            wanted: number of subscribers of each topic of events.
+            references: last part of the name of another topic -> number of its subscribers.
             tick: called again and again; may raise to give up.
 
         Raises:
             ReplayError: they did not come in time.
         """
         needed = dict.fromkeys(self._camera_of, wanted)
-        if self.plan.contents.has_truth and wanted > 1:
-            needed[GROUND_TRUTH_TOPIC] = 1
+        for topic in self._topics:
+            if topic not in needed:
+                needed[topic] = references.get(topic.rpartition("/")[2], 0)
 
         def missing() -> list[str]:
             return [

@@ -108,7 +108,7 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
         specs = [] if options.publish_only else _specs(options, plan, report, share)
         with Replay(plan, make_typestore(share), lockstep) as replay:
             if options.publish_only:
-                replay.await_subscribers(1, session.look)
+                replay.await_subscribers(1, {}, session.look)
                 session.play(replay, None)
             else:
                 _run_nodes(specs, session, replay, prefix)
@@ -192,7 +192,9 @@ def _run_nodes(
     with Graph(specs, prefix, log_dir=session.logs) as session.graph:
         with session.console.status("starting the nodes ..."):
             replay.await_nodes(wanted, START_S, session.look)
-            replay.await_subscribers(2 + ("visualizer" in names), session.look)
+            judges, joiners = names.count("evaluator"), names.count("triangulator")
+            references = {"camera_info": judges + joiners, "pose_3d": judges}
+            replay.await_subscribers(2 + ("visualizer" in names), references, session.look)
         session.play(replay, EVALUATOR if "evaluator" in names else None)
 
 
@@ -256,12 +258,20 @@ def _words(replay: "Replay", done_s: float) -> str:
 def _show_report(report: Path, replay: "Replay", out: Path | None, console: Console) -> None:
     from hybrid_pose_ros.evaluation.running import format_report
 
-    played = {"packets": dict(replay.published), "poses": dict(replay.poses)}
-    figures: dict[str, Any] = {"played": played}
+    played = {}
     for camera in replay.plan.cameras:
+        snn = replay.health.get(f"{camera}/snn", {})
+        played[camera] = {
+            "packets": replay.published[camera],
+            "packets_received": int(snn.get("packets received", 0)),
+            "steps_merged": int(snn.get("steps merged", 0)),
+            "poses": replay.poses[camera],
+        }
         console.print(
-            f"{camera or '/'}: {replay.published[camera]} packets, {replay.poses[camera]} poses"
+            "{}: {packets} packets, {packets_received} of them received, {steps_merged} steps "
+            "merged, {poses} poses".format(camera or "/", **played[camera])
         )
+    figures: dict[str, Any] = {"played": played}
     if report.is_file():
         errors = json.loads(report.read_text(encoding="utf-8"))
         figures |= errors

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 DHP19_SIZE: Final = (346, 260)
@@ -111,6 +112,17 @@ class Camera:
     def depth(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Depth of points [..., 3] along the optical axis in metres, [...]."""
         return np.asarray(points @ self.matrix[2, :3] + self.matrix[2, 3])
+
+
+def decompose(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Split a projection into camera matrix and rotation, each [3, 3], with p = k (r | t).
+
+    k is upper triangular with a positive diagonal, its last number 1 for a matrix that is scaled
+    to the depth.
+    """
+    k, r = scipy.linalg.rq(matrix[:, :3])
+    signs = np.sign(np.diag(k))
+    return np.asarray(k * signs), np.asarray(signs[:, None] * r)
 
 
 def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:

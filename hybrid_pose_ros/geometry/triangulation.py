@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Points in space from their images in two or more cameras."""
 
+import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
+
+CLOSE: Final = 1 / 3
+"""Part of the largest error up to which nobody is doubted."""
 
 
 class Triangulation(NamedTuple):
@@ -79,6 +83,97 @@ def triangulate(
     return Triangulation(
         np.where(enough[..., None], points, np.nan), np.where(enough, reprojection, np.nan)
     )
+
+
+class Agreement(NamedTuple):
+    """Points on which cameras agree.
+
+    Attributes:
+        points: [..., 3] in metres; NaN where no two cameras agree.
+        reprojection_px: as in :class:`Triangulation`, over the cameras used.
+        used: whether the camera's image point has a part in the point, [V, ...].
+    """
+
+    points: NDArray[np.float64]
+    reprojection_px: NDArray[np.float64]
+    used: NDArray[np.bool_]
+
+
+def triangulate_agreeing(
+    cameras: Sequence[Camera],
+    image_points: NDArray[np.floating],
+    weights: NDArray[np.floating],
+    max_error_px: float,
+) -> Agreement:
+    """Triangulate without the cameras whose image points contradict the others'.
+
+    Where the common point is not close to all image points, each pair of cameras proposes a
+    point, too. The proposal with the smallest sum of squared distances wins, distances beyond
+    ``max_error_px`` counting as that (MSAC: Torr and Zisserman, 2000); cameras within it are
+    used. All pairs are tried, so the result is no matter of chance. The weights have no say in
+    who is used: a camera that is sure of the wrong thing is outvoted.
+
+    Args:
+        cameras, image_points, weights: as for :func:`triangulate`.
+        max_error_px: largest distance between an image point and the projection of the result.
+
+    Raises:
+        ValueError: as :func:`triangulate`.
+    """
+    images = np.asarray(image_points, np.float64)
+    trust = np.where(np.isfinite(images).all(-1), weights, 0.0).astype(np.float64)
+    points, reprojection = triangulate(cameras, images, trust)
+    used = (trust > 0) & np.isfinite(reprojection)
+    close = _errors(cameras, points, images) <= CLOSE * max_error_px
+    doubtful = (used & ~close).any(0)
+    if doubtful.any():
+        images, trust = images[:, doubtful], trust[:, doubtful]
+        chosen = _choose(cameras, images, trust, points[doubtful], max_error_px)
+        used[:, doubtful] = chosen
+        points[doubtful], reprojection[doubtful] = triangulate(cameras, images, trust * chosen)
+    return Agreement(points, reprojection, used)
+
+
+def _choose(
+    cameras: Sequence[Camera],
+    image_points: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    points: NDArray[np.float64],
+    max_error_px: float,
+) -> NDArray[np.bool_]:
+    """Return which cameras to use for each of N points, [V, N]: none, or two or more.
+
+    Args:
+        image_points: [V, N, 2].
+        weights: [V, N].
+        points: those of all cameras together, [N, 3].
+    """
+    pairs = np.array(list(itertools.combinations(range(len(cameras)), 2)))
+    members = np.zeros((len(cameras), len(pairs), 1), bool)
+    for row in pairs.T:
+        members[row, np.arange(len(pairs))] = True
+    images = np.repeat(image_points[:, None], len(pairs), axis=1)
+    proposed = triangulate(cameras, images, members * weights[:, None]).points
+    proposed = np.concatenate((points[None], proposed))
+
+    seen = (weights > 0)[:, None]
+    errors = _errors(cameras, proposed, image_points[:, None])
+    # NaN, of a pair of which one does not see the point, is not within any distance
+    agrees = (errors <= max_error_px) & seen
+    squares = np.where(agrees, errors, max_error_px) ** 2 * seen
+    cost = np.where(agrees.sum(0) >= 2, squares.sum(0), np.inf)
+    best, index = cost.argmin(0), np.arange(cost.shape[1])
+    return np.asarray(agrees[:, best, index] & np.isfinite(cost[best, index]))
+
+
+def _errors(
+    cameras: Sequence[Camera], points: NDArray[np.float64], image_points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the distances in the images in pixels, [V, ...]; inf for a point behind a camera."""
+    projected = np.stack([camera.project(points) for camera in cameras])
+    depth = np.stack([camera.depth(points) for camera in cameras])
+    distance = np.linalg.norm(projected - image_points, axis=-1)
+    return np.asarray(np.where(depth > 0, distance, np.inf))
 
 
 def _solve(equations: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,227 +1,271 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled kernels of the sparse SNN: their cost follows the spikes.
 
-Maps are float32 in channels-last order [height, width, channels]. Every kernel writes into arrays
-that its caller owns and allocates nothing.
+Spikes are lists (:class:`Spikes`). A layer is computed row by row: the weights of all spikes that
+reach a row are added up in a buffer that stays in the nearest cache, and then the row's neurons
+leak, charge and fire at once, 16 at a time, and append to the layer's own list. Maps are float32
+in channels-last order, their channels filled up to a multiple of 16 with neurons that never fire.
+Every kernel writes into arrays that its caller owns and allocates nothing.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.networks.motion import SHIFT_REACH
-from hybrid_pose_ros.skeleton import NUM_JOINTS
+from hybrid_pose_ros.inference import simd
+from hybrid_pose_ros.inference.simd import LANES
 
 F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
 
 compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
 
+COLUMN_SHIFT = 16
+CHANNEL_MASK = (1 << COLUMN_SHIFT) - 1
+
+
+class Spikes(NamedTuple):
+    """What is not zero in a map, in order of rows.
+
+    Attributes:
+        starts: [h + 1]; the entries of row y are those from ``starts[y]`` to ``starts[y + 1]``.
+        entries: [capacity]; column * 2**16 + channel of each.
+        values: [capacity] where they differ; [0] where all are 1.
+    """
+
+    starts: NDArray[np.int32]
+    entries: NDArray[np.int32]
+    values: F32
+
+
+class Synapses(NamedTuple):
+    """A 'same' convolution with BatchNorm, scaled by the leak of the neurons that it feeds.
+
+    Attributes:
+        weights: flat [in, k, k * C]: for each row of the kernel the weights that an input adds to
+            neighbouring cells, from left to right. With stride 2 an input reaches every other
+            column of the kernel: first come those of one phase, then those of the other.
+        bias: [(w + 2 * (k // 2)) * C], that of every cell of a row and of its margins.
+        kernel, stride, channels: k, 1 or 2, and C, a multiple of 16.
+    """
+
+    weights: F32
+    bias: F32
+    kernel: int
+    stride: int
+    channels: int
+
+
+class Resampling(NamedTuple):
+    """Bilinear interpolation from [h, w] to [H, W].
+
+    ``rows`` [H, 2] and ``row_weights`` [H, 2] name the two source rows of each row and their
+    weights; likewise the columns.
+    """
+
+    rows: I64
+    row_weights: F32
+    columns: I64
+    column_weights: F32
+
 
 @compiled
-def encode_levels(counts: NDArray[np.uint16], levels: NDArray[np.int64], out: F32) -> None:
-    """Thermometer code of counts [2, H, W] into [H, W, 2 * levels] (OFF, ON of each level)."""
+def encode_levels(counts: NDArray[np.uint16], levels: I64, out: Spikes) -> None:
+    """Thermometer code of counts [2, H, W]: channels OFF, ON of each level."""
+    n = 0
+    out.starts[0] = 0
     for y in range(counts.shape[1]):
-        for x in range(counts.shape[2]):
-            for polarity in range(2):
+        for polarity in range(2):
+            for x in range(counts.shape[2]):
                 count = counts[polarity, y, x]
+                if count == 0:
+                    continue
                 for i in range(len(levels)):
-                    out[y, x, 2 * i + polarity] = 1.0 if count >= levels[i] else 0.0
+                    if count >= levels[i]:
+                        out.entries[n] = (x << COLUMN_SHIFT) + 2 * i + polarity
+                        n += 1
+        out.starts[y + 1] = n
 
 
 @compiled
-def encode_counts(counts: NDArray[np.uint16], out: F32) -> None:
-    """Counts [2, H, W] into [H, W, 2]."""
+def encode_counts(counts: NDArray[np.uint16], out: Spikes) -> None:
+    """Counts [2, H, W] as values of two channels."""
+    n = 0
+    out.starts[0] = 0
     for y in range(counts.shape[1]):
-        for x in range(counts.shape[2]):
-            out[y, x, 0] = counts[0, y, x]
-            out[y, x, 1] = counts[1, y, x]
+        for polarity in range(2):
+            for x in range(counts.shape[2]):
+                count = counts[polarity, y, x]
+                if count:
+                    out.entries[n] = (x << COLUMN_SHIFT) + polarity
+                    out.values[n] = count
+                    n += 1
+        out.starts[y + 1] = n
 
 
 @compiled
-def scatter(spikes: F32, weights: F32, first_channel: int, stride: int, out: F32) -> None:
-    """Add the weights of each non-zero input to the outputs it reaches ('same' convolution).
+def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, begin: int) -> None:
+    """Add to a row of currents what spikes say.
 
     Args:
-        spikes: [h, w, C]; zeros cost one comparison.
-        weights: [in, k, k, out]; the inputs are the C channels from ``first_channel``.
-        stride: 1 or 2.
-        out: [ceil(h / stride), ceil(w / stride), out], added to.
+        spikes: the input; its channels are those from ``first`` of the weights.
+        synapses: between the two.
+        y: number of the output row.
+        row: holds it from ``begin`` on, with k // 2 cells of margin on both sides.
     """
-    height, width, channels = spikes.shape
-    out_height, out_width, out_channels = out.shape
-    kernel = weights.shape[1]
-    pad = kernel // 2
-    for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                value = spikes[y, x, c]
-                if value == 0.0:
-                    continue
-                for ky in range(kernel):
-                    row = y + pad - ky
-                    if row < 0 or row % stride or row // stride >= out_height:
-                        continue
-                    for kx in range(kernel):
-                        column = x + pad - kx
-                        if column < 0 or column % stride or column // stride >= out_width:
-                            continue
-                        target = out[row // stride, column // stride]
-                        weight = weights[first_channel + c, ky, kx]
-                        for o in range(out_channels):
-                            target[o] += value * weight[o]
+    kernel, stride, channels = synapses.kernel, synapses.stride, synapses.channels
+    weights, pad = synapses.weights, kernel // 2
+    length = kernel * channels
+    near = (kernel - 1) // stride + 1  # cells that an input of phase 0 reaches
+    valued = len(spikes.values) > 0
+    for ky in range(kernel):
+        below = y * stride + ky - pad
+        if below < 0 or below >= len(spikes.starts) - 1:
+            continue
+        for n in range(spikes.starts[below], spikes.starts[below + 1]):
+            entry = np.int64(spikes.entries[n])
+            x = entry >> COLUMN_SHIFT
+            source = ((first + (entry & CHANNEL_MASK)) * kernel + ky) * length
+            target, run = begin + x * channels, length
+            if stride == 2:
+                phase = (x + pad) & 1
+                cells = kernel - near if phase else near
+                last = phase + 2 * (cells - 1)
+                target = begin + (((x + pad - last) >> 1) + pad) * channels
+                source += phase * near * channels
+                run = cells * channels
+            if valued:
+                for i in range(0, run, LANES):
+                    simd.add_scaled(row, target + i, weights, source + i, spikes.values[n])
+            else:
+                for i in range(0, run, LANES):
+                    simd.add(row, target + i, weights, source + i)
 
 
 @compiled
-def integrate(current: F32, bias: F32, leak: F32, membrane: F32, spikes: F32) -> None:
-    """One step of LIF neurons with soft reset; all maps [h, w, C], ``bias``, ``leak`` [C]."""
-    height, width, channels = membrane.shape
-    for y in range(height):
-        for x in range(width):
-            for c in range(channels):
-                v = membrane[y, x, c]
-                v += leak[c] * (current[y, x, c] + bias[c] - v)
-                spike = np.float32(1.0) if v >= np.float32(1.0) else np.float32(0.0)
-                spikes[y, x, c] = spike
-                membrane[y, x, c] = v - spike
-
-
-@compiled
-def upsample(
-    source: F32,
-    rows: NDArray[np.int64],
-    row_weights: F32,
-    columns: NDArray[np.int64],
-    column_weights: F32,
-    out: F32,
+def fire(
+    a: Spikes,
+    b: Spikes,
+    first_b: int,
+    synapses: Synapses,
+    keep: F32,
+    membrane: F32,
+    row: F32,
+    out: Spikes,
 ) -> None:
-    """Bilinear resampling of [h, w, C] to [H, W, C].
+    """One step of a layer whose inputs have its own resolution, or with stride 2 twice that.
 
-    ``rows`` [H, 2] and ``row_weights`` [H, 2] name the two source rows of each output row and
-    their weights; likewise the columns.
+    Args:
+        a, b: the inputs; the channels of ``b`` begin at ``first_b``.
+        synapses: from both to the layer.
+        keep: 1 - leak, [C].
+        membrane: flat [h, w, C].
+        row: room for a row of currents, [(w + 2 * (k // 2)) * C].
+        out: the layer's spikes.
     """
-    height, width, channels = out.shape
-    for y in range(height):
-        top, bottom = source[rows[y, 0]], source[rows[y, 1]]
-        wt, wb = row_weights[y, 0], row_weights[y, 1]
+    channels = synapses.channels
+    margin = synapses.kernel // 2
+    width = len(row) // channels - 2 * margin
+    n = 0
+    out.starts[0] = 0
+    for y in range(len(out.starts) - 1):
+        row[:] = synapses.bias
+        _collect(a, 0, synapses, y, row, 0)
+        _collect(b, first_b, synapses, y, row, 0)
+        begin = y * width * channels
         for x in range(width):
-            left, right = columns[x, 0], columns[x, 1]
-            w00, w01 = wt * column_weights[x, 0], wt * column_weights[x, 1]
-            w10, w11 = wb * column_weights[x, 0], wb * column_weights[x, 1]
-            for c in range(channels):
-                out[y, x, c] = (
-                    w00 * top[left, c]
-                    + w01 * top[right, c]
-                    + w10 * bottom[left, c]
-                    + w11 * bottom[right, c]
+            for c in range(0, channels, LANES):
+                i = x * channels + c
+                fired = simd.fire(membrane, begin + i, keep, c, row, margin * channels + i)
+                while fired:
+                    out.entries[n] = (x << COLUMN_SHIFT) + c + simd.lowest_bit(fired)
+                    n += 1
+                    fired &= fired - 1
+        out.starts[y + 1] = n
+
+
+@compiled
+def fire_upsampled(
+    a: Spikes,
+    b: Spikes,
+    first_b: int,
+    synapses: Synapses,
+    keep: F32,
+    membrane: F32,
+    low: F32,
+    mixed: F32,
+    resampling: Resampling,
+    out: Spikes,
+) -> None:
+    """One step of a layer whose currents are upsampled.
+
+    Args:
+        a, b, first_b, synapses, keep, membrane, out: as for :func:`fire`; the convolution runs at
+            the resolution of the inputs [h, w].
+        low: room for the currents there, [h * (w + 2 * (k // 2)) * C].
+        mixed: room for a row of them, [(w + 2 * (k // 2)) * C].
+    """
+    channels = synapses.channels
+    margin = synapses.kernel // 2
+    length = len(mixed)
+    for y in range(len(low) // length):
+        low[y * length : (y + 1) * length] = synapses.bias
+        _collect(a, 0, synapses, y, low, y * length)
+        _collect(b, first_b, synapses, y, low, y * length)
+    columns, column_weights = resampling.columns, resampling.column_weights
+    width = len(columns)
+    n = 0
+    out.starts[0] = 0
+    for y in range(len(out.starts) - 1):
+        top, bottom = resampling.rows[y, 0] * length, resampling.rows[y, 1] * length
+        wt, wb = resampling.row_weights[y, 0], resampling.row_weights[y, 1]
+        for i in range(length):
+            mixed[i] = wt * low[top + i] + wb * low[bottom + i]
+        begin = y * width * channels
+        for x in range(width):
+            left = (columns[x, 0] + margin) * channels
+            right = (columns[x, 1] + margin) * channels
+            wl, wr = column_weights[x, 0], column_weights[x, 1]
+            for c in range(0, channels, LANES):
+                i = begin + x * channels + c
+                fired = simd.fire_between(
+                    membrane, i, keep, c, mixed, left + c, wl, right + c, wr
                 )
+                while fired:
+                    out.entries[n] = (x << COLUMN_SHIFT) + c + simd.lowest_bit(fired)
+                    n += 1
+                    fired &= fired - 1
+        out.starts[y + 1] = n
 
 
 @compiled
-def attend(heatmaps: F32, weight: F32, total: F32) -> None:
-    """Write the squared positive part of maps [H, W, 13] and add its sums to ``total`` [13]."""
-    height, width = heatmaps.shape[:2]
-    for y in range(height):
-        for x in range(width):
-            for j in range(NUM_JOINTS):
-                positive = max(heatmaps[y, x, j], np.float32(0.0))
-                weight[y, x, j] = positive * positive
-                total[j] += positive * positive
-
-
-@compiled
-def read_out(
-    spikes: F32, weights: F32, first_channel: int, around: F32, delta: F32, pooled: F32
-) -> None:
-    """Add what the spikes say to each joint: at their cell, and in sum around the joint.
+def upsample(spikes: Spikes, channels: int, resampling: Resampling, row: F32, out: Spikes) -> None:
+    """Upsample spikes of value 1 to values.
 
     Args:
-        spikes: [H, W, C].
-        weights: [channels, 13]; the C channels of ``spikes`` are those from ``first_channel``.
-        around: how much a spike in a cell concerns a joint, [H, W, 13].
-        delta: [H, W, 13], the weights of each cell's spikes are added to it.
-        pooled: [channels, 13], ``around`` is added to the rows of the channels that fired.
+        spikes: of ``channels`` channels at [h, w].
+        row: room for one of their rows, [w * channels].
+        out: the result at [H, W].
     """
-    height, width, channels = spikes.shape
-    for y in range(height):
-        for x in range(width):
+    columns, column_weights = resampling.columns, resampling.column_weights
+    n = 0
+    out.starts[0] = 0
+    for y in range(len(out.starts) - 1):
+        row[:] = 0.0
+        for side in range(2):
+            source, weight = resampling.rows[y, side], resampling.row_weights[y, side]
+            for k in range(spikes.starts[source], spikes.starts[source + 1]):
+                entry = np.int64(spikes.entries[k])
+                row[(entry >> COLUMN_SHIFT) * channels + (entry & CHANNEL_MASK)] += weight
+        for x in range(len(columns)):
+            left, right = columns[x, 0] * channels, columns[x, 1] * channels
+            wl, wr = column_weights[x, 0], column_weights[x, 1]
             for c in range(channels):
-                if spikes[y, x, c] == 0.0:
-                    continue
-                weight, sums = weights[first_channel + c], pooled[first_channel + c]
-                for j in range(NUM_JOINTS):
-                    delta[y, x, j] += weight[j]
-                    sums[j] += around[y, x, j]
-
-
-@compiled
-def shift_taps(velocity: F32, out: F32) -> None:
-    """Weights of a shift along one axis: :func:`hybrid_pose_ros.networks.motion.cubic_taps`.
-
-    Args:
-        velocity: in cells, [13].
-        out: [7, W, 13]; tap k is the weight of the value k - 3 cells further along the axis, that
-            of each joint, repeated for every cell of a row.
-    """
-    taps, width = out.shape[:2]
-    for k in range(taps):
-        for j in range(NUM_JOINTS):
-            t = abs(velocity[j] + (k - SHIFT_REACH))
-            weight = 0.0
-            if t < 1.0:
-                weight = ((0.5 * t - 1.0) * t - 0.5) * t + 1.0
-            elif t < 2.0:
-                weight = ((-t / 6.0 + 1.0) * t - 11.0 / 6.0) * t + 1.0
-            for x in range(width):
-                out[k, x, j] = weight
-
-
-@compiled
-def shift_rows(maps: F32, taps: F32, padded: F32, out: F32) -> None:
-    """Shift maps along their rows, each joint's by its own taps.
-
-    Args:
-        maps: [H, W * 13].
-        taps: those of x, [7, W * 13].
-        padded: room for a row, [(W + 6) * 13], whose first and last three cells are zero.
-        out: [H, W * 13].
-    """
-    height, length = maps.shape
-    margin = SHIFT_REACH * NUM_JOINTS
-    for y in range(height):
-        for i in range(length):
-            padded[margin + i] = maps[y, i]
-        for i in range(length):
-            out[y, i] = (
-                taps[0, i] * padded[i]
-                + taps[1, i] * padded[i + NUM_JOINTS]
-                + taps[2, i] * padded[i + 2 * NUM_JOINTS]
-                + taps[3, i] * padded[i + 3 * NUM_JOINTS]
-                + taps[4, i] * padded[i + 4 * NUM_JOINTS]
-                + taps[5, i] * padded[i + 5 * NUM_JOINTS]
-                + taps[6, i] * padded[i + 6 * NUM_JOINTS]
-            )
-
-
-@compiled
-def shift_columns(rows: F32, taps: F32, decay: F32, delta: F32, out: F32) -> None:
-    """Shift along the columns, decay, and add the increment.
-
-    Args:
-        rows: [H + 6, W * 13], whose first and last three rows are zero.
-        taps: those of y, [7, W * 13].
-        decay: of each joint, repeated for every cell of a row, [W * 13].
-        delta, out: [H, W * 13].
-    """
-    height, length = out.shape
-    for y in range(height):
-        for i in range(length):
-            moved = (
-                taps[0, i] * rows[y, i]
-                + taps[1, i] * rows[y + 1, i]
-                + taps[2, i] * rows[y + 2, i]
-                + taps[3, i] * rows[y + 3, i]
-                + taps[4, i] * rows[y + 4, i]
-                + taps[5, i] * rows[y + 5, i]
-                + taps[6, i] * rows[y + 6, i]
-            )
-            out[y, i] = decay[i] * moved + delta[y, i]
+                value = wl * row[left + c] + wr * row[right + c]
+                if value != 0.0:
+                    out.entries[n] = (x << COLUMN_SHIFT) + c
+                    out.values[n] = value
+                    n += 1
+        out.starts[y + 1] = n

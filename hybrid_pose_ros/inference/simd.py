@@ -155,7 +155,7 @@ def fire_between(typing_context, membrane, i, keep, j, current, left, wl, right,
         right = e.load(e.address(4, e.scalar(7)))
         return e.fire(e.multiply_add(e.splat(e.scalar(8)), right, left))
 
-    return _operation("aasns", types.int64, emit)
+    return _operation("aaasns", types.int64, emit)
 
 
 @intrinsic
@@ -168,15 +168,7 @@ def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def convolve(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
-    """Weigh vectors that lie ``step`` values apart, for a row of ``cells`` vectors.
-
-    ``target[i + 16 x:][:16] = sum over t of taps[first + 16 t:][:16] * source[k + 16 x + step t:][:16]``
-    for x in 0..cells and the five t in 0..5.
-    """
-    count = 5
-
+def _convolution(count: int) -> Callable[[_Emitter], None]:
     def emit(e: _Emitter) -> None:
         builder = e.builder
         i, k, first, step, cells = (e.scalar(p) for p in (1, 3, 5, 6, 7))
@@ -195,4 +187,20 @@ def convolve(typing_context, target, i, source, k, taps, first, step, cells):  #
                 total = e.multiply_add(tap, value, total)
             e.store(total, e.address(0, builder.add(i, offset)))
 
-    return _operation("aaann", types.void, emit)
+    return emit
+
+
+@intrinsic
+def convolve_5(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
+    """Sum 5 vectors that lie ``step`` values apart, for each cell (16 values) of a row.
+
+    ``target[i + 16 x:][:16]`` becomes the sum over t < 5 of ``taps[first + 16 t:][:16]`` times
+    ``source[k + 16 x + step t:][:16]``, for x < ``cells``. Each of the 16 has its own taps.
+    """
+    return _operation("aaann", types.void, _convolution(5))
+
+
+@intrinsic
+def convolve_7(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
+    """As :func:`convolve_5`, with 7 taps."""
+    return _operation("aaann", types.void, _convolution(7))

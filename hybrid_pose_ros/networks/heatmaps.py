@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joint heatmaps: drawing the targets and reading sub-cell positions with a confidence."""
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
-_FLOOR = 1e-4
+LOG_FLOOR: Final = 1e-4
+"""Heatmap values below are raised to it before their logarithm is taken."""
 
 
 def draw_heatmaps(
@@ -66,7 +69,7 @@ def _vertex(
     )
     logs = (
         torch.stack([flat.gather(-1, i[..., None])[..., 0] for i in around])
-        .clamp_min(_FLOOR)
+        .clamp_min(LOG_FLOOR)
         .log()
     )
     curvature = logs[0] - 2.0 * logs[1] + logs[2]

@@ -18,6 +18,9 @@ CLOCK_HZ: Final = 40
 LOCKSTEP_ANN_HZ: Final = 10.0
 """Rate of the ANN in lockstep, whatever the parameter files say: the player has to know it."""
 
+LOCKSTEP_WAIT_MS: Final = 10_000.0
+"""In lockstep the triangulator waits for a camera as long as it can."""
+
 ARGUMENTS: Final = (
     Argument("bag", "", "path of the bag to play"),
     Argument("rate", "1.0", "bag seconds per second; 1 is real time"),
@@ -88,6 +91,11 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
         if values["visualizer"] == "true":
             picture: dict[str, Value] = {"packet_type": played.packet_type}
             specs.append(node("visualizer", camera, picture, False))
+    if len(played.cameras) > 1 and played.calibrated and all(played.cameras):
+        join: dict[str, Value] = {"cameras": ",".join(name.strip("/") for name in played.cameras)}
+        if played.lockstep:
+            join["max_wait_ms"] = LOCKSTEP_WAIT_MS
+        specs.append(node("triangulator", "", join, False))
     names = ",".join(camera or "/" for camera in played.cameras)
     if played.has_truth:
         report: dict[str, Value] = {"cameras": names}

@@ -15,6 +15,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.drawing import ESTIMATE_STYLE
 from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.inference.pose_fusion import Pose3D
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import Sensor
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
@@ -64,10 +65,27 @@ def skeleton_markers(
         Point(x=float(x), y=float(y), z=0.0)
         for x, y in _to_plane(pose.keypoints.astype(np.float64), sensor, metres_per_px)
     ]
-    colors = [
-        _color(joint, confidence) for joint, confidence in enumerate(pose.confidence.tolist())
-    ]
-    shown = (pose.confidence >= min_confidence) & np.isfinite(pose.keypoints).all(1)
+    certain = np.where(np.isfinite(pose.keypoints).all(1), pose.confidence, 0.0)
+    return _skeleton(points, certain, header, min_confidence)
+
+
+def skeleton_markers_3d(pose: Pose3D, header: Header, *, min_confidence: float) -> MarkerArray:
+    """Return the markers of a pose in space, otherwise as :func:`skeleton_markers`.
+
+    Joints of confidence 0 are left out whatever ``min_confidence`` is: their places are old.
+    """
+    points = [Point(x=x, y=y, z=z) for x, y, z in pose.joints.tolist()]
+    return _skeleton(points, pose.confidence, header, min_confidence)
+
+
+def _skeleton(
+    points: list[Point],
+    confidence: NDArray[np.floating],
+    header: Header,
+    min_confidence: float,
+) -> MarkerArray:
+    colors = [_color(joint, certainty) for joint, certainty in enumerate(confidence.tolist())]
+    shown = (confidence >= min_confidence) & (confidence > 0)
     joints = np.flatnonzero(shown).tolist()
     ends = [joint for limb in LIMBS if shown[list(limb)].all() for joint in limb]
     return MarkerArray(

@@ -8,7 +8,7 @@ import rerun.blueprint as rrb
 
 from hybrid_pose_ros.drawing import BACKGROUND
 from hybrid_pose_ros.view.scene import SENSOR_TIME
-from hybrid_pose_ros.view.topics import CAMERA_INFO, POSE_3D, ShownTopic
+from hybrid_pose_ros.view.topics import CAMERA_INFO, POSE, POSE_3D, ShownTopic
 
 PLOTS = {
     "confidence": "confidence (mean of the joints)",
@@ -50,8 +50,11 @@ def make_blueprint(topics: Iterable[ShownTopic]) -> rrb.Blueprint:
         )
         for plot, title in PLOTS.items()
     ]
+    rows: list[rrb.Container] = [rrb.Horizontal(*upper)]
+    if any(topic.kind == POSE for topic in topics):
+        rows.append(rrb.Horizontal(*plots))
     return rrb.Blueprint(
-        rrb.Vertical(rrb.Horizontal(*upper), rrb.Horizontal(*plots), row_shares=[3, 1]),
+        rrb.Vertical(*rows, row_shares=[3, 1][: len(rows)]),
         rrb.TimePanel(state="collapsed", timeline=SENSOR_TIME),
         rrb.BlueprintPanel(state="collapsed"),
         rrb.SelectionPanel(state="collapsed"),

@@ -25,7 +25,6 @@ import numpy as np
 import rerun as rr
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.bags.layout import decompose
 from hybrid_pose_ros.drawing import (
     ESTIMATE_STYLE,
     HIDDEN_CONFIDENCE,
@@ -36,7 +35,7 @@ from hybrid_pose_ros.drawing import (
     limb_colour,
 )
 from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
-from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.cameras import Camera, decompose
 from hybrid_pose_ros.messages import camera_from_info, stamp_to_ns
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
 from hybrid_pose_ros.view.topics import CAMERA_INFO, EVENTS, POSE, ShownTopic
@@ -181,7 +180,8 @@ class Scene:
         colours = [joint_colour(joint, style) for joint in joints]
         limb_colours = [limb_colour(a, b, style) for a, b in limbs]
         labels = [f"{JOINTS[joint]} {confidence[joint]:.2f}" for joint in joints]
-        extra = rr.AnyValues(confidence=confidence[joints])
+        # Of all joints: those that are not drawn would be looked for here.
+        extra = rr.AnyValues(confidence=confidence)
         if points.shape[1] == 2:
             # Negative radii are in px of the screen: they stay fine when the view is enlarged.
             spots: Any = rr.Points2D(
@@ -203,7 +203,7 @@ class Scene:
                 labels=labels,
                 show_labels=False,
             )
-            lines = rr.LineStrips3D(strips, colors=limb_colours, radii=0.008 * style.limb_px)
+            lines = rr.LineStrips3D(strips, colors=limb_colours, radii=0.012 * style.limb_px)
         self._rec.log(f"{path}/joints", spots, extra)
         self._rec.log(f"{path}/limbs", lines)
 

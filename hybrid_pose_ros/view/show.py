@@ -110,11 +110,13 @@ def _open(topics: list[ShownTopic], save: Path | None, url: str | None) -> rr.Re
     blueprint = make_blueprint(topics)
     if save is not None:
         save.open("wb").close()  # Rerun itself only logs that it cannot write.
-        recording.save(save, default_blueprint=blueprint)
+        recording.save(save)
     elif url is not None:
-        recording.connect_grpc(url, default_blueprint=blueprint)
+        recording.connect_grpc(url)
     else:
-        recording.spawn(default_blueprint=blueprint)
+        recording.spawn()
+    # Active, too: the viewer would keep the layout of what it showed last.
+    recording.send_blueprint(blueprint, make_active=True)
     return recording
 
 

@@ -57,13 +57,17 @@ def choose_topics(types: Iterable[tuple[str, str]], namespaces: Iterable[str]) -
         namespaces: show only cameras of these namespaces and what belongs to no camera; all
             cameras if there are none.
 
-    A calibration is shown only for a camera of which there is more.
+    A calibration is shown only for a camera of which there is more. Nothing is shown where one of
+    the namespaces has no camera: a mistyped one would leave an empty picture.
     """
     wanted = {namespace.strip("/") for namespace in namespaces}
     topics = sorted(ShownTopic(name, SHOWN_AS[kind]) for name, kind in types if kind in SHOWN_AS)
     topics = [topic for topic in topics if not wanted or not topic.camera or topic.owner in wanted]
     used = {topic.camera for topic in topics if topic.kind != CAMERA_INFO}
-    return [topic for topic in topics if topic.camera in used]
+    # None stands for what belongs to no camera.
+    topics = [topic for topic in topics if topic.camera in used]
+    owners = {topic.owner for topic in topics if topic.camera}
+    return topics if wanted <= owners else []
 
 
 def topics_of_bag(path: Path) -> list[tuple[str, str]]:

@@ -30,7 +30,6 @@ from hybrid_pose_ros.bags.convert import (
 )
 from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
 from hybrid_pose_ros.bags.layout import (
-    decompose,
     host_base_ns,
     make_header,
     read_camera_info,
@@ -43,7 +42,7 @@ from hybrid_pose_ros.events.array import (
     make_events,
 )
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, decompose
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 
 START_NS = 7_000_000_000

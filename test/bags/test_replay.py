@@ -68,7 +68,7 @@ class Played:
     def __enter__(self) -> "Played":
         self.replay.__enter__()
         self.listener = Listener()
-        self.replay.await_subscribers(1, self.listener.spin)
+        self.replay.await_subscribers(1, {"pose_3d": 1}, self.listener.spin)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -173,7 +173,7 @@ def test_without_subscribers_it_does_not_begin(
         Replay(plan, store) as replay,
         pytest.raises(ReplayError, match="/cam0/events: 0 of 1 subscribers"),
     ):
-        replay.await_subscribers(1, lambda: None)
+        replay.await_subscribers(1, {}, lambda: None)
     with (
         Replay(plan, store) as replay,
         pytest.raises(ReplayError, match="/cam0/snn was not ready"),

@@ -15,7 +15,6 @@ from hybrid_pose_ros.benchmark.system import (
     Run,
     figures_of,
     graph_of,
-    measure_system,
     memory_of,
     run_system,
 )
@@ -119,17 +118,6 @@ def recording(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "walk.aedat4"
     write_aedat4(path, repeat(stream, 2.0), stream.width, stream.height)
     return path
-
-
-def test_the_system_runs_and_is_measured(recording: Path, tmp_path: Path) -> None:
-    figures = measure_system(Run(recording, 100, None, 0.5), find_prefix(), tmp_path)
-    assert figures["published"] == 200
-    assert (
-        figures["poses"] + figures["merged"] + figures["lost"] == 199
-    )  # the last step stays open
-    assert 0 < figures["p50_ms"] <= figures["p99_ms"] <= figures["p999_ms"]
-    assert figures["initialisations"] > 0
-    assert figures["cpu_ms_per_pose"].keys() <= {"snn", "ann", "event_driver"}
 
 
 def test_a_node_that_fails_is_named_with_its_log(recording: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.geometry.triangulation import triangulate
+from hybrid_pose_ros.geometry.triangulation import triangulate, triangulate_agreeing
 
 
 def points_and_images() -> tuple[np.ndarray, np.ndarray]:
@@ -85,3 +85,57 @@ def test_wrong_calls_are_refused() -> None:
         triangulate(DHP19_LIKE[:2], images[:3])
     with pytest.raises(ValueError, match="negative"):
         triangulate(DHP19_LIKE[:2], images[:2], np.full(images.shape[1:-1], -1.0))
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2, 3])
+@pytest.mark.parametrize("offset", [(50.0, 0.0), (0.0, -50.0), (35.0, 35.0)])
+def test_one_wrong_view_of_four_does_not_move_the_result(
+    wrong: int, offset: tuple[float, float]
+) -> None:
+    points, images = points_and_images()
+    images[wrong, ::2] += offset
+    found = triangulate_agreeing(DHP19_LIKE, images, np.ones(images.shape[:-1]), 15.0)
+    assert found.points == pytest.approx(points, abs=1e-6)
+    expected = np.ones((4, 5, 13), bool)
+    expected[wrong, ::2] = False
+    assert (found.used == expected).all()
+    assert found.reprojection_px == pytest.approx(np.zeros((5, 13)), abs=1e-6)
+
+
+def test_a_confident_wrong_view_is_outvoted() -> None:
+    points, images = points_and_images()
+    images[1] += 50.0
+    weights = np.full(images.shape[:-1], 0.3)
+    weights[1] = 1.0
+    found = triangulate_agreeing(DHP19_LIKE, images, weights, 15.0)
+    assert found.points == pytest.approx(points, abs=1e-6)
+
+
+def test_two_views_that_contradict_each_other_are_no_point() -> None:
+    points, images = points_and_images()
+    images[0, 0, :, 1] += 80.0
+    images[1, 0, :, 1] -= 80.0
+    found = triangulate_agreeing(DHP19_LIKE[:2], images[:2], np.ones((2, 5, 13)), 15.0)
+    assert np.isnan(found.points[0]).all()
+    assert not found.used[:, 0].any()
+    assert found.points[1:] == pytest.approx(points[1:], abs=1e-9)
+    assert found.used[:, 1:].all()
+
+
+def test_agreement_needs_two_views_that_see() -> None:
+    _, images = points_and_images()
+    weights = np.zeros((4, 5, 13))
+    weights[0] = 1.0
+    images[1] = np.nan
+    found = triangulate_agreeing(DHP19_LIKE, images, weights, 15.0)
+    assert np.isnan(found.points).all()
+    assert not found.used.any()
+
+
+def test_noise_within_the_limit_leaves_everyone_in() -> None:
+    _, images = points_and_images()
+    noisy = images + np.random.default_rng(2).normal(0, 2.0, images.shape)
+    found = triangulate_agreeing(DHP19_LIKE, noisy, np.ones((4, 5, 13)), 15.0)
+    plain = triangulate(DHP19_LIKE, noisy)
+    assert found.used.all()
+    assert (found.points == plain.points).all()

@@ -86,6 +86,17 @@ def test_behind_it_skips_to_the_newest(
     assert "too slow for rate_hz" in report.message
 
 
+def test_of_the_periods_that_a_packet_ends_only_the_last_is_answered(
+    bench: Any, events_and_inits: tuple[Any, list[StateInit]]
+) -> None:
+    events, inits = events_and_inits
+    for step in (103, 131):  # silence between them
+        events.publish(bench.packet(step))
+    bench.until(lambda: len(inits) == 1)
+    assert inits[0].sensor_time == 130 * STEP_NS
+    assert bench.report(bench.nodes[0]).values["inferences skipped"] == "5"
+
+
 def test_snn_takes_what_ann_sends(bench: Any, checkpoint: Path) -> None:
     bench.run(AnnNode, checkpoint=str(checkpoint))
     snn = bench.run(SnnNode, checkpoint=str(checkpoint))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from std_msgs.msg import Header
+from std_msgs.msg import Header, UInt64
 
 from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.messages import (
@@ -132,6 +132,20 @@ def test_a_gap_without_events_is_filled_with_silence(snn: SnnBench) -> None:
     snn.events.publish(snn.bench.packet(snn.next_step))
     snn.bench.until(lambda: len(snn.poses) == 2 + 6)
     assert [pose.sensor_time // STEP_NS for pose in snn.poses[2:]] == [*range(103, 109)]
+
+
+def test_an_initialisation_that_comes_before_the_events_waits_for_them(
+    bench: Any, checkpoint: Path, state_init: StateInit
+) -> None:
+    snn = SnnBench(bench, checkpoint)
+    taken = bench.collect(UInt64, "/snn/initialised", POSE_QOS)
+    snn.init(state_init, 101)
+    bench.until(lambda: snn.node._early is not None)
+    assert not taken
+    snn.send(4)
+    assert [message.data for message in taken] == [101 * STEP_NS]
+    assert [pose.init_age for pose in snn.poses] == [-1, STEP_NS, 2 * STEP_NS]
+    assert bench.report(snn.node).values["initialisations refused"] == "0"
 
 
 def test_time_jump_back_waits_for_the_next_initialisation(

@@ -80,7 +80,19 @@ def test_imports_point_downwards():
     ("library", "parts"),
     [
         ("rclpy", {"messages", "nodes"}),
-        ("torch", {"networks", "inference", "training", "evaluation", "nodes", "cli", "demo"}),
+        (
+            "torch",
+            {
+                "networks",
+                "inference",
+                "training",
+                "evaluation",
+                "nodes",
+                "cli",
+                "demo",
+                "benchmark",
+            },
+        ),
         ("dv_processing", {"events"}),
     ],
 )

@@ -81,6 +81,11 @@ def test_pose(recording: Any, camera: int) -> None:
     np.testing.assert_allclose(strips[-1], pose_px(camera)[drawn], atol=1e-3)
 
 
+def test_confidence_of_all_joints(recording: Any) -> None:
+    _, confidence = column(recording, "/world/cam0/pose/joints", "confidence")
+    assert confidence == [[float(joint != UNSEEN_JOINT) for joint in range(13)]] * STEPS
+
+
 def test_sides_have_colours(recording: Any) -> None:
     _, colours = column(recording, "/world/cam0/pose/joints", "Points2D:colors")
     of = {JOINTS[joint]: colour for joint, colour in zip(SEEN, colours[0], strict=True)}
@@ -155,12 +160,14 @@ def test_what_cannot_be_shown(
     assert main(["view", "--bag", str(tmp_path / "none"), *target]) == 1
     assert "none: the bag cannot be read" in capsys.readouterr().err
     assert main(["view", "--bag", str(bag), *target, "--namespace", "/cam7"]) == 1
-    assert "/pose_3d" not in capsys.readouterr().err
+    assert "no events or poses to show in /cam7" in capsys.readouterr().err
     assert main(["view", "--bag", str(bag), "--save", str(tmp_path / "no" / "x.rrd")]) == 1
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_without_rerun(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_rerun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["view"]) == 1
     assert "`pip install -r requirements-view.txt`" in capsys.readouterr().err

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled kernels of the sparse SNN's accumulator: motion, readout and decoding.
+
+The 13 maps lie side by side: a cell is a vector of 16 float32, of which three are always zero. The
+buffer is [H, W + 6, 16], flat: the three cells on both sides of a row stay zero, so that maps are
+moved without a check for the border.
+"""
+
+import math
+
+import numpy as np
+
+from hybrid_pose_ros.inference import simd
+from hybrid_pose_ros.inference.kernels import (
+    CHANNEL_MASK,
+    COLUMN_SHIFT,
+    F32,
+    Spikes,
+    compiled,
+)
+from hybrid_pose_ros.inference.simd import LANES
+from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR
+from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+_TAPS = 2 * SHIFT_REACH + 1
+
+
+@compiled
+def _read_out(spikes: Spikes, first: int, weights: F32, y: int, row: F32, begin: int) -> None:
+    """Add the spikes of row ``y``, whose weights begin at ``first``, each to its own cell."""
+    for n in range(spikes.starts[y], spikes.starts[y + 1]):
+        entry = np.int64(spikes.entries[n])
+        cell, channel = entry >> COLUMN_SHIFT, first + (entry & CHANNEL_MASK)
+        simd.add(row, begin + cell * LANES, weights, channel * LANES)
+
+
+@compiled
+def accumulate(
+    maps: F32, decay: F32, a: Spikes, b: Spikes, first_b: int, readout: F32, cells: int
+) -> None:
+    """Let the maps decay, where they are, and add the increment.
+
+    Args:
+        maps: [H, W + 6, 16], flat.
+        decay: that of each joint, [16].
+        a, b: the spikes that are read; those of ``b`` have the weights from ``first_b`` on.
+        readout: [in, 16], flat.
+        cells: W.
+    """
+    length = (cells + 2 * SHIFT_REACH) * LANES
+    for y in range(len(maps) // length):
+        for x in range(length // LANES):
+            for j in range(LANES):
+                maps[y * length + x * LANES + j] *= decay[j]
+        begin = y * length + SHIFT_REACH * LANES
+        _read_out(a, 0, readout, y, maps, begin)
+        _read_out(b, first_b, readout, y, maps, begin)
+
+
+@compiled
+def _attend(spikes: Spikes, first: int, maps: F32, length: int, pooled: F32) -> None:
+    """Add to the channels that fired how much of each joint lies where they did."""
+    for y in range(len(spikes.starts) - 1):
+        begin = y * length + SHIFT_REACH * LANES
+        for n in range(spikes.starts[y], spikes.starts[y + 1]):
+            entry = np.int64(spikes.entries[n])
+            cell, channel = entry >> COLUMN_SHIFT, first + (entry & CHANNEL_MASK)
+            simd.add_attention(pooled, channel * LANES, maps, begin + cell * LANES)
+
+
+@compiled
+def accelerate(
+    maps: F32,
+    a: Spikes,
+    b: Spikes,
+    first_b: int,
+    weights: F32,
+    inertia: F32,
+    velocity: F32,
+    sums: F32,
+    pooled: F32,
+) -> None:
+    """Change the velocities by the spikes around the joints.
+
+    Args:
+        maps, a, b, first_b: as for :func:`accumulate`.
+        weights: [in, 13, 2].
+        inertia: what is left of the velocity of each joint, [13].
+        velocity: (x, y) in cells per step, [13, 2].
+        sums: room for a row of the maps, [(W + 6) * 16].
+        pooled: room for [in, 16], flat.
+    """
+    length = len(sums)
+    sums[:] = 0.0
+    for y in range(len(maps) // length):
+        begin = y * length
+        for i in range(length):
+            positive = max(maps[begin + i], np.float32(0.0))
+            sums[i] += positive * positive
+    pooled[:] = 0.0
+    _attend(a, 0, maps, length, pooled)
+    _attend(b, first_b, maps, length, pooled)
+    for j in range(NUM_JOINTS):
+        total = np.float32(ATTENTION_FLOOR)
+        for i in range(j, length, LANES):
+            total += sums[i]
+        for axis in range(2):
+            change = np.float32(0.0)
+            for channel in range(len(weights)):
+                change += pooled[channel * LANES + j] * weights[channel, j, axis]
+            velocity[j, axis] = inertia[j] * velocity[j, axis] + change / total
+
+
+@compiled
+def _shift_taps(velocity: F32, axis: int, taps: F32) -> bool:
+    """Weights of a shift along an axis: :func:`hybrid_pose_ros.networks.motion.cubic_taps`.
+
+    Args:
+        velocity: in cells per step, [13, 2].
+        axis: 0 for x, 1 for y.
+        taps: [7, 16], flat; tap k is the weight of the value k - 3 cells further on.
+
+    Returns:
+        Whether the first and the last tap of a joint may differ from zero.
+    """
+    wide = False
+    for j in range(NUM_JOINTS):
+        shift = min(max(velocity[j, axis], np.float32(-MAX_VELOCITY)), np.float32(MAX_VELOCITY))
+        wide |= abs(shift) > 1.0
+        for k in range(_TAPS):
+            t = abs(shift + np.float32(k - SHIFT_REACH))
+            weight = 0.0
+            if t < 1.0:
+                weight = ((0.5 * t - 1.0) * t - 0.5) * t + 1.0
+            elif t < 2.0:
+                weight = ((-t / 6.0 + 1.0) * t - 11.0 / 6.0) * t + 1.0
+            taps[k * LANES + j] = weight
+    return wide
+
+
+@compiled
+def move(
+    maps: F32,
+    velocity: F32,
+    decay: F32,
+    a: Spikes,
+    b: Spikes,
+    first_b: int,
+    readout: F32,
+    taps: F32,
+    rows: F32,
+    cells: int,
+) -> None:
+    """Move each map by its velocity, let it decay, and add the increment.
+
+    Args:
+        maps, decay, a, b, first_b, readout, cells: as for :func:`accumulate`.
+        velocity: (x, y) in cells per step, [13, 2]; beyond the limit it is cut off.
+        taps: room for [7, 16], flat.
+        rows: room for the maps moved along x, [H + 6, W, 16], flat, whose first and last three
+            rows are zero.
+    """
+    length, inner = (cells + 2 * SHIFT_REACH) * LANES, cells * LANES
+    height = len(maps) // length
+    wide = _shift_taps(velocity, 0, taps)
+    for y in range(height):
+        target, source = (y + SHIFT_REACH) * inner, y * length
+        if wide:
+            simd.convolve_7(rows, target, maps, source, taps, 0, LANES, cells)
+        else:
+            simd.convolve_5(rows, target, maps, source + LANES, taps, LANES, LANES, cells)
+    wide = _shift_taps(velocity, 1, taps)
+    for k in range(_TAPS):
+        for j in range(LANES):
+            taps[k * LANES + j] *= decay[j]
+    for y in range(height):
+        target, source = y * length + SHIFT_REACH * LANES, y * inner
+        if wide:
+            simd.convolve_7(maps, target, rows, source, taps, 0, inner, cells)
+        else:
+            simd.convolve_5(maps, target, rows, source + inner, taps, LANES, inner, cells)
+        _read_out(a, 0, readout, y, maps, target)
+        _read_out(b, first_b, readout, y, maps, target)
+
+
+@compiled
+def _vertex(before: float, peak: float, after: float) -> float:
+    """Offset of the top of the parabola through the logarithms of three values, one apart."""
+    floor = np.float32(LOG_FLOOR)
+    low = math.log(max(before, floor))
+    middle = math.log(max(peak, floor))
+    high = math.log(max(after, floor))
+    curvature = min(low - 2.0 * middle + high, -1e-6)
+    return min(max(0.5 * (low - high) / curvature, -0.5), 0.5)
+
+
+@compiled
+def decode(maps: F32, cells: int, best: F32, points: F32, confidence: F32) -> None:
+    """Locate the peak of each map: :func:`hybrid_pose_ros.networks.heatmaps.decode_heatmaps`.
+
+    Args:
+        maps, cells: as for :func:`accumulate`.
+        best: room for a row of the maps, [(W + 6) * 16].
+        points: receives (x, y) in cells, [13, 2].
+        confidence: receives the highest values, clipped to [0, 1], [13].
+    """
+    length = len(best)
+    height = len(maps) // length
+    best[:] = maps[:length]
+    for y in range(1, height):
+        begin = y * length
+        for i in range(length):
+            best[i] = max(best[i], maps[begin + i])
+    for j in range(NUM_JOINTS):
+        first = SHIFT_REACH * LANES + j
+        peak = best[first]
+        for x in range(1, cells):
+            peak = max(peak, best[first + x * LANES])
+        row, column = height, 0
+        for x in range(cells):
+            if best[first + x * LANES] != peak:
+                continue
+            for y in range(row):
+                if maps[y * length + first + x * LANES] == peak:
+                    row, column = y, x
+                    break
+        i = row * length + first + column * LANES
+        points[j, 0], points[j, 1] = column, row
+        if 0 < column < cells - 1:
+            points[j, 0] += _vertex(maps[i - LANES], peak, maps[i + LANES])
+        if 0 < row < height - 1:
+            points[j, 1] += _vertex(maps[i - length], peak, maps[i + length])
+        confidence[j] = min(max(peak, np.float32(0.0)), np.float32(1.0))
