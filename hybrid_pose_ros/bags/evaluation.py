@@ -100,7 +100,7 @@ class OfflineTriangulator:
         self._fusion = PoseFusion(self._cameras, FusionConfig())
 
     def push(self, name: str, pose: PoseEstimate) -> list[tuple[int, NDArray[np.float64]]]:
-        """Take a pose; return what it completes: sensor time and joints [13, 3], NaN: not found."""
+        """Take a pose; return what it completes: sensor time, joints [13, 3] (NaN: not found)."""
         if self._fusion is None or name not in self._cameras or pose.init_age_ns < 0:
             return []
         # host time stands still: nobody is late

@@ -186,24 +186,20 @@ class Replay:
             ReplayError: one was not ready in time.
         """
 
+        def listeners(name: str) -> int:
+            figures = self.health.get(name, {}).items()
+            counts = (int(value) for key, value in figures if key.startswith("subscribers of "))
+            return max(counts, default=0)
+
         def waiting() -> list[str]:
-            return [
-                name
-                for name, count in wanted.items()
-                if count
-                > max(
-                    (
-                        int(value)
-                        for key, value in self.health.get(name, {}).items()
-                        if key.startswith("subscribers of ")
-                    ),
-                    default=-1,
-                )
-            ]
+            return [name for name, count in wanted.items() if listeners(name) < count]
 
         self._await(lambda: not waiting(), seconds, tick)
         if late := waiting():
-            raise ReplayError(f"{late[0]} was not ready within {seconds:g} s")
+            raise ReplayError(
+                f"{late[0]} was not ready within {seconds:g} s: {listeners(late[0])} of "
+                f"{wanted[late[0]]} nodes listen to it"
+            )
 
     def play(self, tick: Callable[[], None]) -> None:
         """Publish everything, once or for ever.

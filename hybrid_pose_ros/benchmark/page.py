@@ -140,9 +140,9 @@ def _scaling(figures: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Events at each rate are drawn from those of the walking person. *adds* are the weights "
         "that spikes add to currents in a step. The floor is the time in which this machine adds "
-        f"as many ({floor['adds_per_s'] * 1e-9:.1f} thousand million per second from the first "
-        f"cache) and copies {floor['step_bytes'] / 1e6:.1f} MB, the state and weights that a step "
-        f"reads and writes ({floor['bytes_per_s'] * 1e-9:.1f} GB/s), in one thread."
+        f"as many ({floor['adds_per_s'] * 1e-9:.1f} billion per second from the first cache) and "
+        f"copies {floor['step_bytes'] / 1e6:.1f} MB, the state and weights that a step reads and "
+        f"writes ({floor['bytes_per_s'] * 1e-9:.1f} GB/s), in one thread."
     )
     heads = ("Mev/s", "events", "firing (%)", "adds (M)", "decode and bin (ms)", "step (ms)")
     yield table(

@@ -27,6 +27,8 @@ OVERLOAD_MEV_S: Final = 20.0
 OVERLOAD_SLICE_S: Final = 0.2
 """Events for the overload are drawn for so long, and repeated."""
 OVERLOAD_SETTLE_S: Final = 0.5
+OVERLOAD_PACKET_MS: Final = 1.0
+"""A packet of 20 Mev/s then has 160 kB; Fast DDS' shared memory holds 512 kB."""
 
 SOAK_HZ: Final = 500
 SOAK_S: Final = 600.0
@@ -66,7 +68,7 @@ class Plan:
     settle_s: float = 2.0
     scaling_s: float = 1.0
     rates_mev_s: tuple[float, ...] = RATES_MEV_S
-    overload_s: float = 2.0
+    overload_s: float = 3.5
 
 
 def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -133,10 +135,7 @@ def _run_systems(
             write_aedat4(path, repeat(events, seconds), events.width, events.height)
             return path
 
-        def play(
-            name: str, recording: Path, hz: int, settle_s: float = plan.settle_s
-        ) -> dict[str, Any]:
-            run = Run(recording, hz, plan.model, settle_s)
+        def play(name: str, run: Run) -> dict[str, Any]:
             return measure_system(run, find_prefix(), logs / name)
 
         if "system" in plan.parts:
@@ -144,25 +143,29 @@ def _run_systems(
             figures["system"] = {}
             for hz in plan.rates_hz:
                 say(f"the running system at {hz} Hz")
-                figures["system"][str(hz)] = play(f"{hz}hz", recording, hz)
+                run = Run(recording, hz, plan.model, plan.settle_s)
+                figures["system"][str(hz)] = play(f"{hz}hz", run)
                 yield figures
         if "scaling" in plan.parts and plan.overload_s:
             say(f"the running system at {OVERLOAD_MEV_S:g} million events per second")
             dense = at_rate(stream, OVERLOAD_MEV_S, min(OVERLOAD_SLICE_S, plan.stream_s))
             settle_s = min(OVERLOAD_SETTLE_S, plan.settle_s)
             recording = record(dense, settle_s + plan.overload_s)
-            overload = play("overload", recording, own_hz, settle_s)
-            figures["scaling"]["overload"] = {"mev_s": OVERLOAD_MEV_S, **overload}
+            run = Run(recording, own_hz, plan.model, settle_s, packet_ms=OVERLOAD_PACKET_MS)
+            figures["scaling"]["overload"] = {"mev_s": OVERLOAD_MEV_S, **play("overload", run)}
             yield figures
         if plan.full:
             say(f"ten minutes at {SOAK_HZ} Hz")
             recording = record(stream, plan.settle_s + SOAK_S)
-            figures["soak"] = {str(SOAK_HZ): play("soak", recording, SOAK_HZ)}
+            run = Run(recording, SOAK_HZ, plan.model, plan.settle_s)
+            figures["soak"] = {str(SOAK_HZ): play("soak", run)}
             yield figures
             say(f"memory over an hour of sensor time, {MEMORY_RATE:g} times as fast")
             seconds = MEMORY_S / MEMORY_RATE
             recording = record(stream, 60.0)
-            run = Run(recording, own_hz, plan.model, plan.settle_s, MEMORY_RATE, seconds)
+            run = Run(
+                recording, own_hz, plan.model, plan.settle_s, rate=MEMORY_RATE, seconds=seconds
+            )
             heard = run_system(run, find_prefix(), logs / "memory")
             figures["memory"] = {
                 "sensor_s": MEMORY_S,

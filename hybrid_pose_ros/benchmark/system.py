@@ -55,6 +55,7 @@ class Run:
         rate: sensor seconds per host second.
         seconds: end after so many seconds of host time, the recording being played over and over;
             None: at its end.
+        packet_ms: length of a packet (ms of sensor time); None: a packet per step.
     """
 
     recording: Path
@@ -63,6 +64,7 @@ class Run:
     settle_s: float
     rate: float = 1.0
     seconds: float | None = None
+    packet_ms: float | None = None
 
 
 @dataclass
@@ -94,7 +96,7 @@ def graph_of(run: Run, share: Path) -> list[NodeSpec]:
         "snn": {"step_ms": step_ms, "max_replay_steps": max(100, run.hz)},
         "ann": {"step_ms": step_ms, "rate_hz": 10.0},
         DRIVER: {
-            "packet_ms": step_ms,
+            "packet_ms": run.packet_ms or step_ms,
             "loop": run.seconds is not None,
             "exit_at_end": False,
             "wait_for_subscribers": 2,

@@ -115,7 +115,9 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
         if replay.not_recorded:
             raise CommandError(replay.not_recorded)
         if not options.publish_only:
-            _show_report(report, replay, options.json, console)
+            lost = _show_report(report, replay, options.json, console)
+            if lost and options.lockstep and not session.interrupted:
+                raise CommandError(f"{lost} packets were lost on their way: try again")
             if not session.interrupted and not replay.poses.total():
                 raise CommandError("no pose came; --logs FOLDER keeps what the nodes say")
     finally:
@@ -255,7 +257,8 @@ def _words(replay: "Replay", done_s: float) -> str:
     return f"{state} {done_s:6.2f} s, {replay.poses.total()} poses"
 
 
-def _show_report(report: Path, replay: "Replay", out: Path | None, console: Console) -> None:
+def _show_report(report: Path, replay: "Replay", out: Path | None, console: Console) -> int:
+    """Show and write the figures; return how many packets the SNNs have not received."""
     from hybrid_pose_ros.evaluation.running import format_report
 
     played = {}
@@ -283,6 +286,7 @@ def _show_report(report: Path, replay: "Replay", out: Path | None, console: Cons
             out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise CommandError(f"{out}: cannot be written ({error.strerror})") from error
+    return sum(counts["packets"] - counts["packets_received"] for counts in played.values())
 
 
 @contextlib.contextmanager

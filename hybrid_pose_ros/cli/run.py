@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose run`: the nodes of `pose.launch.py` where there is no `ros2 launch`."""
+"""`hybrid-pose run`: the nodes of `pose.launch.py` and `multi_camera.launch.py` without launch."""
 
 import argparse
 import contextlib
@@ -7,15 +7,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 
 from hybrid_pose_ros.cli import CommandError
 from hybrid_pose_ros.nodes.graph import (
     ARGUMENTS,
+    MULTI_CAMERA_ARGUMENTS,
+    Argument,
     GraphError,
+    NodeSpec,
     bag_command,
+    driver_names,
     find_prefix,
+    multi_camera_bag_command,
+    multi_camera_graph,
+    multi_camera_rviz_commands,
     pose_graph,
     rviz_commands,
     share_directory,
@@ -33,45 +41,65 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "run",
         help="start the nodes: events in, poses out",
         description="Start event_driver, ann, snn and visualizer, each as a process, "
-        "and stop them together. Ctrl-C ends it.",
+        "and stop them together. With --cameras: those of each camera, and triangulator. "
+        "Ctrl-C ends it.",
     )
+    single = {argument.name: argument for argument in ARGUMENTS}
+    for argument in MULTI_CAMERA_ARGUMENTS:
+        if argument.name not in single:
+            _add_option(parser, argument, "several cameras: ")
     for argument in ARGUMENTS:
-        if argument.choices == _FLAGS:
-            parser.add_argument(
-                f"--{argument.name}",
-                action="store_const",
-                const="true",
-                default=argument.default,
-                help=argument.description,
-            )
-        else:
-            parser.add_argument(
-                f"--{argument.name}",
-                default=argument.default,
-                choices=argument.choices or None,
-                help=argument.description
-                + (f" (default: {argument.default})" if argument.default else ""),
-            )
+        _add_option(parser, argument)
+
+
+def _add_option(parser: argparse.ArgumentParser, argument: Argument, prefix: str = "") -> None:
+    """Add an option; it is None where it is not given, for the graph knows the defaults."""
+    name, help_text = f"--{argument.name}", prefix + argument.description
+    if argument.choices == _FLAGS:
+        parser.add_argument(name, action="store_const", const="true", help=help_text)
+        return
+    choices = argument.choices
+    if argument.name == "source":
+        choices = (*choices, "none")
+    default = f" (default: {argument.default})" if argument.default and not prefix else ""
+    parser.add_argument(name, choices=choices or None, help=help_text + default)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the graph until the events end, a required node ends, or Ctrl-C."""
-    arguments = {argument.name: getattr(options, argument.name) for argument in ARGUMENTS}
+    names = {argument.name for argument in (*ARGUMENTS, *MULTI_CAMERA_ARGUMENTS)}
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     try:
         prefix = find_prefix()
-        share = share_directory(prefix)
-        graph = Graph(pose_graph(arguments, share), prefix)
+        specs, tools = _describe(given, share_directory(prefix))
+        graph = Graph(specs, prefix)
         with contextlib.ExitStack() as stack:
-            if arguments["bag"]:
-                stack.enter_context(_tool(bag_command(arguments)))
-            if arguments["rviz"] == "true":
-                for command in rviz_commands(arguments, share):
-                    stack.enter_context(_tool(command))
+            for command in tools:
+                stack.enter_context(_tool(command))
             signal.signal(signal.SIGTERM, _interrupt)
             stack.enter_context(graph)
             return watch(graph)
     except GraphError as error:
         raise CommandError(str(error)) from error
+
+
+def _describe(given: dict[str, str], share: Path) -> tuple[list[NodeSpec], list[list[str]]]:
+    """Return the nodes, and the commands of the tools beside them."""
+    several = "cameras" in given
+    table: Sequence[Argument] = MULTI_CAMERA_ARGUMENTS if several else ARGUMENTS
+    if wrong := sorted(given.keys() - {argument.name for argument in table}):
+        raise CommandError(
+            f"--{wrong[0]} does not go with --cameras"
+            if several
+            else f"--{wrong[0]} is for several cameras: name them with --cameras"
+        )
+    specs = (multi_camera_graph if several else pose_graph)(given, share)
+    tools = []
+    if given.get("bag"):
+        tools.append((multi_camera_bag_command if several else bag_command)(given))
+    if given.get("rviz") == "true":
+        tools += multi_camera_rviz_commands(share) if several else rviz_commands(given, share)
+    return specs, tools
 
 
 def watch(graph: Graph) -> int:
@@ -92,6 +120,9 @@ def watch(graph: Graph) -> int:
                     print(f"hybrid-pose run: {name} ended with code {code}", file=sys.stderr)
                 if graph.specs[name].required:
                     return failure
+            drivers = driver_names(graph.specs)
+            if drivers and reported.issuperset(drivers):
+                return failure
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         return failure

@@ -35,9 +35,6 @@ def add_parser(subparsers: Any) -> None:
     render.add_argument("--workers", type=int, default=2, help="processes")
     render.add_argument("--mocap", type=Path, help="motion capture (.npz) mixed with the motions")
     render.add_argument("--calibration", type=Path, help="folder with the DHP19 matrices P1..P4")
-    render.add_argument(
-        "--variant", choices=("200hz",), help="bin for the steps of a variant, in another folder"
-    )
 
     for stage, what in zip(
         STAGES, ("the ANN", "the SNN alone", "SNN and initialiser on a trained ANN"), strict=True
@@ -55,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
         if stage == "hybrid":
             command.add_argument(
                 "--variant",
-                choices=("no_init", "no_delta", "200hz"),
+                choices=("no_init", "no_delta"),
                 help="train what the hybrid is compared with",
             )
         command.add_argument("--updates", type=int, default=20_000, help="optimiser updates")
@@ -108,7 +105,6 @@ def _progress() -> Progress:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
 
     plan = RenderPlan(
@@ -116,7 +112,6 @@ def _render(args: argparse.Namespace) -> int:
         seed=args.seed,
         mocap=args.mocap,
         calibration=args.calibration,
-        config=EDGE if args.variant is None else variant_of(EDGE, args.variant),
     )
     with _progress() as progress:
         task = progress.add_task("rendering", total=None, note="")
@@ -231,7 +226,6 @@ def _start(
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.networks.retiming import retime
     from hybrid_pose_ros.training.stages import Stage
 
     network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network
@@ -252,8 +246,6 @@ def _start(
     other = HybridPoseNetwork(variant_of(EDGE, variant))
     shared = other.state_dict().keys()
     other.load_state_dict({k: v for k, v in network.state_dict().items() if k in shared})
-    if other.config.step_ns != EDGE.step_ns:
-        retime(other, other.config.step_ns / EDGE.step_ns)
     return other
 
 

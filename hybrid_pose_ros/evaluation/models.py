@@ -8,14 +8,16 @@ from typing import Final
 
 import torch
 
+from hybrid_pose_ros.inference.step_length import with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, load_variant
-from hybrid_pose_ros.networks.config import VARIANTS, variant_of
+from hybrid_pose_ros.networks.config import VARIANTS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
-from hybrid_pose_ros.networks.retiming import retime
 
-CONVERTED: Final = "200hz_untrained"
-"""The hybrid's own weights, converted to steps of half the length."""
+FAST: Final = "200hz"
+"""The hybrid's own weights, converted to steps of :data:`FAST_NS`."""
+
+FAST_NS: Final = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ MODELS: Final = {
         ann_hz=10.0, velocities=True, activity="hybrid_no_init_untrained"
     ),
     "hybrid_no_delta": _hybrid("hybrid_no_delta", "no_delta"),
-    "hybrid_200hz": _hybrid("hybrid_200hz", "200hz"),
-    "hybrid_200hz_untrained": _hybrid("hybrid_200hz_untrained", CONVERTED),
+    "hybrid_200hz": _hybrid("hybrid_200hz", FAST),
     # the same SNN at other moments: its activity is taken to be that of the punctual one
     "hybrid_late_20ms": _hybrid("hybrid", replayed=0.2),
     "hybrid_late_50ms": _hybrid("hybrid", replayed=0.5),
@@ -79,7 +80,7 @@ class Networks:
     Attributes:
         checkpoint: the hybrid.
         variants: name (of :data:`VARIANTS`) -> network, those that there are weights of; and
-            :data:`CONVERTED`.
+            :data:`FAST`.
     """
 
     checkpoint: Checkpoint
@@ -123,18 +124,9 @@ def load_networks(checkpoint: Path | None, variants: Path | None) -> Networks:
         variants = checkpoint.parent
     found = {name: load_variant(name, base, variants) for name in VARIANTS}
     networks = {name: network for name, network in found.items() if network is not None}
-    networks[CONVERTED] = converted(base.network)
+    networks[FAST] = with_step(base, FAST_NS).network
     for network in (base.network, *networks.values()):
         fold_batchnorm(network)
         # a quarter faster on a CPU
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Networks(base, networks)
-
-
-def converted(network: HybridPoseNetwork) -> HybridPoseNetwork:
-    """Return the same network for steps of half the length."""
-    config = variant_of(network.config, "200hz")
-    other = HybridPoseNetwork(config).eval()
-    other.load_state_dict(network.state_dict())
-    retime(other, config.step_ns / network.config.step_ns)
-    return other

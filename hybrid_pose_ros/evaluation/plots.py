@@ -20,7 +20,6 @@ NAMES: Final = {
     "hybrid_no_init_untrained": "membranes at rest, not trained so",
     "hybrid_no_delta": "without delta output",
     "hybrid_200hz": "hybrid at 200 Hz",
-    "hybrid_200hz_untrained": "hybrid at 200 Hz, not trained so",
     "hybrid_300ms": "hybrid, initialised every 300 ms",
     "mean_pose": "mean pose",
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybrid_pose_ros.evaluation.energy import Activity, SpikeMeter
-from hybrid_pose_ros.evaluation.models import CONVERTED, Networks
+from hybrid_pose_ros.evaluation.models import FAST, Networks
 from hybrid_pose_ros.evaluation.test_set import INSTANT_NS, LEAD_NS, WINDOW_NS, BinnedPerformance
 from hybrid_pose_ros.inference.ann_estimator import sum_windows
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
@@ -420,7 +420,6 @@ _VARIANT_RUNS: Final = {
     "snn": _run_alone,
     "no_init": _run_windows("hybrid_no_init"),
     "no_delta": _run_windows("hybrid_no_delta"),
-    "200hz": _run_windows("hybrid_200hz"),
-    CONVERTED: _run_windows("hybrid_200hz_untrained"),
+    FAST: _run_windows("hybrid_200hz"),
 }
 """Name of the trained variant -> how it is run."""

@@ -92,13 +92,12 @@ def accelerate(
         pooled: room for [in, 16], flat.
     """
     length = len(sums)
-    sums[:] = 0.0
+    sums.fill(0.0)
     for y in range(len(maps) // length):
         begin = y * length
-        for i in range(length):
-            positive = max(maps[begin + i], np.float32(0.0))
-            sums[i] += positive * positive
-    pooled[:] = 0.0
+        for i in range(0, length, LANES):
+            simd.add_attention(sums, i, maps, begin + i)
+    pooled.fill(0.0)
     _attend(a, 0, maps, length, pooled)
     _attend(b, first_b, maps, length, pooled)
     for j in range(NUM_JOINTS):
@@ -207,11 +206,11 @@ def decode(maps: F32, cells: int, best: F32, points: F32, confidence: F32) -> No
     """
     length = len(best)
     height = len(maps) // length
-    best[:] = maps[:length]
-    for y in range(1, height):
+    best.fill(-np.inf)
+    for y in range(height):
         begin = y * length
-        for i in range(length):
-            best[i] = max(best[i], maps[begin + i])
+        for i in range(0, length, LANES):
+            simd.raise_to(best, i, maps, begin + i)
     for j in range(NUM_JOINTS):
         first = SHIFT_REACH * LANES + j
         peak = best[first]

@@ -8,7 +8,7 @@ in channels-last order, their channels filled up to a multiple of 16 with neuron
 Every kernel writes into arrays that its caller owns and allocates nothing.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numba
 import numpy as np
@@ -22,8 +22,9 @@ I64 = NDArray[np.int64]
 
 compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
 
-COLUMN_SHIFT = 16
-CHANNEL_MASK = (1 << COLUMN_SHIFT) - 1
+COLUMN_SHIFT: Final = 16
+COLUMN: Final = 1 << COLUMN_SHIFT
+CHANNEL_MASK: Final = COLUMN - 1
 
 
 class Spikes(NamedTuple):
@@ -128,20 +129,20 @@ def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, b
             entry = np.int64(spikes.entries[n])
             x = entry >> COLUMN_SHIFT
             source = ((first + (entry & CHANNEL_MASK)) * kernel + ky) * length
-            target, run = begin + x * channels, length
+            target, run = begin + x * channels, length // LANES
             if stride == 2:
                 phase = (x + pad) & 1
                 cells = kernel - near if phase else near
                 last = phase + 2 * (cells - 1)
                 target = begin + (((x + pad - last) >> 1) + pad) * channels
                 source += phase * near * channels
-                run = cells * channels
+                run = cells * channels // LANES
             if valued:
-                for i in range(0, run, LANES):
-                    simd.add_scaled(row, target + i, weights, source + i, spikes.values[n])
+                for i in range(run):
+                    k = i * LANES
+                    simd.add_scaled(row, target + k, weights, source + k, spikes.values[n])
             else:
-                for i in range(0, run, LANES):
-                    simd.add(row, target + i, weights, source + i)
+                simd.add_run(row, target, weights, source, run)
 
 
 @compiled
@@ -150,6 +151,7 @@ def fire(
     b: Spikes,
     first_b: int,
     synapses: Synapses,
+    names: NDArray[np.int32],
     keep: F32,
     membrane: F32,
     row: F32,
@@ -160,29 +162,27 @@ def fire(
     Args:
         a, b: the inputs; the channels of ``b`` begin at ``first_b``.
         synapses: from both to the layer.
-        keep: 1 - leak, [C].
+        names: the entry of each neuron of a row, [w * C].
+        keep: 1 - leak of each, [w * C].
         membrane: flat [h, w, C].
         row: room for a row of currents, [(w + 2 * (k // 2)) * C].
         out: the layer's spikes.
     """
-    channels = synapses.channels
-    margin = synapses.kernel // 2
-    width = len(row) // channels - 2 * margin
+    margin = synapses.kernel // 2 * synapses.channels
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
-        row[:] = synapses.bias
+        simd.copy_run(row, 0, synapses.bias, 0, len(row) // LANES)
         _collect(a, 0, synapses, y, row, 0)
         _collect(b, first_b, synapses, y, row, 0)
-        begin = y * width * channels
-        for x in range(width):
-            for c in range(0, channels, LANES):
-                i = x * channels + c
-                fired = simd.fire(membrane, begin + i, keep, c, row, margin * channels + i)
-                while fired:
-                    out.entries[n] = (x << COLUMN_SHIFT) + c + simd.lowest_bit(fired)
-                    n += 1
-                    fired &= fired - 1
+        begin = y * len(keep)
+        for block in range(len(keep) // LANES):
+            i = block * LANES
+            fired = simd.fire(membrane, begin + i, keep, i, row, margin + i)
+            while fired:
+                out.entries[n] = names[i + simd.lowest_bit(fired)]
+                n += 1
+                fired &= fired - 1
         out.starts[y + 1] = n
 
 
@@ -192,6 +192,7 @@ def fire_upsampled(
     b: Spikes,
     first_b: int,
     synapses: Synapses,
+    names: NDArray[np.int32],
     keep: F32,
     membrane: F32,
     low: F32,
@@ -202,41 +203,36 @@ def fire_upsampled(
     """One step of a layer whose currents are upsampled.
 
     Args:
-        a, b, first_b, synapses, keep, membrane, out: as for :func:`fire`; the convolution runs at
-            the resolution of the inputs [h, w].
+        a, b, first_b, synapses, names, keep, membrane, out: as for :func:`fire`; the convolution
+            runs at the resolution of the inputs [h, w].
         low: room for the currents there, [h * (w + 2 * (k // 2)) * C].
         mixed: room for a row of them, [(w + 2 * (k // 2)) * C].
+        resampling: its columns are, for each 16 neurons of a row, where in ``mixed`` the two
+            vectors of currents begin.
     """
-    channels = synapses.channels
-    margin = synapses.kernel // 2
     length = len(mixed)
     for y in range(len(low) // length):
-        low[y * length : (y + 1) * length] = synapses.bias
+        simd.copy_run(low, y * length, synapses.bias, 0, length // LANES)
         _collect(a, 0, synapses, y, low, y * length)
         _collect(b, first_b, synapses, y, low, y * length)
-    columns, column_weights = resampling.columns, resampling.column_weights
-    width = len(columns)
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
         top, bottom = resampling.rows[y, 0] * length, resampling.rows[y, 1] * length
         wt, wb = resampling.row_weights[y, 0], resampling.row_weights[y, 1]
-        for i in range(length):
-            mixed[i] = wt * low[top + i] + wb * low[bottom + i]
-        begin = y * width * channels
-        for x in range(width):
-            left = (columns[x, 0] + margin) * channels
-            right = (columns[x, 1] + margin) * channels
-            wl, wr = column_weights[x, 0], column_weights[x, 1]
-            for c in range(0, channels, LANES):
-                i = begin + x * channels + c
-                fired = simd.fire_between(
-                    membrane, i, keep, c, mixed, left + c, wl, right + c, wr
-                )
-                while fired:
-                    out.entries[n] = (x << COLUMN_SHIFT) + c + simd.lowest_bit(fired)
-                    n += 1
-                    fired &= fired - 1
+        simd.mix_run(mixed, 0, low, top, wt, low, bottom, wb, length // LANES)
+        begin = y * len(keep)
+        for block in range(len(keep) // LANES):
+            i = block * LANES
+            left, right = resampling.columns[block, 0], resampling.columns[block, 1]
+            wl, wr = resampling.column_weights[block, 0], resampling.column_weights[block, 1]
+            fired = simd.fire_between(
+                membrane, begin + i, keep, i, mixed, left, wl, mixed, right, wr
+            )
+            while fired:
+                out.entries[n] = names[i + simd.lowest_bit(fired)]
+                n += 1
+                fired &= fired - 1
         out.starts[y + 1] = n
 
 

@@ -35,7 +35,7 @@ class FusionConfig:
     """
 
     tolerance_ns: int = 0
-    max_wait_ns: int = 200_000_000
+    max_wait_ns: int = 500_000_000
     max_error_px: float = 15.0
     min_confidence: float = 0.1
 
@@ -88,6 +88,8 @@ class PoseFusion:
         self._config = config
         self.late = dict.fromkeys(self._cameras, 0)
         self.lonely = 0
+        self._heard = dict.fromkeys(self._cameras, -1)
+        self._went_back = dict.fromkeys(self._cameras, False)
         self._last_joints: NDArray[np.float64] = np.zeros((NUM_JOINTS, 3))
         self._start_over()
 
@@ -117,16 +119,21 @@ class PoseFusion:
         if camera not in self._cameras:
             raise KeyError(camera)
         done = self.expire(now_ns)
+        if sensor_time_ns < self._heard[camera]:
+            self._went_back[camera] = True
+        self._heard[camera] = sensor_time_ns
         tolerance = self._config.tolerance_ns
         if self._done_ns is not None and sensor_time_ns <= self._done_ns + tolerance:
-            # Streams that start over deliver nothing newer any more; beside a lagging camera,
-            # the others do.
-            if self._pending or now_ns - self._done_at_ns <= self._config.max_wait_ns:
+            # When all streams start over, nothing newer comes any more. A camera that lags has
+            # not gone back in time, and beside one that starts over alone, others go on.
+            is_quiet = now_ns - self._done_at_ns > self._config.max_wait_ns
+            if self._pending or not is_quiet or not self._went_back[camera]:
                 self.late[camera] += 1
                 if self._would_have_come(sensor_time_ns, now_ns):
                     self._newest[camera] = sensor_time_ns
                 return done
             self._start_over()
+        self._went_back[camera] = False
         self._newest[camera] = sensor_time_ns
         moment = self._find(camera, sensor_time_ns)
         if moment is None:
@@ -187,13 +194,13 @@ class PoseFusion:
 
     def _finish(self, now_ns: int) -> list[Pose3D]:
         moment = self._pending.pop(0)
+        if len(moment.poses) < 2:  # not done: two cameras behind this one may still come to it
+            self.lonely += 1
+            return []
         self._done_ns, self._done_at_ns = moment.sensor_time_ns, now_ns
         self._recent.append(moment)
         if len(self._recent) > MAX_PENDING:
             self._recent.popleft()
-        if len(moment.poses) < 2:
-            self.lonely += 1
-            return []
         return [self._fuse(moment)]
 
     def _fuse(self, moment: _Moment) -> Pose3D:

@@ -9,7 +9,7 @@ Arrays are one-dimensional and contiguous; an index is that of the first of the 
 is checked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from llvmlite import ir
@@ -35,15 +35,22 @@ class _Emitter:
     def scalar(self, position: int) -> Any:
         return self.arguments[position]
 
-    def address(self, position: int, index: Any | None = None) -> Any:
+    def address(self, position: int, offset: Any = None) -> Any:
         """Where the vector lies that argument ``position`` (an array) and the next one name."""
         array_type = self.types[position]
         array = self.context.make_array(array_type)(
             self.context, self.builder, self.arguments[position]
         )
-        index = self.arguments[position + 1] if index is None else index
+        index = self.arguments[position + 1]
+        if offset is not None:
+            index = self.builder.add(index, offset)
         pointer = self.builder.gep(array.data, [index])
         return self.builder.bitcast(pointer, _VECTOR.as_pointer())
+
+    def run(self, position: int) -> Iterator[Any]:
+        """Open a loop over as many vectors as the argument says; yields their offset."""
+        with cgutils.for_range(self.builder, self.arguments[position]) as loop:
+            yield self.builder.mul(loop.index, ir.Constant(loop.index.type, LANES))
 
     def load(self, address: Any) -> Any:
         return self.builder.load(address, align=4)
@@ -104,6 +111,46 @@ def add(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def add_run(typing_context, target, i, source, k, count):  # type: ignore[no-untyped-def]
+    """:func:`add` for ``count`` successive vectors."""
+
+    def emit(e: _Emitter) -> None:
+        for offset in e.run(4):
+            address, source = e.address(0, offset), e.address(2, offset)
+            e.store(e.builder.fadd(e.load(address), e.load(source)), address)
+
+    return _operation("aan", types.void, emit)
+
+
+@intrinsic
+def copy_run(typing_context, target, i, source, k, count):  # type: ignore[no-untyped-def]
+    """Copy ``count`` successive vectors.
+
+    An assignment to a slice is several times slower: Numba makes no vector code of it.
+    """
+
+    def emit(e: _Emitter) -> None:
+        for offset in e.run(4):
+            e.store(e.load(e.address(2, offset)), e.address(0, offset))
+
+    return _operation("aan", types.void, emit)
+
+
+@intrinsic
+def mix_run(typing_context, target, i, a, k, wa, b, m, wb, count):  # type: ignore[no-untyped-def]
+    """Write ``wa * a[k:] + wb * b[m:]`` to ``target[i:]``, ``count`` successive vectors."""
+
+    def emit(e: _Emitter) -> None:
+        wa, wb = e.splat(e.scalar(4)), e.splat(e.scalar(7))
+        for offset in e.run(8):
+            first = e.builder.fmul(wa, e.load(e.address(2, offset)), flags=_FUSED)
+            mixed = e.multiply_add(wb, e.load(e.address(5, offset)), first)
+            e.store(mixed, e.address(0, offset))
+
+    return _operation("aasasn", types.void, emit)
+
+
+@intrinsic
 def add_scaled(typing_context, target, i, source, k, factor):  # type: ignore[no-untyped-def]
     """``target[i:i + 16] += factor * source[k:k + 16]``."""
 
@@ -130,6 +177,18 @@ def add_attention(typing_context, target, i, source, k):  # type: ignore[no-unty
 
 
 @intrinsic
+def raise_to(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
+    """``target[i:i + 16] = maximum(target[i:i + 16], source[k:k + 16])``."""
+
+    def emit(e: _Emitter) -> None:
+        address = e.address(0)
+        old, new = e.load(address), e.load(e.address(2))
+        e.store(e.builder.select(e.builder.fcmp_ordered(">", new, old), new, old), address)
+
+    return _operation("aa", types.void, emit)
+
+
+@intrinsic
 def fire(typing_context, membrane, i, keep, j, current, k):  # type: ignore[no-untyped-def]
     """One step of 16 LIF neurons: leak, charge, threshold and soft reset.
 
@@ -147,15 +206,15 @@ def fire(typing_context, membrane, i, keep, j, current, k):  # type: ignore[no-u
 
 
 @intrinsic
-def fire_between(typing_context, membrane, i, keep, j, current, left, wl, right, wr):  # type: ignore[no-untyped-def]
-    """As :func:`fire`, with a current between two: ``wl * current[left] + wr * current[right]``."""
+def fire_between(typing_context, membrane, i, keep, j, a, k, wa, b, m, wb):  # type: ignore[no-untyped-def]
+    """As :func:`fire`, with the current ``wa * a[k:] + wb * b[m:]``."""
 
     def emit(e: _Emitter) -> Any:
         left = e.builder.fmul(e.splat(e.scalar(6)), e.load(e.address(4)), flags=_FUSED)
-        right = e.load(e.address(4, e.scalar(7)))
-        return e.fire(e.multiply_add(e.splat(e.scalar(8)), right, left))
+        right = e.multiply_add(e.splat(e.scalar(9)), e.load(e.address(7)), left)
+        return e.fire(right)
 
-    return _operation("aaasns", types.int64, emit)
+    return _operation("aaasas", types.int64, emit)
 
 
 @intrinsic
@@ -171,21 +230,20 @@ def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
 def _convolution(count: int) -> Callable[[_Emitter], None]:
     def emit(e: _Emitter) -> None:
         builder = e.builder
-        i, k, first, step, cells = (e.scalar(p) for p in (1, 3, 5, 6, 7))
-        lanes = ir.Constant(i.type, LANES)
+        step = e.scalar(6)
 
-        def at(start: Any, stride: Any, times: int) -> Any:
-            return builder.add(start, builder.mul(stride, ir.Constant(i.type, times)))
+        def times(value: Any, factor: int) -> Any:
+            return builder.mul(value, ir.Constant(value.type, factor))
 
-        taps = [e.load(e.address(4, at(first, lanes, t))) for t in range(count)]
-        with cgutils.for_range(builder, cells) as loop:
-            offset = builder.mul(loop.index, lanes)
-            start = builder.add(k, offset)
-            values = [e.load(e.address(2, at(start, step, t))) for t in range(count)]
+        lanes = ir.Constant(step.type, LANES)
+        taps = [e.load(e.address(4, times(lanes, t))) for t in range(count)]
+        for offset in e.run(7):
+            places = [builder.add(offset, times(step, t)) for t in range(count)]
+            values = [e.load(e.address(2, place)) for place in places]
             total = builder.fmul(taps[0], values[0], flags=_FUSED)
             for tap, value in zip(taps[1:], values[1:], strict=True):
                 total = e.multiply_add(tap, value, total)
-            e.store(total, e.address(0, builder.add(i, offset)))
+            e.store(total, e.address(0, offset))
 
     return emit
 

@@ -2,30 +2,29 @@
 """The SNN as it runs in use: the same function as the torch module, at the cost of its spikes.
 
 A dense step spends most of its work on zeros. Here each spike adds its block of weights to the
-currents that it reaches; BatchNorm is folded into weights and bias; membranes, currents and spikes
-live in buffers that are reused. Sums are formed in another order than in torch, so a membrane that
-lies within rounding of the threshold may fire in one and not in the other.
+currents that it reaches; BatchNorm and leak are folded into weights and bias; membranes and lists
+of spikes live in buffers that are reused. Sums are formed in another order than in torch, so a
+membrane that lies within rounding of the threshold may fire in one and not in the other.
 """
 
 import copy
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import kernels
-from hybrid_pose_ros.inference.kernels import F32
-from hybrid_pose_ros.inference.sparse_motion import SparseMotion
+from hybrid_pose_ros.inference.accumulator import Accumulator
+from hybrid_pose_ros.inference.kernels import F32, Resampling, Spikes, Synapses
+from hybrid_pose_ros.inference.simd import LANES
 from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
-from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
 from hybrid_pose_ros.networks.lif import LIF
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
-from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 _INPUTS = {
     "head": ("input",),
@@ -33,7 +32,7 @@ _INPUTS = {
     "down2": ("down1",),
     "down3": ("down2",),
     "res1": ("down3",),
-    "res2": ("res1",),
+    "res2": ("res1", "down3"),
     "up1": ("res2", "down3"),
     "up2": ("up1", "down2"),
     "up3": ("up2", "down1"),
@@ -44,43 +43,77 @@ def _zeros(*shape: int) -> F32:
     return np.zeros(shape, np.float32)
 
 
-class _Resampling:
-    """Bilinear interpolation between two sizes, as torch does without aligned corners."""
-
-    def __init__(self, source: tuple[int, int], target: tuple[int, int]) -> None:
-        self.rows, self.row_weights = self._axis(source[0], target[0])
-        self.columns, self.column_weights = self._axis(source[1], target[1])
-
-    @staticmethod
-    def _axis(source: int, target: int) -> tuple[NDArray[np.int64], F32]:
-        position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0.0)
-        low = np.minimum(position.astype(np.int64), source - 1)
-        upper = (position - low).astype(np.float32)
-        indices = np.stack((low, np.minimum(low + 1, source - 1)), -1)
-        return indices, np.ascontiguousarray(np.stack((1 - upper, upper), -1))
-
-    def __call__(self, source: F32, out: F32) -> None:
-        kernels.upsample(
-            source, self.rows, self.row_weights, self.columns, self.column_weights, out
-        )
+def _padded(channels: int) -> int:
+    """The channels, filled up to whole vectors."""
+    return -(-channels // LANES) * LANES
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """A spiking layer: its weights, its buffers and where its inputs come from."""
-
-    weights: F32
-    bias: F32
-    leak: F32
-    stride: int
-    current: F32
-    membrane: F32
-    spikes: F32
+def _spikes(height: int, width: int, channels: int, *, valued: bool = False) -> Spikes:
+    """An empty list with room for every neuron; pages are taken only as they are used."""
+    capacity = height * width * channels
+    return Spikes(
+        np.zeros(height + 1, np.int32),
+        np.empty(capacity, np.int32),
+        np.empty(capacity if valued else 0, np.float32),
+    )
 
 
-def _weights(convolution: ConvNorm) -> F32:
-    """[out, in, k, k] as [in, k, k, out]."""
-    return np.ascontiguousarray(convolution.conv.weight.detach().numpy().transpose(1, 2, 3, 0))
+def _axis(source: int, target: int) -> tuple[NDArray[np.int64], F32]:
+    """The two source cells of each target cell and their weights, as torch has them."""
+    position = np.maximum((np.arange(target) + 0.5) * (source / target) - 0.5, 0.0)
+    low = np.minimum(position.astype(np.int64), source - 1)
+    upper = (position - low).astype(np.float32)
+    indices = np.stack((low, np.minimum(low + 1, source - 1)), -1)
+    return indices, np.ascontiguousarray(np.stack((1 - upper, upper), -1))
+
+
+def _resampling(source: tuple[int, int], target: tuple[int, int]) -> Resampling:
+    return Resampling(*_axis(source[0], target[0]), *_axis(source[1], target[1]))
+
+
+def _synapses(snn: SpikingUNet, name: str, width: int) -> Synapses:
+    """The folded convolution of a layer; ``width`` of its output, in cells."""
+    synapse, neuron = snn.synapses[name], snn.neurons[name]
+    assert isinstance(synapse, ConvNorm) and isinstance(neuron, LIF)
+    convolution = synapse.conv
+    assert convolution.bias is not None
+    kernel, stride = convolution.kernel_size[0], convolution.stride[0]
+    with torch.no_grad():
+        leak = neuron.leak.flatten()
+        weight = convolution.weight * leak[:, None, None, None]
+        if name == "res2":  # the spikes that skip the convolution
+            skip = torch.zeros_like(weight)
+            skip[:, :, kernel // 2, kernel // 2] = torch.diag(leak)
+            weight = torch.cat((weight, skip), 1)
+        bias = convolution.bias * leak
+    columns = [k for phase in range(stride) for k in reversed(range(phase, kernel, stride))]
+    fill = [(0, _padded(len(leak)) - len(leak))]
+    weights = np.pad(weight.numpy().transpose(1, 2, 3, 0)[:, :, columns], [(0, 0)] * 3 + fill)
+    return Synapses(
+        weights=np.ascontiguousarray(weights).ravel(),
+        bias=np.tile(np.pad(bias.numpy(), fill), width + 2 * (kernel // 2)),
+        kernel=kernel,
+        stride=stride,
+        channels=_padded(len(leak)),
+    )
+
+
+def _in_vectors(resampling: Resampling, synapses: Synapses) -> Resampling:
+    """Columns by vector of a row of neurons, as places in a row of currents with margins."""
+    vectors = np.arange(0, synapses.channels, LANES)
+    cells = resampling.columns[:, None] + synapses.kernel // 2
+    places = cells * synapses.channels + vectors[:, None]
+    weights = np.repeat(resampling.column_weights, len(vectors), 0)
+    return resampling._replace(columns=places.reshape(-1, 2), column_weights=weights)
+
+
+class _Layer(NamedTuple):
+    """A spiking layer: its state, its spikes and the calls that advance it."""
+
+    membrane: F32  # [h, w, C], a view
+    leak: F32  # [C]
+    spikes: Spikes
+    calls: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...]
 
 
 class Memory(NamedTuple):
@@ -104,77 +137,90 @@ class SparseSnn:
     ) -> None:
         snn = copy.deepcopy(snn).cpu().eval()
         fold_batchnorm(snn)
-        self._upsample_first = snn.config.upsample_first
         self._levels = np.array(snn.config.levels, np.int64)
+        planes = snn.config.input_planes
+        self._input = _spikes(height, width, planes, valued=not len(self._levels))
         sizes = snn.layer_sizes(height, width)
-        self._layers = {name: self._layer(snn, name, sizes[name]) for name in SPIKING_LAYERS}
-        self._readout = _weights(snn.readout)
-        with torch.no_grad():
-            self._decay: F32 = snn.decay.flatten().numpy()
-        self._accumulate = snn.config.accumulate
-        self._motion = SparseMotion(snn, height, width) if snn.config.motion else None
+        self._layers: dict[str, _Layer] = {}
+        for name in SPIKING_LAYERS:
+            self._layers[name] = self._layer(snn, name, sizes)
+        last = (self._layers["up3"].spikes, self._layers["head"].spikes)
+        self._output = Accumulator(snn, height, width, last)
+        self._calls = [call for layer in self._layers.values() for call in layer.calls]
         self._keep: Memory | None = None
         if carry is not None:
             with torch.no_grad():
                 self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
-        self._heatmaps = _zeros(height, width, NUM_JOINTS)
-        self._input = _zeros(height, width, snn.config.input_planes)
-        # what an up layer resamples: its inputs' spikes (upsample first), or its currents
-        self._resampling: dict[str, _Resampling] = {}
-        self._low: dict[str, list[F32]] = {}
-        for name in ("up1", "up2", "up3"):
-            source = sizes[_INPUTS[name][0]]
-            self._resampling[name] = _Resampling(source, sizes[name])
-            if self._upsample_first:
-                channels = [snn.layer_channels[below] for below in _INPUTS[name]]
-                self._low[name] = [_zeros(*sizes[name], count) for count in channels]
-            else:
-                self._low[name] = [_zeros(*source, snn.layer_channels[name])]
 
-    @staticmethod
-    def _layer(snn: SpikingUNet, name: str, size: tuple[int, int]) -> _Layer:
-        synapse, neuron = snn.synapses[name], snn.neurons[name]
-        assert isinstance(synapse, ConvNorm) and isinstance(neuron, LIF)
-        assert synapse.conv.bias is not None
-        channels = snn.layer_channels[name]
+    def _layer(self, snn: SpikingUNet, name: str, sizes: dict[str, tuple[int, int]]) -> _Layer:
+        height, width = sizes[name]
+        neuron = snn.neurons[name]
+        assert isinstance(neuron, LIF)
         with torch.no_grad():
-            leak = neuron.leak.flatten().numpy()
-        return _Layer(
-            weights=_weights(synapse),
-            bias=synapse.conv.bias.detach().numpy(),
-            leak=leak,
-            stride=synapse.conv.stride[0],
-            current=_zeros(*size, channels),
-            membrane=_zeros(*size, channels),
-            spikes=_zeros(*size, channels),
-        )
+            leak: F32 = neuron.leak.flatten().numpy()
+        channels = len(leak)
+        inputs, firsts = [], [0]
+        for below in _INPUTS[name]:
+            inputs.append(self._input if below == "input" else self._layers[below].spikes)
+            firsts.append(firsts[-1] + snn.layer_channels.get(below, 0))
+        resampling = None
+        if name.startswith("up"):
+            resampling = _resampling(sizes[_INPUTS[name][0]], sizes[name])
+        calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        if resampling is not None and snn.config.upsample_first:
+            source = sizes[_INPUTS[name][0]]
+            for i, below in enumerate(_INPUTS[name]):
+                count = snn.layer_channels[below]
+                upsampled = _spikes(height, width, count, valued=True)
+                row = _zeros(source[1] * count)
+                calls.append((kernels.upsample, (inputs[i], count, resampling, row, upsampled)))
+                inputs[i] = upsampled
+            resampling = None
+        if len(inputs) == 1:  # and an empty one
+            inputs.append(_spikes(len(inputs[0].starts) - 1, 0, 0))
+        convolved = width if resampling is None else sizes[_INPUTS[name][0]][1]
+        synapses = _synapses(snn, name, convolved)
+        membrane = _zeros(height, width, synapses.channels)
+        spikes = _spikes(height, width, channels)
+        keep = np.tile(np.pad(1 - leak, (0, synapses.channels - channels)), width)
+        names = np.arange(width)[:, None] * kernels.COLUMN + np.arange(synapses.channels)
+        fixed = (*inputs, firsts[1], synapses, names.astype(np.int32).ravel(), keep)
+        fixed = (*fixed, membrane.ravel())
+        row = np.zeros_like(synapses.bias)
+        if resampling is None:
+            calls.append((kernels.fire, (*fixed, row, spikes)))
+        else:
+            low = _zeros(sizes[_INPUTS[name][0]][0] * len(row))
+            resampling = _in_vectors(resampling, synapses)
+            calls.append((kernels.fire_upsampled, (*fixed, low, row, resampling, spikes)))
+        return _Layer(membrane[..., :channels], leak, spikes, tuple(calls))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each part of the state: (channels, height, width), of velocities (13, 2)."""
         maps = {name: layer.membrane for name, layer in self._layers.items()}
-        maps[HEATMAPS] = self._heatmaps
+        maps[HEATMAPS] = self._output.maps
         shapes: dict[str, tuple[int, ...]] = {
             name: (m.shape[2], m.shape[0], m.shape[1]) for name, m in maps.items()
         }
-        if self._motion is not None:
-            shapes[VELOCITY] = self._motion.velocity.shape
+        if self._output.velocity is not None:
+            shapes[VELOCITY] = self._output.velocity.shape
         return shapes
 
     def load(self, state: SnnState) -> None:
         """Overwrite the whole state; ``state`` holds one sample."""
         for name, layer in self._layers.items():
             layer.membrane[:] = state.membranes[name][0].permute(1, 2, 0).numpy()
-        self._heatmaps[:] = state.heatmaps[0].permute(1, 2, 0).numpy()
-        if self._motion is not None:
+        self._output.maps[:] = state.heatmaps[0].permute(1, 2, 0).numpy()
+        if self._output.velocity is not None:
             assert state.velocity is not None
-            self._motion.velocity[:] = state.velocity[0].numpy()
+            self._output.velocity[:] = state.velocity[0].numpy()
 
     def memory(self) -> Memory | None:
         """Return a copy of what an initialisation may leave; None in a network without."""
-        if self._keep is None or self._motion is None:
+        if self._keep is None or self._output.velocity is None:
             return None
-        return Memory(self._heatmaps.copy(), self._motion.velocity.copy())
+        return Memory(self._output.maps.copy(), self._output.velocity.copy())
 
     def reload(self, state: SnnState, memory: Memory | None, silent: int = 0) -> None:
         """Overwrite the state as an initialisation does, which leaves a share of what was.
@@ -185,25 +231,23 @@ class SparseSnn:
                 is taken as it is.
             silent: steps of silence between the memory and the moment.
         """
-        if self._keep is None or self._motion is None or memory is None:
+        if self._keep is None or self._output.velocity is None or memory is None:
             self.load(state)
             return
         own = Memory(
-            memory.heatmaps * self._decay**silent,
-            memory.velocity * self._motion.inertia**silent,
+            memory.heatmaps * self._output.decay**silent,
+            memory.velocity * self._output.inertia**silent,
         )
         self.load(state)
-        self._heatmaps += self._keep.heatmaps * (own.heatmaps - self._heatmaps)
-        velocity = self._motion.velocity
+        self._output.maps += self._keep.heatmaps * (own.heatmaps - self._output.maps)
+        velocity = self._output.velocity
         velocity += self._keep.velocity * (own.velocity - velocity)
 
     def rest(self) -> None:
         """Set every membrane, the accumulator and the velocities to zero."""
         for layer in self._layers.values():
             layer.membrane[:] = 0.0
-        self._heatmaps[:] = 0.0
-        if self._motion is not None:
-            self._motion.velocity[:] = 0.0
+        self._output.rest()
 
     def state(self) -> SnnState:
         """Return a copy of the state."""
@@ -213,21 +257,22 @@ class SparseSnn:
 
         membranes = {name: tensor(layer.membrane) for name, layer in self._layers.items()}
         velocity = None
-        if self._motion is not None:
-            velocity = torch.from_numpy(self._motion.velocity.copy())[None]
-        return SnnState(membranes, tensor(self._heatmaps), velocity)
+        if self._output.velocity is not None:
+            velocity = torch.from_numpy(self._output.velocity.copy())[None]
+        return SnnState(membranes, tensor(self._output.maps), velocity)
 
     def firing_rates(self) -> dict[str, float]:
         """Fraction of the neurons of each layer that fired in the last step."""
-        return {name: float(layer.spikes.mean()) for name, layer in self._layers.items()}
+        return {
+            name: int(layer.spikes.starts[-1]) / layer.membrane.size
+            for name, layer in self._layers.items()
+        }
 
     def silence(self, steps: int) -> None:
         """Leak for many steps without input or spikes, in closed form."""
         for layer in self._layers.values():
             np.multiply(layer.membrane, (1.0 - layer.leak) ** steps, out=layer.membrane)
-        self._heatmaps *= self._decay**steps
-        if self._motion is not None:
-            self._motion.silence(steps)
+        self._output.silence(steps)
 
     def step(self, counts: NDArray[np.uint16]) -> None:
         """Advance by one step with the event counts [2, height, width] (OFF, ON)."""
@@ -235,48 +280,10 @@ class SparseSnn:
             kernels.encode_levels(counts, self._levels, self._input)
         else:
             kernels.encode_counts(counts, self._input)
-        for name, layer in self._layers.items():
-            self._drive(name, layer)
-            kernels.integrate(layer.current, layer.bias, layer.leak, layer.membrane, layer.spikes)
-        spikes = (self._layers["up3"].spikes, self._layers["head"].spikes)
-        if self._motion is not None:
-            self._motion.step(spikes, self._heatmaps)
-            return
-        if self._accumulate:
-            self._heatmaps *= self._decay
-        else:
-            self._heatmaps[:] = 0.0
-        first = 0
-        for fired in spikes:
-            kernels.scatter(fired, self._readout, first, 1, self._heatmaps)
-            first += fired.shape[2]
-
-    def _drive(self, name: str, layer: _Layer) -> None:
-        """Compute the currents of a layer from the spikes of its inputs."""
-        inputs = [
-            self._input if below == "input" else self._layers[below].spikes
-            for below in _INPUTS[name]
-        ]
-        current = layer.current
-        resample = self._resampling.get(name)
-        if resample is not None and self._upsample_first:
-            for spikes, upsampled in zip(inputs, self._low[name], strict=True):
-                resample(spikes, upsampled)
-            inputs = self._low[name]
-        elif resample is not None:
-            (current,) = self._low[name]
-        current[:] = 0.0
-        first = 0
-        for spikes in inputs:
-            kernels.scatter(spikes, layer.weights, first, layer.stride, current)
-            first += spikes.shape[2]
-        if name == "res2":
-            current += self._layers["down3"].spikes
-        if resample is not None and not self._upsample_first:
-            resample(current, layer.current)
+        for advance, arguments in self._calls:
+            advance(*arguments)
+        self._output.step()
 
     def decode(self) -> tuple[F32, F32]:
         """Return the joints in cells [13, 2] and their peaks in [0, 1], [13]."""
-        maps = torch.from_numpy(self._heatmaps).permute(2, 0, 1)
-        points, confidence = decode_heatmaps(maps)
-        return points.numpy(), confidence.numpy()
+        return self._output.decode()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained model for steps of another length than those it was trained on."""
 
-from dataclasses import replace
 from typing import Final
 
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.config import in_parts
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.retiming import retime
 
@@ -20,7 +20,7 @@ class StepLengthError(ValueError):
 def with_step(checkpoint: Checkpoint, step_ns: int) -> Checkpoint:
     """Return the model for steps of ``step_ns`` ns of sensor time.
 
-    The ANN sees the same past, cut into more steps; of the SNN see
+    See :func:`~hybrid_pose_ros.networks.config.in_parts` and
     :func:`~hybrid_pose_ros.networks.retiming.retime`. The digest of a converted model names the
     length, as in ``0123456789abcdef@5ms``, so that states of different lengths are not mixed up.
 
@@ -37,18 +37,7 @@ def with_step(checkpoint: Checkpoint, step_ns: int) -> Checkpoint:
         )
     if parts == 1:
         return checkpoint
-    tau = config.snn.tau
-    shorter = replace(
-        config,
-        step_ns=step_ns,
-        ann=replace(config.ann, window_steps=tuple(parts * n for n in config.ann.window_steps)),
-        snn=replace(
-            config.snn,
-            tau=(parts * tau[0], parts * tau[1]),
-            decay=config.snn.decay ** (1 / parts),
-        ),
-    )
-    network = HybridPoseNetwork(shorter).eval()
+    network = HybridPoseNetwork(in_parts(config, parts)).eval()
     network.load_state_dict(checkpoint.network.state_dict())
     retime(network, 1 / parts)
     digest = f"{checkpoint.digest}@{step_ns / 1e6:g}ms"

@@ -234,10 +234,9 @@ EDGE = ModelConfig(
 
 CONFIGS = {config.name: config for config in (EDGE, PAPER)}
 
-VARIANTS = ("snn", "no_init", "no_delta", "200hz")
+VARIANTS = ("snn", "no_init", "no_delta")
 """What the hybrid is compared with, each trained on the same ANN: the SNN alone, the hybrid
-without initial membranes, the one without an accumulator, and the one with steps of half the
-length."""
+without initial membranes, and the one without an accumulator."""
 
 
 def variant_of(config: ModelConfig, name: str) -> ModelConfig:
@@ -253,12 +252,21 @@ def variant_of(config: ModelConfig, name: str) -> ModelConfig:
     if name == "no_delta":
         snn = replace(config.snn, accumulate=False, motion=False)
         return replace(config, snn=snn, carry=False)
-    if name == "200hz":
-        low, high = config.snn.tau
-        return replace(
-            config,
-            step_ns=config.step_ns // 2,
-            ann=replace(config.ann, window_steps=tuple(2 * n for n in config.ann.window_steps)),
-            snn=replace(config.snn, tau=(2 * low, 2 * high), decay=config.snn.decay**0.5),
-        )
     raise ValueError(f"no variant is called {name!r}; there are {', '.join(VARIANTS)}")
+
+
+def in_parts(config: ModelConfig, parts: int) -> ModelConfig:
+    """Return the configuration for steps of a whole fraction of the length.
+
+    The ANN sees the same past, cut into more steps; time constants and decay keep their values in
+    seconds.
+    """
+    low, high = config.snn.tau
+    return replace(
+        config,
+        step_ns=config.step_ns // parts,
+        ann=replace(config.ann, window_steps=tuple(parts * n for n in config.ann.window_steps)),
+        snn=replace(
+            config.snn, tau=(parts * low, parts * high), decay=config.snn.decay ** (1 / parts)
+        ),
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained SNN for steps of another length: as it is, or as a start for training it on them."""
+"""A trained SNN for steps of another length."""
 
 import torch
 from torch import nn

@@ -3,9 +3,11 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
@@ -21,7 +23,9 @@ from hybrid_pose_ros.events.sources import (
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.messages import (
+    CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
+    camera_info_message,
     event_packet_message,
     stamp_from_ns,
 )
@@ -41,6 +45,9 @@ NO_REGION = [0, 0, 0, 0]
 SUBSCRIBER_TIMEOUT_S = 10.0
 """After so long the events start without the subscribers that were waited for."""
 
+READY_TIMEOUT_S = 60.0
+"""Longest time to wait for the first events before others are told that we can start."""
+
 
 class EventDriverNode(ManagedNode):
     """Reads a source in a thread of its own, and publishes packets of equal sensor time.
@@ -49,7 +56,8 @@ class EventDriverNode(ManagedNode):
     At the end of the source the process ends, or starts over (`loop`): sensor time then goes
     back, which the other nodes take for a new stream.
 
-    Publishes: events (EventPacket), stamped with the host time of publication. Services: ~/pause
+    Publishes: events (EventPacket), stamped with the host time of publication, and of the
+    simulator camera_info (sensor_msgs/CameraInfo) twice a second. Services: ~/pause
     (SetBool), ~/reset and ~/statistics (Trigger).
     """
 
@@ -127,6 +135,12 @@ class EventDriverNode(ManagedNode):
             limits=(0, 100),
         ),
         ParameterSpec(
+            "together_with",
+            "",
+            "namespaces of cameras, with commas: wait for the subscribers of their events, too, "
+            "longer for each of them, so that all start at the same time",
+        ),
+        ParameterSpec(
             "start_delay_s", 0.0, "time (s) from then to the first packet", limits=(0.0, 3600.0)
         ),
     )
@@ -148,7 +162,11 @@ class EventDriverNode(ManagedNode):
         """Open the source."""
         self._packet_type = chosen_packet_type(self)
         self._source = self._open()
+        if self.text("together_with"):
+            # the others take our publisher as the sign that we can start: no compiling after it
+            self._source.ready.wait(READY_TIMEOUT_S)
         self._publisher = self.publish_to(self._packet_type, "events", EVENTS_PUBLISHER_QOS)
+        self._info = self.publish_to(CameraInfo, "camera_info", CAMERA_INFO_QOS)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
 
     def cleanup(self) -> None:
@@ -175,7 +193,12 @@ class EventDriverNode(ManagedNode):
             self._thread = None
 
     def check(self) -> None:
-        """End the process with the source."""
+        """End the process with the source; say where the simulated camera is."""
+        if self._thread is not None and self.text("source") == "simulator":
+            camera = DHP19_LIKE[VIEWS.index(self.text("view"))]
+            stamp = stamp_from_ns(self.now_ns())
+            header = Header(stamp=stamp, frame_id=self.text("frame_id"))
+            self._info.publish(camera_info_message(camera, header))
         if self._thread is None or self._thread.is_alive() or self.exit_code is not None:
             return
         if not self._finished:
@@ -287,17 +310,28 @@ class EventDriverNode(ManagedNode):
 
     def _await_subscribers(self) -> None:
         wanted = self.integer("wait_for_subscribers")
-        deadline = time.monotonic() + SUBSCRIBER_TIMEOUT_S
-        while (found := self._publisher.get_subscription_count()) < wanted:
+        names = (name.strip().strip("/") for name in self.text("together_with").split(","))
+        others = [f"/{name}/events" for name in names if name]
+        timeout_s = SUBSCRIBER_TIMEOUT_S * (1 + len(others))
+        deadline = time.monotonic() + timeout_s
+        while (found := self._subscribers(others)) < wanted:
             if time.monotonic() > deadline:
                 self.get_logger().warning(
                     f"only {found} of {wanted} subscribers of events came in "
-                    f"{SUBSCRIBER_TIMEOUT_S:g} s; starting without the rest"
+                    f"{timeout_s:g} s; starting without the rest"
                 )
                 break
             if self._stopping.wait(0.02):
                 return
         self._stopping.wait(self.number("start_delay_s"))
+
+    def _subscribers(self, others: Sequence[str]) -> int:
+        """Count our subscribers, or those of another topic if that has less."""
+        counts = [
+            self.count_subscribers(topic) if self.count_publishers(topic) else 0
+            for topic in others
+        ]
+        return min([self._publisher.get_subscription_count(), *counts])
 
     def _play_once(self) -> None:
         assert self._source is not None

@@ -7,8 +7,9 @@ rclpy nor launch is imported here.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 PACKAGE = "hybrid_pose_ros"
@@ -46,8 +47,37 @@ ARGUMENTS = (
     Argument("bag", "", "path of a new bag (mcap) to record all topics to; empty: none"),
 )
 
+MULTI_CAMERA_ARGUMENTS = (
+    Argument("cameras", "cam0,cam1,cam2,cam3", "namespaces of the cameras, with commas"),
+    Argument(
+        "source",
+        "simulator",
+        "where the events come from; none: from elsewhere, such as a bag or drivers",
+        ("simulator", "recording", "none"),
+    ),
+    Argument("recording", "", "paths of the cameras' recordings, with commas, in their order"),
+    Argument("rate", "", "speed of recordings or simulation; 1 is real time, 0 unlimited"),
+    Argument(
+        "calibration",
+        "",
+        "folder of DHP19's P1 to P4 or YAML file; empty: each camera's topic camera_info",
+    ),
+    Argument("model", "", "path of the checkpoint; empty for the shipped edge model"),
+    Argument("params", "", "path of a parameter file that overrides the package's own"),
+    Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
+    Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
+    Argument("bag", "", "path of a new bag (mcap) to record all topics to; empty: none"),
+)
+"""Arguments of the graph of several cameras."""
+
 TOPICS = ("events", "state_init", "pose")
 """What a bag records, besides /diagnostics: everything else can be made from it again."""
+
+
+ROOT_TOPICS = ("/pose_3d", "/diagnostics")
+
+WORLD_FRAME = "world"
+"""Frame of poses in space unless a parameter says otherwise."""
 
 
 class GraphError(ValueError):
@@ -95,34 +125,91 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     Raises:
         GraphError: an argument is unknown, not among its choices, missing or not a number.
     """
-    values = {argument.name: argument.default for argument in ARGUMENTS}
-    if unknown := arguments.keys() - values.keys():
-        raise GraphError(f"unknown argument {sorted(unknown)[0]}")
-    values |= arguments
-    for argument in ARGUMENTS:
-        if argument.choices and values[argument.name] not in argument.choices:
-            raise GraphError(
-                f"{argument.name} must be one of {', '.join(argument.choices)}, "
-                f"not {values[argument.name]!r}"
-            )
+    values = _complete(ARGUMENTS, arguments)
     source = values["source"]
     if source == "recording" and not values["recording"]:
         raise GraphError("source recording needs the path of a file: recording")
     files = [share / "config" / "nodes.yaml", share / "config" / f"{source}.yaml"]
     if values["params"]:
         files.append(_existing("params", values["params"]))
-    model: dict[str, Value] = {"checkpoint": _path(values["model"])} if values["model"] else {}
-
-    def node(name: str, parameters: Mapping[str, Value], *, required: bool) -> NodeSpec:
-        namespace = _absolute(values["namespace"])
-        return NodeSpec(name, name, namespace, tuple(files), parameters, required)
-
+    model = _model(values)
+    camera = partial(_node, _absolute(values["namespace"]), tuple(files))
     return [
-        node("snn", model, required=True),
-        node("ann", model, required=False),
-        node("visualizer", {}, required=False),
-        node("event_driver", _driver_parameters(values), required=True),
+        camera("snn", model, required=True),
+        camera("ann", model),
+        camera("visualizer", {}),
+        camera("event_driver", _driver_parameters(values), required=True),
     ]
+
+
+def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
+    """Return the nodes of several cameras and the triangulator that joins their poses.
+
+    Only the triangulator is required: any two cameras go on without the others.
+
+    Args:
+        arguments: values for :data:`MULTI_CAMERA_ARGUMENTS`; what is missing has its default.
+        share: the package's share directory.
+
+    Raises:
+        GraphError: as :func:`pose_graph`; or there are fewer than two cameras, more than the
+            simulator has, or not as many recordings.
+    """
+    values = _complete(MULTI_CAMERA_ARGUMENTS, arguments)
+    cameras = [_absolute(name.strip()) for name in values["cameras"].split(",")]
+    if len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras:
+        raise GraphError(
+            f"cameras: name two namespaces or more, each once, not {values['cameras']!r}"
+        )
+    source = values["source"]
+    files = [share / "config" / "nodes.yaml"]
+    if source != "none":
+        files.append(share / "config" / f"{source}.yaml")
+    if values["params"]:
+        files.append(_existing("params", values["params"]))
+    drivers = _drivers(values, cameras)
+    model = _model(values)
+    has_visualizers = "true" in (values["visualizer"], values["rviz"])
+    names = ",".join(cameras)
+    specs = []
+    for index, namespace in enumerate(cameras):
+        camera = partial(_node, namespace, tuple(files))
+        specs += [camera("snn", model), camera("ann", model)]
+        if has_visualizers:
+            specs.append(camera("visualizer", {}))
+        if drivers:
+            together: dict[str, Value] = {
+                "wait_for_subscribers": 2 + has_visualizers,
+                "together_with": names,
+                "frame_id": f"{namespace.strip('/')}_optical",
+            }
+            specs.append(camera("event_driver", {**drivers[index], **together}))
+    fusion: dict[str, Value] = {"cameras": names}
+    if values["calibration"]:
+        path = Path(_path(values["calibration"]))
+        if not path.exists():
+            raise GraphError(f"calibration: there is no folder or file {path}")
+        fusion["calibration"] = str(path)
+    return [*specs, _node("", tuple(files), "triangulator", fusion, required=True)]
+
+
+def driver_names(specs: Mapping[str, NodeSpec]) -> list[str]:
+    """Return the names of those nodes that events come from: when all have ended, all is done."""
+    return [name for name, spec in specs.items() if spec.executable == "event_driver"]
+
+
+def multi_camera_bag_command(arguments: Mapping[str, str]) -> list[str]:
+    """Return the command of :func:`bag_command` for several cameras."""
+    namespaces = map(_absolute, arguments["cameras"].split(","))
+    topics = [f"{name}/{topic}" for name in namespaces for topic in (*TOPICS, "camera_info")]
+    return ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], *topics, *ROOT_TOPICS]
+
+
+def multi_camera_rviz_commands(share: Path) -> list[list[str]]:
+    """Return the commands of :func:`rviz_commands` for several cameras."""
+    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
+    frame += ["--frame-id", WORLD_FRAME, "--child-frame-id", f"{WORLD_FRAME}_origin"]
+    return [["rviz2", "-d", str(share / "config" / "multi_camera.rviz")], frame]
 
 
 def bag_command(arguments: Mapping[str, str]) -> list[str]:
@@ -166,6 +253,58 @@ def find_prefix() -> Path:
 def share_directory(prefix: Path) -> Path:
     """Return where configuration and launch files lie."""
     return prefix / "share" / PACKAGE
+
+
+def _complete(table: Sequence[Argument], arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return the values with defaults, checked against names and choices."""
+    values = {argument.name: argument.default for argument in table}
+    if unknown := arguments.keys() - values.keys():
+        raise GraphError(f"unknown argument {sorted(unknown)[0]}")
+    values |= arguments
+    for argument in table:
+        if argument.choices and values[argument.name] not in argument.choices:
+            raise GraphError(
+                f"{argument.name} must be one of {', '.join(argument.choices)}, "
+                f"not {values[argument.name]!r}"
+            )
+    return values
+
+
+def _node(
+    namespace: str,
+    files: tuple[Path, ...],
+    name: str,
+    parameters: Mapping[str, Value],
+    *,
+    required: bool = False,
+) -> NodeSpec:
+    return NodeSpec(name, name, namespace, files, parameters, required)
+
+
+def _model(values: Mapping[str, str]) -> dict[str, Value]:
+    return {"checkpoint": _path(values["model"])} if values["model"] else {}
+
+
+def _drivers(values: Mapping[str, str], cameras: Sequence[str]) -> list[dict[str, Value]]:
+    """Return parameters of each camera's event_driver; none where events come from elsewhere."""
+    if values["source"] == "none":
+        return []
+    common: dict[str, Value] = {"source": values["source"]}
+    if values["rate"]:
+        common["rate"] = _number(float, "rate", values["rate"])
+    if values["source"] == "simulator":
+        from hybrid_pose_ros.geometry.cameras import DHP19_LIKE  # scipy: not for every command
+
+        if len(cameras) > len(DHP19_LIKE):
+            raise GraphError(f"the simulator has {len(DHP19_LIKE)} cameras, not {len(cameras)}")
+        return [{**common, "view": camera.name} for camera in DHP19_LIKE[: len(cameras)]]
+    paths = [path.strip() for path in values["recording"].split(",") if path.strip()]
+    if len(paths) != len(cameras):
+        raise GraphError(
+            f"recording: {len(cameras)} cameras need as many paths, with commas between them, "
+            f"not {len(paths)}"
+        )
+    return [{**common, "path": str(_existing("recording", path))} for path in paths]
 
 
 def _driver_parameters(values: Mapping[str, str]) -> dict[str, Value]:

@@ -27,6 +27,9 @@ class ReadAhead:
         source: closed with this one, as soon as the read under way is done.
         filters: applied to each batch.
         stop: once set, reading ends as if the source had ended.
+
+    Attributes:
+        ready: set once the first batch, or the end, can be read.
     """
 
     def __init__(self, source: EventSource, filters: FilterChain, stop: threading.Event) -> None:
@@ -36,6 +39,7 @@ class ReadAhead:
         self._filters = filters
         self._stop = stop
         self._closing = threading.Event()
+        self.ready = threading.Event()
         self._queue: queue.Queue[EventArray | SourceError | None] = queue.Queue(DEPTH)
         self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
         self._thread.start()
@@ -92,4 +96,5 @@ class ReadAhead:
                 self._queue.put(item, timeout=POLL_S)
             except queue.Full:
                 continue
+            self.ready.set()
             return

@@ -95,13 +95,13 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
         join: dict[str, Value] = {"cameras": ",".join(name.strip("/") for name in played.cameras)}
         if played.lockstep:
             join["max_wait_ms"] = LOCKSTEP_WAIT_MS
-        specs.append(node("triangulator", "", join, False))
+        specs.append(node("triangulator", "", join, played.lockstep))
     names = ",".join(camera or "/" for camera in played.cameras)
     if played.has_truth:
         report: dict[str, Value] = {"cameras": names}
         if values["report"]:
             report["report"] = str(Path(values["report"]).expanduser().absolute())
-        specs.append(node("evaluator", "", report, False))
+        specs.append(node("evaluator", "", report, played.lockstep))
     return specs
 
 

@@ -79,14 +79,14 @@ class TriangulatorNode(ManagedNode):
         ),
         ParameterSpec(
             "max_wait_ms",
-            200.0,
+            500.0,
             "longest wait for a camera (ms of host time from the first pose of the moment)",
             limits=(1.0, 10_000.0),
         ),
         ParameterSpec(
             "max_error_px",
             15.0,
-            "a camera whose joint is farther than this (pixels) from the others' has no part in it",
+            "a camera with a joint farther than this (pixels) from the others' is not used for it",
             limits=(0.5, 1000.0),
         ),
         ParameterSpec(
@@ -169,6 +169,8 @@ class TriangulatorNode(ManagedNode):
             report.values[f"{name} part of poses in space"] = share
             late = self._fusion.late.get(name, 0) if self._fusion else 0
             report.values[f"{name} poses too late"] = str(late)
+        lonely = self._fusion.lonely if self._fusion else 0
+        report.values["moments of one camera only"] = str(lonely)
         error = f"{self._error_sum_px / self._error_count:.2f}" if self._error_count else "-"
         self._error_sum_px = self._error_count = 0.0
         report.values |= {

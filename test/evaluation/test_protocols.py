@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_pose_ros.evaluation.models import CONVERTED, MODELS, Networks, converted
+from hybrid_pose_ros.evaluation.models import FAST, FAST_NS, MODELS, Networks
 from hybrid_pose_ros.evaluation.protocols import (
     LATE_MS,
     Input,
@@ -19,6 +19,7 @@ from hybrid_pose_ros.evaluation.protocols import (
 )
 from hybrid_pose_ros.evaluation.test_set import BinnedPerformance, Truth
 from hybrid_pose_ros.inference.ann_estimator import sum_windows
+from hybrid_pose_ros.inference.step_length import with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -42,8 +43,9 @@ def performance() -> BinnedPerformance:
 
 @pytest.fixture(scope="module")
 def networks(small_network: HybridPoseNetwork, small_variants: Variants) -> Networks:
-    variants = {**small_variants, CONVERTED: converted(small_network)}
-    return Networks(Checkpoint(small_network, "small", {}), variants)
+    checkpoint = Checkpoint(small_network, "small", {})
+    fast = with_step(checkpoint, FAST_NS).network
+    return Networks(checkpoint, {**small_variants, FAST: fast})
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +147,7 @@ def test_hybrid_from_its_initialisations(
     [
         ("hybrid_no_init", "no_init"),
         ("hybrid_no_delta", "no_delta"),
-        ("hybrid_200hz", "200hz"),
-        ("hybrid_200hz_untrained", CONVERTED),
+        ("hybrid_200hz", FAST),
     ],
 )
 def test_variants_run_on_their_own_network(
@@ -237,9 +238,9 @@ def test_models_without_weights_are_missing_and_not_run(
 ) -> None:
     fewer = Networks(networks.checkpoint, {"no_init": networks.variants["no_init"]})
     missing = fewer.missing()
-    without = {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz", "hybrid_200hz_untrained"}
+    without = {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz"}
     assert set(missing) == without
-    assert "variant 200hz" in missing["hybrid_200hz"]
+    assert "variant no_delta" in missing["hybrid_no_delta"]
     assert not missing.keys() & run_all(fewer, performance).poses.keys()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hybrid_pose_ros.evaluation.energy import MAC_J, Activity, Costs
 from hybrid_pose_ros.evaluation.evaluate import relative
-from hybrid_pose_ros.evaluation.models import CONVERTED, MODELS, Networks, converted
+from hybrid_pose_ros.evaluation.models import FAST, FAST_NS, MODELS, Networks
 from hybrid_pose_ros.evaluation.protocols import Poses
 from hybrid_pose_ros.evaluation.summary import (
     Result,
@@ -19,6 +19,7 @@ from hybrid_pose_ros.evaluation.summary import (
 )
 from hybrid_pose_ros.evaluation.test_set import Performance, Truth
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
+from hybrid_pose_ros.inference.step_length import with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import EDGE, SPIKING_LAYERS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -138,8 +139,9 @@ def test_confidence_where_nothing_is_to_be_seen() -> None:
 def test_power_of_every_model(
     small_network: HybridPoseNetwork, small_variants: dict[str, HybridPoseNetwork]
 ) -> None:
-    variants = {**small_variants, CONVERTED: converted(small_network)}
-    networks = Networks(Checkpoint(small_network, "", {}), variants)
+    checkpoint = Checkpoint(small_network, "", {})
+    variants = {**small_variants, FAST: with_step(checkpoint, FAST_NS).network}
+    networks = Networks(checkpoint, variants)
     layers = (*SPIKING_LAYERS, "readout")
     quiet = Activity(
         1,

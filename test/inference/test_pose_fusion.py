@@ -135,6 +135,34 @@ def test_a_late_pose_is_counted_and_changes_nothing() -> None:
     assert_person(rig.see_all(6)[-1], 6)
 
 
+def test_two_cameras_far_behind_the_only_other_one_go_on() -> None:
+    rig = Rig()
+    rig.see_all(0)
+    found = []
+    for step in range(1, 60):
+        rig.now = step * STEP
+        found += rig.fusion.expire(rig.now) + rig.see("cam0", step)
+        if step > 30:
+            found += rig.see_all(step - 30, ("cam2", "cam3"))
+    assert [pose.sensor_time_ns for pose in found] == [step * STEP for step in range(1, 30)]
+    for pose in found:
+        assert_person(pose, pose.sensor_time_ns / STEP)
+
+
+def test_poses_from_before_a_stall_do_not_turn_back_time() -> None:
+    rig = Rig()
+    for step in range(10):
+        rig.see_all(step, NAMES[:2])
+        if step < 5:
+            rig.see("cam2", step)
+    rig.now = WAIT + STEP
+    before = rig.fusion.expire(rig.now)
+    assert before[-1].sensor_time_ns == 9 * STEP
+    rig.now += WAIT + STEP
+    assert [pose for step in range(5, 10) for pose in rig.see("cam2", step)] == []
+    assert rig.fusion.late["cam2"] == 5
+
+
 def test_streams_that_start_over_are_followed() -> None:
     rig = Rig()
     for step in range(50, 60):

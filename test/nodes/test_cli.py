@@ -40,7 +40,7 @@ def test_run_takes_the_arguments_of_the_graph(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cli_run, "run", lambda options: seen.append(options) or 7)
     assert cli.main(["run", "--source", "recording", "--recording", "x", "--rviz"]) == 7
     values = {argument.name: getattr(seen[0], argument.name) for argument in ARGUMENTS}
-    assert values == {argument.name: argument.default for argument in ARGUMENTS} | {
+    assert values == dict.fromkeys(values) | {
         "source": "recording",
         "recording": "x",
         "rviz": "true",
@@ -99,6 +99,22 @@ def test_a_crash_of_a_required_node_is_a_failure(tmp_path: Path) -> None:
     crash = "import os; os.kill(os.getpid(), signal.SIGKILL)"
     with graph(tmp_path, required=crash) as nodes:
         assert cli_run.watch(nodes) == 128 + 9
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cameras", "a,b", "--host", "x"], "--host does not go with --cameras"),
+        (["--calibration", "x"], "--calibration is for several cameras"),
+        (["--cameras", "a"], "two namespaces or more"),
+        (["--source", "none"], "source must be one of camera"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", *words]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_run(tmp_path: Path) -> None:

@@ -13,11 +13,16 @@ import yaml
 
 from hybrid_pose_ros.nodes.graph import (
     ARGUMENTS,
+    MULTI_CAMERA_ARGUMENTS,
     SOURCES,
     GraphError,
     NodeSpec,
     bag_command,
+    driver_names,
     find_prefix,
+    multi_camera_bag_command,
+    multi_camera_graph,
+    multi_camera_rviz_commands,
     pose_graph,
     rviz_commands,
     share_directory,
@@ -79,6 +84,70 @@ def test_command_line_of_a_node(tmp_path: Path) -> None:
 def test_wrong_arguments_are_named(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(GraphError, match=message):
         pose_graph(arguments, ROOT)
+
+
+def test_a_graph_of_several_cameras() -> None:
+    nodes = Graph(multi_camera_graph({"cameras": "cam0,a/b", "rate": "0.5"}, ROOT), ROOT).specs
+    per_camera = ("snn", "ann", "event_driver")
+    assert list(nodes) == [
+        *(f"{camera}/{name}" for camera in ("cam0", "a/b") for name in per_camera),
+        "triangulator",
+    ]
+    assert [name for name, spec in nodes.items() if spec.required] == ["triangulator"]
+    assert nodes["triangulator"].parameters == {"cameras": "/cam0,/a/b"}
+    assert driver_names(nodes) == ["cam0/event_driver", "a/b/event_driver"]
+    drivers = [nodes[name].parameters for name in driver_names(nodes)]
+    assert [driver["view"] for driver in drivers] == ["front_left", "front_right"]
+    assert all(driver["together_with"] == "/cam0,/a/b" for driver in drivers)
+    assert all(driver["rate"] == 0.5 for driver in drivers)
+    assert all(path.is_file() for spec in nodes.values() for path in spec.parameter_files)
+
+
+def test_several_cameras_play_recordings_or_wait_for_events(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("0.aedat4", "1.aedat4", "P")]
+    for path in paths:
+        path.touch()
+    found = multi_camera_graph(
+        {
+            "cameras": "l,r",
+            "source": "recording",
+            "recording": f"{paths[0]}, {paths[1]}",
+            "visualizer": "true",
+            "calibration": str(paths[2]),
+        },
+        ROOT,
+    )
+    drivers = [spec for spec in found if spec.name == "event_driver"]
+    assert [spec.parameters["path"] for spec in drivers] == [str(path) for path in paths[:2]]
+    assert all(spec.parameters["wait_for_subscribers"] == 3 for spec in drivers)
+    assert found[-1].parameters["calibration"] == str(paths[2])
+    elsewhere = multi_camera_graph({"cameras": "l,r", "source": "none"}, ROOT)
+    assert [spec.name for spec in elsewhere] == ["snn", "ann", "snn", "ann", "triangulator"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cameras": "cam0"}, "two namespaces or more"),
+        ({"cameras": "cam0,/cam0/"}, "two namespaces or more"),
+        ({"cameras": "a,b,c,d,e"}, "the simulator has 4 cameras, not 5"),
+        ({"source": "recording", "recording": "x"}, "4 cameras need as many paths"),
+        ({"source": "camera"}, "source must be one of simulator, recording, none"),
+        ({"calibration": "/no/folder"}, "calibration: there is no folder or file /no/folder"),
+        ({"host": "x"}, "unknown argument host"),
+    ],
+)
+def test_wrong_arguments_of_several_cameras(arguments: dict[str, str], message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        multi_camera_graph(arguments, ROOT)
+
+
+def test_tools_see_the_topics_of_all_cameras() -> None:
+    command = multi_camera_bag_command({"bag": "out", "cameras": "l,r"})
+    assert {"/l/events", "/r/pose", "/r/camera_info", "/pose_3d"} <= set(command)
+    rviz, frame = multi_camera_rviz_commands(ROOT)
+    assert Path(rviz[2]).is_file()
+    assert "world" in frame
 
 
 def test_tools_see_the_topics_of_the_namespace() -> None:
@@ -177,6 +246,6 @@ def test_a_missing_executable_stops_what_was_started(processes: Graph, tmp_path:
 
 
 def test_arguments_have_descriptions() -> None:
-    for argument in ARGUMENTS:
+    for argument in (*ARGUMENTS, *MULTI_CAMERA_ARGUMENTS):
         assert len(argument.description) > 5
         assert not argument.choices or argument.default in argument.choices

@@ -39,12 +39,21 @@ def test_truth_brings_the_evaluator_of_all_cameras(tmp_path: Path) -> None:
     assert {"/snn", "/ann", "/visualizer", "/a/snn", "/a/ann", "/a/visualizer"} <= set(nodes)
 
 
+def test_calibrated_cameras_are_joined() -> None:
+    nodes = specs(Played(["/a", "/b/c"], has_truth=False, calibrated=True))
+    assert nodes["/triangulator"].parameters["cameras"] == "a,b/c"
+    for cameras, calibrated in ((["/a"], True), (["/a", "/b"], False), (["", "/b"], True)):
+        alone = specs(Played(cameras, has_truth=True, calibrated=calibrated))
+        assert "/triangulator" not in alone
+
+
 def test_lockstep_leaves_nothing_to_host_time_or_to_parameter_files() -> None:
-    played = Played(["/a"], has_truth=False, calibrated=False, lockstep=True)
+    played = Played(["/a", "/b"], has_truth=False, calibrated=True, lockstep=True)
     nodes = specs(played)
     assert nodes["/a/snn"].parameters["max_delay_ms"] == 60_000.0
     assert nodes["/a/ann"].parameters["rate_hz"] == 10.0
     assert nodes["/a/ann"].required
+    assert nodes["/triangulator"].parameters["max_wait_ms"] == 10_000.0
 
 
 def test_wrong_arguments_are_named() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hybrid_pose_ros.events.array import make_events
-from hybrid_pose_ros.networks.config import EDGE, PAPER, variant_of
+from hybrid_pose_ros.networks.config import EDGE, PAPER, in_parts
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
 from hybrid_pose_ros.simulation.recording import Truth
 from hybrid_pose_ros.skeleton import joint_id
@@ -168,13 +168,13 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
     with pytest.raises(ShardError, match="the model needs"):
         open_shards(tmp_path, PAPER)
     with pytest.raises(ShardError, match="binned in steps of 10000000 ns"):
-        open_shards(tmp_path, variant_of(EDGE, "200hz"))
+        open_shards(tmp_path, in_parts(EDGE, 2))
     with pytest.raises(ShardError, match="no training data"):
         open_shards(tmp_path / "nothing", EDGE)
 
 
 def test_labels_between_two_are_interpolated(tmp_path: Path) -> None:
-    config = variant_of(EDGE, "200hz")
+    config = in_parts(EDGE, 2)
     times = np.arange(40) * 5_000_000 + 1_000_000
     events = make_events(times, np.full(40, 5), np.full(40, 8), np.ones(40))
     label_ns = np.arange(1, 21) * 10_000_000

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three cameras in processes of their own: one pipeline is killed in mid-run and comes back."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.msg import PoseKeypoints3D
+from hybrid_pose_ros.nodes.graph import find_prefix, multi_camera_graph, share_directory
+from hybrid_pose_ros.nodes.processes import Graph
+
+RATE = "0.1"
+"""Sensor seconds per second: slow enough for a machine that does other things, too."""
+
+STEPS = 20
+
+
+@pytest.fixture
+def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
+    """The nodes on a simulated person; any joint is good enough for an untrained model."""
+    prefix = find_prefix()
+    arguments = {"cameras": "cam0,cam1,cam2", "rate": RATE, "model": str(checkpoint)}
+    extra = {
+        "event_driver": {"seconds": 60.0, "motion": "star_jumps"},
+        "triangulator": {"max_error_px": 1000.0, "min_confidence": 0.0},
+    }
+    specs = [
+        replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})})
+        for spec in multi_camera_graph(arguments, share_directory(prefix))
+    ]
+    with Graph(specs, prefix, log_dir=tmp_path, environment=dict(os.environ)) as graph:
+        yield graph
+
+
+def test_poses_in_space_go_on_without_a_camera_and_with_it_again(bench: Any, graph: Graph) -> None:
+    poses: list[PoseKeypoints3D] = []
+    bench.probe.create_subscription(PoseKeypoints3D, "/pose_3d", poses.append, POSE_QOS)
+
+    def views() -> set[int]:
+        return {pose.views for pose in poses[-STEPS:]}
+
+    bench.until(lambda: len(poses) >= STEPS and views() == {3}, seconds=90)
+    graph.kill("cam1/snn")
+    graph.kill("cam1/ann")
+    bench.until(lambda: views() == {2}, seconds=60)
+    graph.restart("cam1/snn")
+    graph.restart("cam1/ann")
+    bench.until(lambda: views() == {3}, seconds=90)
+    assert graph.poll() == {}
+    for before, after in itertools.pairwise(pose.sensor_time for pose in poses):
+        assert after > before
