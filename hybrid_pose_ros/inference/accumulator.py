@@ -68,8 +68,8 @@ class Accumulator:
                 decay,
                 *self._read,
                 readout.ravel(),
-                np.zeros((2 * SHIFT_REACH + 1) * LANES, np.float32),
-                np.zeros((height + 2 * SHIFT_REACH) * width * LANES, np.float32),
+                np.zeros(2 * (2 * SHIFT_REACH + 1) * LANES, np.float32),
+                np.zeros(heatmap_kernels.ROWS * width * LANES, np.float32),
                 width,
             )
 

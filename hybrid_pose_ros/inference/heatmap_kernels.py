@@ -7,6 +7,7 @@ moved without a check for the border.
 """
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 _TAPS = 2 * SHIFT_REACH + 1
+
+ROWS: Final = 16
+"""Rows that :func:`move` holds between its two passes; at least 12."""
 
 
 @compiled
@@ -156,31 +160,41 @@ def move(
     Args:
         maps, decay, a, b, first_b, readout, cells: as for :func:`accumulate`.
         velocity: (x, y) in cells per step, [13, 2]; beyond the limit it is cut off.
-        taps: room for [7, 16], flat.
-        rows: room for the maps moved along x, [H + 6, W, 16], flat, whose first and last three
-            rows are zero.
+        taps: room for those of x and y, [2, 7, 16], flat.
+        rows: room for :data:`ROWS` rows moved along x, [ROWS, W, 16], flat: they are used up
+            while they are in the nearest caches.
     """
     length, inner = (cells + 2 * SHIFT_REACH) * LANES, cells * LANES
     height = len(maps) // length
-    wide = _shift_taps(velocity, 0, taps)
-    for y in range(height):
-        target, source = (y + SHIFT_REACH) * inner, y * length
-        if wide:
-            simd.convolve_7(rows, target, maps, source, taps, 0, LANES, cells)
-        else:
-            simd.convolve_5(rows, target, maps, source + LANES, taps, LANES, LANES, cells)
-    wide = _shift_taps(velocity, 1, taps)
+    blocks = inner // LANES
+    columns = taps[_TAPS * LANES :]
+    wide_x, wide_y = _shift_taps(velocity, 0, taps), _shift_taps(velocity, 1, columns)
     for k in range(_TAPS):
         for j in range(LANES):
-            taps[k * LANES + j] *= decay[j]
-    for y in range(height):
-        target, source = y * length + SHIFT_REACH * LANES, y * inner
-        if wide:
-            simd.convolve_7(maps, target, rows, source, taps, 0, inner, cells)
+            columns[k * LANES + j] *= decay[j]
+    rows.fill(0.0)
+    place = _TAPS - 1  # where the next row goes
+    for y in range(height + SHIFT_REACH):
+        target = place * inner
+        if y >= height:
+            simd.clear_run(rows, target, blocks)
+        elif wide_x:
+            simd.convolve_7(rows, target, maps, y * length, taps, 0, LANES, cells)
         else:
-            simd.convolve_5(maps, target, rows, source + inner, taps, LANES, inner, cells)
-        _read_out(a, 0, readout, y, maps, target)
-        _read_out(b, first_b, readout, y, maps, target)
+            simd.convolve_5(rows, target, maps, y * length + LANES, taps, LANES, LANES, cells)
+        row = y - SHIFT_REACH
+        if row >= 0:
+            target, source = row * length + SHIFT_REACH * LANES, (place - _TAPS + 1) * inner
+            if wide_y:
+                simd.convolve_7(maps, target, rows, source, columns, 0, inner, cells)
+            else:
+                simd.convolve_5(maps, target, rows, source + inner, columns, LANES, inner, cells)
+            _read_out(a, 0, readout, row, maps, target)
+            _read_out(b, first_b, readout, row, maps, target)
+        place += 1
+        if place == ROWS:  # go on at the top with the rows that are still needed
+            place = _TAPS - 1
+            simd.copy_run(rows, 0, rows, (ROWS - place) * inner, place * blocks)
 
 
 @compiled

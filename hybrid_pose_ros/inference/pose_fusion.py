@@ -89,6 +89,7 @@ class PoseFusion:
         self.late = dict.fromkeys(self._cameras, 0)
         self.lonely = 0
         self._heard = dict.fromkeys(self._cameras, -1)
+        self._heard_at_ns = dict.fromkeys(self._cameras, 0)
         self._went_back = dict.fromkeys(self._cameras, False)
         self._last_joints: NDArray[np.float64] = np.zeros((NUM_JOINTS, 3))
         self._start_over()
@@ -121,7 +122,7 @@ class PoseFusion:
         done = self.expire(now_ns)
         if sensor_time_ns < self._heard[camera]:
             self._went_back[camera] = True
-        self._heard[camera] = sensor_time_ns
+        self._heard[camera], self._heard_at_ns[camera] = sensor_time_ns, now_ns
         tolerance = self._config.tolerance_ns
         if self._done_ns is not None and sensor_time_ns <= self._done_ns + tolerance:
             # When all streams start over, nothing newer comes any more. A camera that lags has
@@ -153,7 +154,9 @@ class PoseFusion:
         while self._pending and now_ns - self._pending[0].since_ns > self._config.max_wait_ns:
             moment = self._pending[0]
             for camera in self.awaited - moment.poses.keys():
-                if not self._has_passed(camera, moment):
+                is_silent = now_ns - self._heard_at_ns[camera] > self._config.max_wait_ns
+                # behind a camera that is alone there may be others that have each other
+                if not self._has_passed(camera, moment) and (len(moment.poses) > 1 or is_silent):
                     del self._newest[camera]
             done += self._finish(now_ns)
             while self._pending and self._is_complete(self._pending[0]):

@@ -123,6 +123,17 @@ def add_run(typing_context, target, i, source, k, count):  # type: ignore[no-unt
 
 
 @intrinsic
+def clear_run(typing_context, target, i, count):  # type: ignore[no-untyped-def]
+    """Set ``count`` successive vectors to zero."""
+
+    def emit(e: _Emitter) -> None:
+        for offset in e.run(2):
+            e.store(ir.Constant(_VECTOR, [0.0] * LANES), e.address(0, offset))
+
+    return _operation("an", types.void, emit)
+
+
+@intrinsic
 def copy_run(typing_context, target, i, source, k, count):  # type: ignore[no-untyped-def]
     """Copy ``count`` successive vectors.
 
