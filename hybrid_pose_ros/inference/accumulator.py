@@ -34,9 +34,9 @@ class Accumulator:
         self, snn: SpikingUNet, height: int, width: int, spikes: tuple[Spikes, Spikes]
     ) -> None:
         length = width + 2 * SHIFT_REACH
-        padded = np.zeros((height, length, LANES), np.float32)
-        self.maps: F32 = padded[:, SHIFT_REACH:-SHIFT_REACH, :NUM_JOINTS]
-        self._flat = padded.ravel()
+        self._padded = np.zeros((height, length, LANES), np.float32)
+        self.maps: F32 = self._inner(self._padded)
+        self._flat = self._padded.ravel()
         self._width = width
         with torch.no_grad():
             weights = snn.readout.conv.weight[:, :, 0, 0].T.numpy()
@@ -72,6 +72,18 @@ class Accumulator:
                 np.zeros(heatmap_kernels.ROWS * width * LANES, np.float32),
                 width,
             )
+
+    @staticmethod
+    def _inner(padded: F32) -> F32:
+        return padded[:, SHIFT_REACH:-SHIFT_REACH, :NUM_JOINTS]
+
+    def copy(self, into: F32 | None = None) -> F32:
+        """Return a copy of the maps [H, W, 13], written over an earlier one where it is given."""
+        if into is None:
+            return self._inner(self._padded.copy())
+        assert into.base is not None
+        np.copyto(into.base, self._padded)  # in one run, which a copy of the view is not
+        return into
 
     def step(self) -> None:
         """Advance by a step with the spikes that are in the lists."""

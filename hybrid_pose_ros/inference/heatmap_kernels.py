@@ -96,12 +96,12 @@ def accelerate(
         pooled: room for [in, 16], flat.
     """
     length = len(sums)
-    sums.fill(0.0)
+    simd.clear_run(sums, 0, length // LANES)
     for y in range(len(maps) // length):
         begin = y * length
         for i in range(0, length, LANES):
             simd.add_attention(sums, i, maps, begin + i)
-    pooled.fill(0.0)
+    simd.clear_run(pooled, 0, len(weights))
     _attend(a, 0, maps, length, pooled)
     _attend(b, first_b, maps, length, pooled)
     for j in range(NUM_JOINTS):
@@ -172,7 +172,7 @@ def move(
     for k in range(_TAPS):
         for j in range(LANES):
             columns[k * LANES + j] *= decay[j]
-    rows.fill(0.0)
+    simd.clear_run(rows, 0, (_TAPS - 1) * blocks)
     place = _TAPS - 1  # where the next row goes
     for y in range(height + SHIFT_REACH):
         target = place * inner
@@ -200,10 +200,9 @@ def move(
 @compiled
 def _vertex(before: float, peak: float, after: float) -> float:
     """Offset of the top of the parabola through the logarithms of three values, one apart."""
-    floor = np.float32(LOG_FLOOR)
-    low = math.log(max(before, floor))
-    middle = math.log(max(peak, floor))
-    high = math.log(max(after, floor))
+    low = math.log(max(before, LOG_FLOOR))
+    middle = math.log(max(peak, LOG_FLOOR))
+    high = math.log(max(after, LOG_FLOOR))
     curvature = min(low - 2.0 * middle + high, -1e-6)
     return min(max(0.5 * (low - high) / curvature, -0.5), 0.5)
 

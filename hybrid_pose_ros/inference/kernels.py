@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numba
 import numpy as np
+from numba import carray
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import simd
@@ -70,6 +71,44 @@ class Resampling(NamedTuple):
     row_weights: F32
     columns: I64
     column_weights: F32
+
+
+class Layer(NamedTuple):
+    """What a layer is computed from, and into.
+
+    Attributes:
+        a, b: the inputs; that of a layer with one input has no rows.
+        channels_a, channels_b: their numbers of channels.
+        synapses: from both, one after the other, to the layer.
+        names: the entry of each neuron of a row, [w * C].
+        keep: 1 - leak of each, [w * C].
+        membrane: flat [h, w, C].
+        out: the layer's spikes.
+        row: room for a row of currents, with margins of k // 2 cells, or of what is resampled.
+        low: room for all currents before they are upsampled, [h' * (w' + 2 * (k // 2)) * C]; empty
+            where they are not.
+        resampling: of the currents; its columns are, for each 16 neurons of a row, where in
+            ``row`` the two vectors of currents begin. Or of the spikes. Empty where nothing is.
+        upsampled_a, upsampled_b: room for the inputs once they are upsampled; without rows where
+            they are not.
+        mixed: room for a row of the inputs, at their resolution.
+    """
+
+    a: Spikes
+    b: Spikes
+    channels_a: int
+    channels_b: int
+    synapses: Synapses
+    names: NDArray[np.int32]
+    keep: F32
+    membrane: F32
+    out: Spikes
+    row: F32
+    low: F32
+    resampling: Resampling
+    upsampled_a: Spikes
+    upsampled_b: Spikes
+    mixed: F32
 
 
 @compiled
@@ -146,28 +185,11 @@ def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, b
 
 
 @compiled
-def fire(
-    a: Spikes,
-    b: Spikes,
-    first_b: int,
-    synapses: Synapses,
-    names: NDArray[np.int32],
-    keep: F32,
-    membrane: F32,
-    row: F32,
-    out: Spikes,
-) -> None:
-    """One step of a layer whose inputs have its own resolution, or with stride 2 twice that.
-
-    Args:
-        a, b: the inputs; the channels of ``b`` begin at ``first_b``.
-        synapses: from both to the layer.
-        names: the entry of each neuron of a row, [w * C].
-        keep: 1 - leak of each, [w * C].
-        membrane: flat [h, w, C].
-        row: room for a row of currents, [(w + 2 * (k // 2)) * C].
-        out: the layer's spikes.
-    """
+def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
+    """One step of a layer whose inputs have its own resolution, or with stride 2 twice that."""
+    synapses, names, keep = layer.synapses, layer.names, layer.keep
+    membrane, row, out = layer.membrane, layer.row, layer.out
+    first_b = layer.channels_a
     margin = synapses.kernel // 2 * synapses.channels
     n = 0
     out.starts[0] = 0
@@ -187,29 +209,12 @@ def fire(
 
 
 @compiled
-def fire_upsampled(
-    a: Spikes,
-    b: Spikes,
-    first_b: int,
-    synapses: Synapses,
-    names: NDArray[np.int32],
-    keep: F32,
-    membrane: F32,
-    low: F32,
-    mixed: F32,
-    resampling: Resampling,
-    out: Spikes,
-) -> None:
-    """One step of a layer whose currents are upsampled.
-
-    Args:
-        a, b, first_b, synapses, names, keep, membrane, out: as for :func:`fire`; the convolution
-            runs at the resolution of the inputs [h, w].
-        low: room for the currents there, [h * (w + 2 * (k // 2)) * C].
-        mixed: room for a row of them, [(w + 2 * (k // 2)) * C].
-        resampling: its columns are, for each 16 neurons of a row, where in ``mixed`` the two
-            vectors of currents begin.
-    """
+def _fire_upsampled(layer: Layer) -> None:
+    """One step of a layer whose currents are upsampled."""
+    a, b, first_b = layer.a, layer.b, layer.channels_a
+    synapses, names, keep = layer.synapses, layer.names, layer.keep
+    membrane, low, mixed, out = layer.membrane, layer.low, layer.row, layer.out
+    resampling = layer.resampling
     length = len(mixed)
     for y in range(len(low) // length):
         simd.copy_run(low, y * length, synapses.bias, 0, length // LANES)
@@ -237,7 +242,9 @@ def fire_upsampled(
 
 
 @compiled
-def upsample(spikes: Spikes, channels: int, resampling: Resampling, row: F32, out: Spikes) -> None:
+def _upsample(
+    spikes: Spikes, channels: int, resampling: Resampling, row: F32, out: Spikes
+) -> None:
     """Upsample spikes of value 1 to values.
 
     Args:
@@ -249,7 +256,7 @@ def upsample(spikes: Spikes, channels: int, resampling: Resampling, row: F32, ou
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
-        row[:] = 0.0
+        row.fill(0.0)
         for side in range(2):
             source, weight = resampling.rows[y, side], resampling.row_weights[y, side]
             for k in range(spikes.starts[source], spikes.starts[source + 1]):
@@ -265,3 +272,91 @@ def upsample(spikes: Spikes, channels: int, resampling: Resampling, row: F32, ou
                     out.values[n] = value
                     n += 1
         out.starts[y + 1] = n
+
+
+@compiled
+def _spikes(plan: I64, k: int) -> Spikes:
+    return Spikes(
+        carray(simd.pointer(plan[k, 0]), plan[k, 1], np.int32),
+        carray(simd.pointer(plan[k + 1, 0]), plan[k + 1, 1], np.int32),
+        carray(simd.pointer(plan[k + 2, 0]), plan[k + 2, 1], np.float32),
+    )
+
+
+@compiled
+def _floats(plan: I64, k: int) -> F32:
+    return carray(simd.pointer(plan[k, 0]), plan[k, 1], np.float32)
+
+
+@compiled
+def _pairs(plan: I64, k: int) -> I64:
+    return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.int64)
+
+
+@compiled
+def _weight_pairs(plan: I64, k: int) -> F32:
+    return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.float32)
+
+
+@compiled
+def _layer(plan: I64) -> Layer:
+    """The layer whose parts a plan names."""
+    synapses = Synapses(_floats(plan, 8), _floats(plan, 9), plan[10, 0], plan[11, 0], plan[12, 0])
+    resampling = Resampling(
+        _pairs(plan, 21), _weight_pairs(plan, 22), _pairs(plan, 23), _weight_pairs(plan, 24)
+    )
+    return Layer(
+        _spikes(plan, 0),
+        _spikes(plan, 3),
+        plan[6, 0],
+        plan[7, 0],
+        synapses,
+        carray(simd.pointer(plan[13, 0]), plan[13, 1], np.int32),
+        _floats(plan, 14),
+        _floats(plan, 15),
+        _spikes(plan, 16),
+        _floats(plan, 19),
+        _floats(plan, 20),
+        resampling,
+        _spikes(plan, 25),
+        _spikes(plan, 28),
+        _floats(plan, 31),
+    )
+
+
+@compiled
+def advance(plans: I64) -> None:
+    """One step of all layers.
+
+    Args:
+        plans: [layers, parts, 2], from :func:`plan`. To look at each of the 250 arrays of a
+            network on every call would take as long as a layer.
+    """
+    for i in range(len(plans)):
+        layer = _layer(plans[i])
+        if len(layer.low):
+            _fire_upsampled(layer)
+        elif len(layer.upsampled_a.starts):
+            _upsample(layer.a, layer.channels_a, layer.resampling, layer.mixed, layer.upsampled_a)
+            _upsample(layer.b, layer.channels_b, layer.resampling, layer.mixed, layer.upsampled_b)
+            _fire(layer, layer.upsampled_a, layer.upsampled_b)
+        else:
+            _fire(layer, layer.a, layer.b)
+
+
+def plan(layer: Layer) -> list[tuple[int, int]]:
+    """Name the parts of a layer for :func:`advance`, depth first.
+
+    An array by its address and length, so that the layer has to outlive the plan; an integer by
+    itself.
+    """
+    parts: list[tuple[int, int]] = []
+    for part in layer:
+        if isinstance(part, tuple):
+            parts += plan(part)  # type: ignore[arg-type]
+        elif isinstance(part, np.ndarray):
+            assert part.flags.c_contiguous
+            parts.append((part.ctypes.data, part.size))
+        else:
+            parts.append((int(part), 0))
+    return parts

@@ -22,6 +22,9 @@ LANES: Final = 16
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _FUSED = ("contract",)
 
+# Typed, the functions would seem to take the typing context from their callers.
+_intrinsic: Any = intrinsic
+
 
 class _Emitter:
     """Emits instructions for one call; ``arguments`` are the values of the call."""
@@ -83,7 +86,7 @@ class _Emitter:
 
 def _operation(
     arguments: str, returns: types.Type, emit: Callable[[_Emitter], Any]
-) -> Callable[..., Any]:
+) -> tuple[Any, Callable[..., Any]]:
     """Make an operation: ``a`` is an array and an index, ``s`` a float, ``n`` an integer."""
     kinds = {
         "a": (types.Array(types.float32, 1, "C"), types.intp),
@@ -99,7 +102,7 @@ def _operation(
     return signature, generate
 
 
-@intrinsic
+@_intrinsic
 def add(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
     """``target[i:i + 16] += source[k:k + 16]``."""
 
@@ -110,7 +113,7 @@ def add(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
     return _operation("aa", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def add_run(typing_context, target, i, source, k, count):  # type: ignore[no-untyped-def]
     """:func:`add` for ``count`` successive vectors."""
 
@@ -122,7 +125,7 @@ def add_run(typing_context, target, i, source, k, count):  # type: ignore[no-unt
     return _operation("aan", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def clear_run(typing_context, target, i, count):  # type: ignore[no-untyped-def]
     """Set ``count`` successive vectors to zero."""
 
@@ -133,7 +136,7 @@ def clear_run(typing_context, target, i, count):  # type: ignore[no-untyped-def]
     return _operation("an", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def copy_run(typing_context, target, i, source, k, count):  # type: ignore[no-untyped-def]
     """Copy ``count`` successive vectors.
 
@@ -147,7 +150,7 @@ def copy_run(typing_context, target, i, source, k, count):  # type: ignore[no-un
     return _operation("aan", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def mix_run(typing_context, target, i, a, k, wa, b, m, wb, count):  # type: ignore[no-untyped-def]
     """Write ``wa * a[k:] + wb * b[m:]`` to ``target[i:]``, ``count`` successive vectors."""
 
@@ -161,7 +164,7 @@ def mix_run(typing_context, target, i, a, k, wa, b, m, wb, count):  # type: igno
     return _operation("aasasn", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def add_scaled(typing_context, target, i, source, k, factor):  # type: ignore[no-untyped-def]
     """``target[i:i + 16] += factor * source[k:k + 16]``."""
 
@@ -173,7 +176,7 @@ def add_scaled(typing_context, target, i, source, k, factor):  # type: ignore[no
     return _operation("aas", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def add_attention(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
     """``target[i:i + 16] += max(source[k:k + 16], 0) ** 2``."""
 
@@ -187,7 +190,7 @@ def add_attention(typing_context, target, i, source, k):  # type: ignore[no-unty
     return _operation("aa", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def raise_to(typing_context, target, i, source, k):  # type: ignore[no-untyped-def]
     """``target[i:i + 16] = maximum(target[i:i + 16], source[k:k + 16])``."""
 
@@ -199,7 +202,7 @@ def raise_to(typing_context, target, i, source, k):  # type: ignore[no-untyped-d
     return _operation("aa", types.void, emit)
 
 
-@intrinsic
+@_intrinsic
 def fire(typing_context, membrane, i, keep, j, current, k):  # type: ignore[no-untyped-def]
     """One step of 16 LIF neurons: leak, charge, threshold and soft reset.
 
@@ -216,7 +219,7 @@ def fire(typing_context, membrane, i, keep, j, current, k):  # type: ignore[no-u
     return _operation("aaa", types.int64, emit)
 
 
-@intrinsic
+@_intrinsic
 def fire_between(typing_context, membrane, i, keep, j, a, k, wa, b, m, wb):  # type: ignore[no-untyped-def]
     """As :func:`fire`, with the current ``wa * a[k:] + wb * b[m:]``."""
 
@@ -228,7 +231,17 @@ def fire_between(typing_context, membrane, i, keep, j, a, k, wa, b, m, wb):  # t
     return _operation("aaasas", types.int64, emit)
 
 
-@intrinsic
+@_intrinsic
+def pointer(typing_context, address):  # type: ignore[no-untyped-def]
+    """The address of an array's memory as what :func:`numba.carray` takes."""
+
+    def generate(context: Any, builder: Any, called: Any, values: Any) -> Any:
+        return builder.inttoptr(values[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), generate
+
+
+@_intrinsic
 def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
     """Position of the lowest bit that is set in a mask that is not 0."""
 
@@ -259,7 +272,7 @@ def _convolution(count: int) -> Callable[[_Emitter], None]:
     return emit
 
 
-@intrinsic
+@_intrinsic
 def convolve_5(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
     """Sum 5 vectors that lie ``step`` values apart, for each cell (16 values) of a row.
 
@@ -269,7 +282,7 @@ def convolve_5(typing_context, target, i, source, k, taps, first, step, cells): 
     return _operation("aaann", types.void, _convolution(5))
 
 
-@intrinsic
+@_intrinsic
 def convolve_7(typing_context, target, i, source, k, taps, first, step, cells):  # type: ignore[no-untyped-def]
     """As :func:`convolve_5`, with 7 taps."""
     return _operation("aaann", types.void, _convolution(7))

@@ -74,6 +74,7 @@ class SnnEstimator:
         self._snn = SparseSnn(network.snn, grid.grid_height, grid.grid_width, carry)
         self._policy = init_policy
         self._past: deque[_Past] = deque(maxlen=max_replay_steps)
+        self._spare: list[Memory] = []
         self.reset(view)
 
     def reset(self, view: GridView | None = None) -> None:
@@ -81,7 +82,7 @@ class SnnEstimator:
         if view is not None:
             self._view = view
         self._snn.rest()
-        self._past.clear()
+        self._forget()
         self._next_index: int | None = None
         self._init_index: int | None = None
         self._pending: tuple[int, SnnState] | None = None
@@ -126,7 +127,7 @@ class SnnEstimator:
             self._apply(index, state, replay[0].memory, replay[0].next)
         else:
             self._apply(index, state, self._snn.memory(), self._next_index)
-        self._past.clear()
+        self._forget()
         for past in replay:
             self._run(past.step)
 
@@ -144,7 +145,7 @@ class SnnEstimator:
         if self._pending is not None and self._pending[0] <= step.index:
             index, state = self._pending
             self._apply(index, state, self._snn.memory(), self._next_index)
-            self._past.clear()
+            self._forget()
         self._run(step)
         return self._pose()
 
@@ -158,10 +159,20 @@ class SnnEstimator:
         self._pending = None
         self._next_index = index
 
+    def _forget(self, steps: int | None = None) -> None:
+        """Forget the oldest steps, or all; their memories are written over later."""
+        for _ in range(len(self._past) if steps is None else steps):
+            memory = self._past.popleft().memory
+            if memory is not None:
+                self._spare.append(memory)
+
     def _run(self, step: Step) -> None:
         """Run a step and keep it."""
         next_index = step.index if self._next_index is None else self._next_index
-        self._past.append(_Past(step, self._snn.memory(), next_index))
+        if self._past and len(self._past) == self._past.maxlen:
+            self._forget(1)
+        memory = self._snn.memory(self._spare.pop() if self._spare else None)
+        self._past.append(_Past(step, memory, next_index))
         if self._next_index is not None:
             silent = step.index - step.merged + 1 - self._next_index
             if silent > 0:

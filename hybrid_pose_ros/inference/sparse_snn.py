@@ -8,8 +8,7 @@ membrane that lies within rounding of the threshold may fire in one and not in t
 """
 
 import copy
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import kernels
 from hybrid_pose_ros.inference.accumulator import Accumulator
-from hybrid_pose_ros.inference.kernels import F32, Resampling, Spikes, Synapses
+from hybrid_pose_ros.inference.kernels import F32, Layer, Resampling, Spikes, Synapses
 from hybrid_pose_ros.inference.simd import LANES
 from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
 from hybrid_pose_ros.networks.carry import CarryOver
@@ -107,13 +106,18 @@ def _in_vectors(resampling: Resampling, synapses: Synapses) -> Resampling:
     return resampling._replace(columns=places.reshape(-1, 2), column_weights=weights)
 
 
-class _Layer(NamedTuple):
-    """A spiking layer: its state, its spikes and the calls that advance it."""
+class _Neurons(NamedTuple):
+    """A spiking layer: its membranes [h, w, C], a view, their leak [C], and how it is computed."""
 
-    membrane: F32  # [h, w, C], a view
-    leak: F32  # [C]
-    spikes: Spikes
-    calls: tuple[tuple[Callable[..., None], tuple[Any, ...]], ...]
+    membrane: F32
+    leak: F32
+    layer: Layer
+
+
+_NOTHING = Spikes(np.zeros(0, np.int32), np.zeros(0, np.int32), _zeros(0))
+_UNCHANGED = Resampling(
+    np.zeros((0, 2), np.int64), _zeros(0, 2), np.zeros((0, 2), np.int64), _zeros(0, 2)
+)
 
 
 class Memory(NamedTuple):
@@ -141,59 +145,63 @@ class SparseSnn:
         planes = snn.config.input_planes
         self._input = _spikes(height, width, planes, valued=not len(self._levels))
         sizes = snn.layer_sizes(height, width)
-        self._layers: dict[str, _Layer] = {}
+        self._layers: dict[str, _Neurons] = {}
         for name in SPIKING_LAYERS:
-            self._layers[name] = self._layer(snn, name, sizes)
-        last = (self._layers["up3"].spikes, self._layers["head"].spikes)
+            self._layers[name] = self._neurons(snn, name, sizes)
+        layers = [neurons.layer for neurons in self._layers.values()]
+        self._plans = np.array([kernels.plan(layer) for layer in layers], np.int64)
+        last = (self._layers["up3"].layer.out, self._layers["head"].layer.out)
         self._output = Accumulator(snn, height, width, last)
-        self._calls = [call for layer in self._layers.values() for call in layer.calls]
         self._keep: Memory | None = None
         if carry is not None:
             with torch.no_grad():
                 self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
 
-    def _layer(self, snn: SpikingUNet, name: str, sizes: dict[str, tuple[int, int]]) -> _Layer:
+    def _neurons(self, snn: SpikingUNet, name: str, sizes: dict[str, tuple[int, int]]) -> _Neurons:
         height, width = sizes[name]
         neuron = snn.neurons[name]
         assert isinstance(neuron, LIF)
         with torch.no_grad():
             leak: F32 = neuron.leak.flatten().numpy()
         channels = len(leak)
-        inputs, firsts = [], [0]
-        for below in _INPUTS[name]:
-            inputs.append(self._input if below == "input" else self._layers[below].spikes)
-            firsts.append(firsts[-1] + snn.layer_channels.get(below, 0))
-        resampling = None
-        if name.startswith("up"):
-            resampling = _resampling(sizes[_INPUTS[name][0]], sizes[name])
-        calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        if resampling is not None and snn.config.upsample_first:
-            source = sizes[_INPUTS[name][0]]
-            for i, below in enumerate(_INPUTS[name]):
-                count = snn.layer_channels[below]
-                upsampled = _spikes(height, width, count, valued=True)
-                row = _zeros(source[1] * count)
-                calls.append((kernels.upsample, (inputs[i], count, resampling, row, upsampled)))
-                inputs[i] = upsampled
-            resampling = None
-        if len(inputs) == 1:  # and an empty one
-            inputs.append(_spikes(len(inputs[0].starts) - 1, 0, 0))
-        convolved = width if resampling is None else sizes[_INPUTS[name][0]][1]
-        synapses = _synapses(snn, name, convolved)
+        inputs, counts = [_NOTHING, _NOTHING], [0, 0]
+        for i, below in enumerate(_INPUTS[name]):
+            inputs[i] = self._input if below == "input" else self._layers[below].layer.out
+            counts[i] = snn.layer_channels.get(below, snn.config.input_planes)
+        source = sizes.get(_INPUTS[name][0], sizes[name])
+        resamples = name.startswith("up")
+        spikes_first = resamples and snn.config.upsample_first
+        currents_first = resamples and not snn.config.upsample_first
+        synapses = _synapses(snn, name, source[1] if currents_first else width)
         membrane = _zeros(height, width, synapses.channels)
-        spikes = _spikes(height, width, channels)
-        keep = np.tile(np.pad(1 - leak, (0, synapses.channels - channels)), width)
+        keep = np.pad(1 - leak, (0, synapses.channels - channels))
         names = np.arange(width)[:, None] * kernels.COLUMN + np.arange(synapses.channels)
-        fixed = (*inputs, firsts[1], synapses, names.astype(np.int32).ravel(), keep)
-        fixed = (*fixed, membrane.ravel())
-        row = np.zeros_like(synapses.bias)
-        if resampling is None:
-            calls.append((kernels.fire, (*fixed, row, spikes)))
-        else:
-            low = _zeros(sizes[_INPUTS[name][0]][0] * len(row))
+        resampling = _UNCHANGED
+        upsampled = [_NOTHING, _NOTHING]
+        if resamples:
+            resampling = _resampling(source, sizes[name])
+        if spikes_first:
+            upsampled = [_spikes(height, width, count, valued=True) for count in counts]
+        if currents_first:
             resampling = _in_vectors(resampling, synapses)
-            calls.append((kernels.fire_upsampled, (*fixed, low, row, resampling, spikes)))
-        return _Layer(membrane[..., :channels], leak, spikes, tuple(calls))
+        layer = Layer(
+            a=inputs[0],
+            b=inputs[1],
+            channels_a=counts[0],
+            channels_b=counts[1],
+            synapses=synapses,
+            names=names.astype(np.int32).ravel(),
+            keep=np.tile(keep, width),
+            membrane=membrane.ravel(),
+            out=_spikes(height, width, channels),
+            row=np.zeros_like(synapses.bias),
+            low=_zeros(source[0] * len(synapses.bias) if currents_first else 0),
+            resampling=resampling,
+            upsampled_a=upsampled[0],
+            upsampled_b=upsampled[1],
+            mixed=_zeros(source[1] * max(counts) if spikes_first else 0),
+        )
+        return _Neurons(membrane[..., :channels], leak, layer)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -216,11 +224,19 @@ class SparseSnn:
             assert state.velocity is not None
             self._output.velocity[:] = state.velocity[0].numpy()
 
-    def memory(self) -> Memory | None:
-        """Return a copy of what an initialisation may leave; None in a network without."""
+    def memory(self, into: Memory | None = None) -> Memory | None:
+        """Return a copy of what an initialisation may leave; None in a network without.
+
+        Args:
+            into: an earlier copy that is not needed any more; it is written over and returned.
+        """
         if self._keep is None or self._output.velocity is None:
             return None
-        return Memory(self._output.maps.copy(), self._output.velocity.copy())
+        if into is None:
+            return Memory(self._output.copy(), self._output.velocity.copy())
+        self._output.copy(into.heatmaps)
+        into.velocity[:] = self._output.velocity
+        return into
 
     def reload(self, state: SnnState, memory: Memory | None, silent: int = 0) -> None:
         """Overwrite the state as an initialisation does, which leaves a share of what was.
@@ -264,8 +280,8 @@ class SparseSnn:
     def firing_rates(self) -> dict[str, float]:
         """Fraction of the neurons of each layer that fired in the last step."""
         return {
-            name: int(layer.spikes.starts[-1]) / layer.membrane.size
-            for name, layer in self._layers.items()
+            name: int(neurons.layer.out.starts[-1]) / neurons.membrane.size
+            for name, neurons in self._layers.items()
         }
 
     def silence(self, steps: int) -> None:
@@ -280,8 +296,7 @@ class SparseSnn:
             kernels.encode_levels(counts, self._levels, self._input)
         else:
             kernels.encode_counts(counts, self._input)
-        for advance, arguments in self._calls:
-            advance(*arguments)
+        kernels.advance(self._plans)
         self._output.step()
 
     def decode(self) -> tuple[F32, F32]:

@@ -45,8 +45,8 @@ NO_REGION = [0, 0, 0, 0]
 SUBSCRIBER_TIMEOUT_S = 10.0
 """After so long the events start without the subscribers that were waited for."""
 
-READY_TIMEOUT_S = 60.0
-"""Longest time to wait for the first events before others are told that we can start."""
+TOGETHER_TIMEOUT_S = 120.0
+"""The same for cameras that start together, and for the first events of each."""
 
 
 class EventDriverNode(ManagedNode):
@@ -138,7 +138,7 @@ class EventDriverNode(ManagedNode):
             "together_with",
             "",
             "namespaces of cameras, with commas: wait for the subscribers of their events, too, "
-            "longer for each of them, so that all start at the same time",
+            f"at most {TOGETHER_TIMEOUT_S:g} s, so that all start at the same time",
         ),
         ParameterSpec(
             "start_delay_s", 0.0, "time (s) from then to the first packet", limits=(0.0, 3600.0)
@@ -164,7 +164,7 @@ class EventDriverNode(ManagedNode):
         self._source = self._open()
         if self.text("together_with"):
             # the others take our publisher as the sign that we can start: no compiling after it
-            self._source.ready.wait(READY_TIMEOUT_S)
+            self._source.ready.wait(TOGETHER_TIMEOUT_S)
         self._publisher = self.publish_to(self._packet_type, "events", EVENTS_PUBLISHER_QOS)
         self._info = self.publish_to(CameraInfo, "camera_info", CAMERA_INFO_QOS)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
@@ -312,7 +312,7 @@ class EventDriverNode(ManagedNode):
         wanted = self.integer("wait_for_subscribers")
         names = (name.strip().strip("/") for name in self.text("together_with").split(","))
         others = [f"/{name}/events" for name in names if name]
-        timeout_s = SUBSCRIBER_TIMEOUT_S * (1 + len(others))
+        timeout_s = TOGETHER_TIMEOUT_S if others else SUBSCRIBER_TIMEOUT_S
         deadline = time.monotonic() + timeout_s
         while (found := self._subscribers(others)) < wanted:
             if time.monotonic() > deadline:

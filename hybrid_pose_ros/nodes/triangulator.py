@@ -105,7 +105,7 @@ class TriangulatorNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("triangulator", **kwargs)
         self._fusion: PoseFusion | None = None
-        self._timers: list[Timer] = []
+        self._periodic: list[Timer] = []
 
     def configure(self) -> None:
         """Read the calibration, and offer the topics."""
@@ -147,15 +147,15 @@ class TriangulatorNode(ManagedNode):
                     CAMERA_INFO_QOS,
                 )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers = [
+        self._periodic = [
             self.create_timer(EXPIRY_S, self._expire, clock=steady),
             self.create_timer(1.0 / self.number("marker_rate_hz"), self._draw, clock=steady),
         ]
 
     def deactivate(self) -> None:
         """Forget what waits."""
-        while self._timers:
-            self.destroy_timer(self._timers.pop())
+        while self._periodic:
+            self.destroy_timer(self._periodic.pop())
         self._fusion = None
 
     def diagnose(self, report: Report) -> None:

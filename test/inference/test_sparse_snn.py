@@ -7,15 +7,28 @@ import numpy as np
 import pytest
 import torch
 
+from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.binning import StepBinner
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
-from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS, ModelConfig, variant_of
-from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
+from hybrid_pose_ros.networks.carry import CarryOver
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint, load_variant, shipped_checkpoint
+from hybrid_pose_ros.networks.config import (
+    EDGE,
+    PAPER,
+    SPIKING_LAYERS,
+    VARIANTS,
+    ModelConfig,
+    variant_of,
+)
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
+from hybrid_pose_ros.simulation.source import SimulatorSource
 
 NARROW_PAPER = replace(
     PAPER, snn=replace(PAPER.snn, downs=((16, 5), (16, 5), (16, 5)), ups=((8, 5), (8, 5), (8, 5)))
 )
-NO_ACCUMULATOR = replace(variant_of(EDGE, "no_delta"), name="no accumulator")
+NO_ACCUMULATOR = variant_of(EDGE, "no_delta")
+SHORT_STEPS = variant_of(EDGE, "200hz")
 
 
 def random_snn(config: ModelConfig) -> SpikingUNet:
@@ -58,7 +71,9 @@ def tensors(state: SnnState) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    "config", [EDGE, NARROW_PAPER, NO_ACCUMULATOR], ids=lambda config: config.name
+    "config",
+    [EDGE, NARROW_PAPER, NO_ACCUMULATOR, SHORT_STEPS],
+    ids=["edge", "paper", "no accumulator", "200hz"],
 )
 @pytest.mark.parametrize("size", [(65, 87), (32, 48)])
 def test_it_follows_the_torch_network(config: ModelConfig, size: tuple[int, int]) -> None:
@@ -142,3 +157,101 @@ def test_silence_is_that_of_the_torch_network(config: ModelConfig) -> None:
         expected = tensors(snn.silence(state, 5))
     for name, value in tensors(sparse.state()).items():
         assert torch.allclose(value, expected[name], atol=1e-6), name
+
+
+def test_slow_joints_are_moved_as_fast_ones() -> None:
+    """Up to a cell per step the outermost taps are left out."""
+    snn = random_snn(EDGE)
+    sparse = SparseSnn(snn, 65, 87)
+    state = random_state(snn, 65, 87)
+    assert state.velocity is not None
+    with torch.no_grad():
+        snn.motion.weight.zero_()
+        for limit in (1.0, 1.01):
+            sparse = SparseSnn(snn, 65, 87)
+            velocity = (state.velocity / snn.inertia).clamp(-limit, limit)
+            velocity[0, 0] = torch.tensor([limit, -limit])
+            start = state._replace(velocity=velocity / snn.inertia)
+            sparse.load(start)
+            counts = np.ones((2, 65, 87), np.uint16)
+            sparse.step(counts)
+            _, expected = snn(torch.from_numpy(counts.astype(np.float32))[None], start)
+            assert (sparse.state().heatmaps - expected.heatmaps).abs().median() < 1e-6
+
+
+def test_decoding_is_that_of_the_torch_network() -> None:
+    """Peaks everywhere: inside, on the border, in the corners, none, several of one height."""
+    snn = random_snn(EDGE)
+    sparse = SparseSnn(snn, 65, 87)
+    state = random_state(snn, 65, 87)
+    maps = state.heatmaps[0]
+    maps[0] = 0.0
+    maps[1] = -1.0
+    for joint, (row, column) in enumerate([(0, 0), (64, 86), (0, 40), (30, 86), (64, 0)], 2):
+        maps[joint, row, column] = 2.0
+    maps[7, 5:8, 3:9] = 3.0
+    maps[8, 20, 70] = maps[8, 40, 10] = 3.0
+    sparse.load(state)
+    points, confidence = sparse.decode()
+    expected_points, expected_confidence = decode_heatmaps(maps)
+    assert np.allclose(points, expected_points.numpy(), atol=1e-4)
+    assert np.array_equal(confidence, expected_confidence.numpy())
+
+
+def test_an_initialisation_leaves_what_the_trained_module_leaves() -> None:
+    snn, carry = random_snn(EDGE), CarryOver()
+    with torch.no_grad():
+        carry.heatmaps_logit.normal_()
+        carry.velocity_logit.normal_()
+    sparse = SparseSnn(snn, 65, 87, carry)
+    own, init = random_state(snn, 65, 87), random_state(snn, 65, 87, charge=0.5)
+    init = init._replace(heatmaps=init.heatmaps.flip(-1))
+    sparse.load(own)
+    memory = sparse.memory()
+    sparse.step(np.ones((2, 65, 87), np.uint16))  # does not change the memory
+    sparse.reload(init, memory)
+    with torch.no_grad():
+        expected = tensors(carry(init, own))
+    for name, value in tensors(sparse.state()).items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name
+    assert sparse.memory(memory) is memory  # written over
+    sparse.rest()
+    sparse.reload(init, memory)
+    with torch.no_grad():
+        expected = tensors(carry(init, carry(init, own)))
+    for name, value in tensors(sparse.state()).items():
+        assert torch.allclose(value, expected[name], atol=1e-6), name
+
+
+@pytest.fixture(scope="module")
+def walk() -> EventArray:
+    source = SimulatorSource("walking", 0.6, seed=2)
+    return np.concatenate(list(iter(source.read, None)))
+
+
+@pytest.mark.parametrize("name", [None, *VARIANTS])
+def test_trained_networks_find_the_same_poses(name: str | None, walk: EventArray) -> None:
+    """Each step from the same state, on events of a walking person."""
+    path = shipped_checkpoint()
+    checkpoint = load_checkpoint(path)
+    network = checkpoint.network if name is None else load_variant(path.parent, checkpoint, name)
+    snn, config = network.snn, network.config
+    steps = StepBinner(config.view.fit(346, 260), config.step_ns).push(walk)
+    sparse = SparseSnn(snn, 65, 87)
+    state = snn.rest(1, 65, 87)
+    fired = other = 0
+    for step in steps:
+        sparse.load(state)
+        sparse.step(step.counts)
+        points, _ = sparse.decode()
+        with torch.no_grad():
+            _, state = snn(torch.from_numpy(step.counts.astype(np.float32))[None], state)
+            expected, _ = decode_heatmaps(state.heatmaps[0])
+        held = state.heatmaps[0].amax((-2, -1)).numpy() > 0.01  # a map without a peak has no place
+        assert (np.abs(points - expected.numpy())[held] * config.view.cell < 0.05).all()
+        found = sparse.state().membranes
+        for layer, membrane in state.membranes.items():
+            other += int(((found[layer] - membrane).abs() > 1e-3).sum())
+        fired += sum(sparse.firing_rates().values()) > 0
+    assert fired > 0.8 * len(steps)
+    assert other <= 2 * len(steps) / 20  # spikes within rounding of the threshold

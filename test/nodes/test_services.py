@@ -253,6 +253,9 @@ def test_a_step_that_does_not_fit_is_refused(
 
 def test_a_model_of_another_step_sees_the_same_past(checkpoint: Path) -> None:
     model = load_checkpoint(checkpoint)
+    with torch.no_grad():
+        model.network.motion.readout.weight.normal_()
+        model.network.ann.head.conv.bias.fill_(0.3)  # no joint without a velocity
     half = with_step(model, STEP_NS // 2)
     assert half.config.step_ns == 5 * MS
     assert half.config.ann.history_steps == 2 * model.config.ann.history_steps
@@ -261,6 +264,7 @@ def test_a_model_of_another_step_sees_the_same_past(checkpoint: Path) -> None:
         heatmaps, state = model.network.initial_state(windows)
         same, retimed = half.network.initial_state(windows)
     assert torch.equal(heatmaps, same)
+    assert state.velocity.all()
     assert torch.allclose(2 * retimed.velocity, state.velocity)
     assert with_step(model, STEP_NS) is model
     with pytest.raises(StepLengthError, match="20 ms does not fit the model"):
