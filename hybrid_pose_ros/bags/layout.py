@@ -32,7 +32,6 @@ from rosbags.interfaces import (
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.geometry.cameras import Camera, decompose
-from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 EVENTS_TYPE: Final = "hybrid_pose_ros/msg/EventPacket"
 CAMERA_INFO_TYPE: Final = "sensor_msgs/msg/CameraInfo"
@@ -117,21 +116,6 @@ def make_ground_truth(
     )
 
 
-def read_ground_truth(message: Any) -> tuple[int, NDArray[np.float64]]:
-    """Return sensor time (ns) and joints [13, 3] in metres of a message of rclpy or `rosbags`.
-
-    What has no confidence is NaN.
-
-    Raises:
-        ValueError: the ids are not 0 to 12 in order.
-    """
-    if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
-        raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
-    joints = np.array([(point.x, point.y, point.z) for point in message.keypoints])
-    joints[[point.confidence <= 0 for point in message.keypoints]] = np.nan
-    return message.sensor_time, joints
-
-
 def make_camera_info(
     store: Typestore, camera: int, host_ns: int, size: tuple[int, int], model: Camera | None
 ) -> Any:
@@ -153,11 +137,3 @@ def make_camera_info(
         binning_y=0,
         roi=region,
     )
-
-
-def read_camera_info(message: Any) -> Camera | None:
-    """Return the camera of a message of rclpy or `rosbags`; None where it is not calibrated."""
-    matrix = np.array(message.p, float).reshape(3, 4)
-    if not matrix.any():
-        return None
-    return Camera(message.width, message.height, matrix, message.header.frame_id)

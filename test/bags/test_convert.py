@@ -32,8 +32,6 @@ from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
 from hybrid_pose_ros.bags.layout import (
     host_base_ns,
     make_header,
-    read_camera_info,
-    read_ground_truth,
 )
 from hybrid_pose_ros.events.array import (
     EventArray,
@@ -43,6 +41,7 @@ from hybrid_pose_ros.events.array import (
 )
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, decompose
+from hybrid_pose_ros.messages import camera_from_info, joints_from_message
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 
 START_NS = 7_000_000_000
@@ -180,7 +179,9 @@ def test_messages_are_timed_as_a_camera_would_send_them(
     assert infos == [BASE_NS + START_NS + second * 10**9 for second in (0, 1, 2)]
     assert messages[0][0] == "/cam0/camera_info"
     labels = [
-        (stamp, *read_ground_truth(m)) for topic, stamp, m in messages if "ground_truth" in topic
+        (stamp, m.sensor_time, joints_from_message(m))
+        for topic, stamp, m in messages
+        if "ground_truth" in topic
     ]
     assert [stamp for stamp, _, _ in labels] == (BASE_NS + truth.sensor_ns).tolist()
     assert [sensor_ns for _, sensor_ns, _ in labels] == truth.sensor_ns.tolist()
@@ -214,12 +215,13 @@ def test_ros_reads_the_messages(
         for link, _, data in reader.messages():
             found.setdefault(link.topic, deserialize_message(bytes(data), types[link.msgtype]))
     assert found["/cam0/events"].encoding == "mono"
-    calibrated = read_camera_info(found["/cam0/camera_info"])
+    calibrated = camera_from_info(found["/cam0/camera_info"])
     assert calibrated is not None
     assert np.array_equal(calibrated.matrix, DHP19_LIKE[0].matrix)
     assert (calibrated.width, calibrated.height) == (346, 260)
-    assert read_camera_info(found["/cam1/camera_info"]) is None
-    sensor_ns, joints = read_ground_truth(found["/ground_truth/pose_3d"])
+    assert camera_from_info(found["/cam1/camera_info"]) is None
+    message = found["/ground_truth/pose_3d"]
+    sensor_ns, joints = message.sensor_time, joints_from_message(message)
     assert sensor_ns == START_NS
     assert np.array_equal(joints, truth.joints_m[0])
     assert qos["/cam0/camera_info"].durability == QosDurability.TRANSIENT_LOCAL

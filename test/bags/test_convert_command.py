@@ -15,7 +15,6 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
-from hybrid_pose_ros.bags.layout import read_camera_info, read_ground_truth
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.aedat4 import write_aedat4
 from hybrid_pose_ros.events.array import EventArray, make_events
@@ -25,6 +24,7 @@ from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.events.sources import Aedat4Source
 from hybrid_pose_ros.geometry.cameras import load_dhp19_cameras
+from hybrid_pose_ros.messages import camera_from_info, joints_from_message
 from hybrid_pose_ros.simulation.recording import truth_path
 
 SECONDS = 0.3
@@ -93,11 +93,13 @@ def test_a_recording_of_dhp19_becomes_a_bag(
         assert np.array_equal(events_of(bag, f"/cam{camera}/events", store), expected)
         assert f"/cam{camera}/events: {digest_of(expected)}\n" in said
         (info, *_) = messages_of(bag, f"/cam{camera}/camera_info")
-        model = read_camera_info(info)
+        model = camera_from_info(info)
         assert model is not None
         assert np.allclose(model.matrix, load_dhp19_cameras(dhp19)[camera].matrix)
     assert "read back, all events are there" in said
-    truth = [read_ground_truth(m) for m in messages_of(bag, "/ground_truth/pose_3d")]
+    truth = [
+        (m.sensor_time, joints_from_message(m)) for m in messages_of(bag, "/ground_truth/pose_3d")
+    ]
     start_ns = source.span.start_us * 1000
     assert [sensor_ns for sensor_ns, _ in truth] == [
         start_ns + k * 10_000_000 for k in range(round(SECONDS * 100))
@@ -136,7 +138,7 @@ def test_without_cleaning_every_event_of_the_file_is_in_the_bag(
     assert total == len(us)
     assert not messages_of(bag, "/ground_truth/pose_3d")
     (info, *_) = messages_of(bag, "/cam0/camera_info")
-    assert read_camera_info(info) is None
+    assert camera_from_info(info) is None
 
 
 def test_a_cut_off_recording_is_converted_as_far_as_it_goes(
@@ -217,9 +219,12 @@ def test_labels_of_the_simulator_come_along(tmp_path: Path, random_events: Event
         name="walking",
     )
     assert convert("aedat4", path, "--out", tmp_path / "bag") == 0
-    truth = [read_ground_truth(m) for m in messages_of(tmp_path / "bag", "/ground_truth/pose_3d")]
+    truth = [
+        (m.sensor_time, joints_from_message(m))
+        for m in messages_of(tmp_path / "bag", "/ground_truth/pose_3d")
+    ]
     assert np.array_equal([found for _, found in truth], joints)
-    model = read_camera_info(messages_of(tmp_path / "bag", "/cam0/camera_info")[0])
+    model = camera_from_info(messages_of(tmp_path / "bag", "/cam0/camera_info")[0])
     assert model is not None
     assert np.array_equal(model.matrix, matrix)
 

@@ -22,7 +22,8 @@ from hybrid_pose_ros.networks.config import (
 )
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
-from hybrid_pose_ros.simulation.source import SimulatorSource
+from hybrid_pose_ros.simulation.recording import simulate_recording
+from hybrid_pose_ros.simulation.source import sample_scene
 
 NARROW_PAPER = replace(
     PAPER, snn=replace(PAPER.snn, downs=((16, 5), (16, 5), (16, 5)), ups=((8, 5), (8, 5), (8, 5)))
@@ -225,8 +226,7 @@ def test_an_initialisation_leaves_what_the_trained_module_leaves() -> None:
 
 @pytest.fixture(scope="module")
 def walk() -> EventArray:
-    source = SimulatorSource("walking", 0.6, seed=2)
-    return np.concatenate(list(iter(source.read, None)))
+    return simulate_recording(sample_scene("walking", 0.6, seed=2), 0.6).events
 
 
 @pytest.mark.parametrize("name", [None, *VARIANTS])
@@ -240,7 +240,7 @@ def test_trained_networks_find_the_same_poses(name: str | None, walk: EventArray
     steps = StepBinner(config.view.fit(346, 260), config.step_ns).push(walk)
     sparse = SparseSnn(snn, 65, 87)
     state = snn.rest(1, 65, 87)
-    fired = other = 0
+    fired = other = 0  # steps in which any neuron did, or did otherwise than in torch
     for step in steps:
         sparse.load(state)
         sparse.step(step.counts)
@@ -251,8 +251,11 @@ def test_trained_networks_find_the_same_poses(name: str | None, walk: EventArray
         held = state.heatmaps[0].amax((-2, -1)).numpy() > 0.01  # a map without a peak has no place
         assert (np.abs(points - expected.numpy())[held] * config.view.cell < 0.05).all()
         found = sparse.state().membranes
-        for layer, membrane in state.membranes.items():
-            other += int(((found[layer] - membrane).abs() > 1e-3).sum())
+        other += any(
+            bool(((found[layer] - membrane).abs() > 1e-3).any())
+            for layer, membrane in state.membranes.items()
+        )
         fired += sum(sparse.firing_rates().values()) > 0
     assert fired > 0.8 * len(steps)
-    assert other <= 2 * len(steps) / 20  # spikes within rounding of the threshold
+    # A neuron within rounding of the threshold; where no event is, with all of its channel.
+    assert other <= 0.1 * len(steps)
