@@ -2,7 +2,7 @@
 """From raw events to the newest pose: the CPU time of a pose, three ways.
 
 The hybrid decodes and bins each packet, steps the SNN, and at 10 Hz runs the ANN, whose state
-comes late and is replayed. The ANN at every step, and DHP19's CNN on the newest events of every
+comes as late as if it ran beside the SNN, and is replayed. The ANN at every step, and DHP19's CNN on the newest events of every
 step, are what one would run without it. All run in one process and one thread, in turn.
 """
 
@@ -32,9 +32,6 @@ ENCODING: Final = "mono"
 
 PERIOD_NS: Final = 100_000_000
 """Time between runs of the hybrid's ANN."""
-
-ANN_DELAY_NS: Final = 40_000_000
-"""How late the hybrid takes the ANN's state: the steps since are run again."""
 
 CNN_EVENTS: Final = 7_500
 """Events in an image of the CNN: a fourth of the 30,000 of all four cameras."""
@@ -69,7 +66,7 @@ class HybridPoses:
         self._ann = AnnEstimator(checkpoint, self._decoding.view)
         self._snn = SnnEstimator(checkpoint, self._decoding.view, max_replay_steps=1000)
         self._period = max(1, PERIOD_NS // step_ns)
-        self._delay = ANN_DELAY_NS // step_ns
+        self._step_ns = step_ns
         self._late: deque[tuple[int, StateInit]] = deque()
 
     def push(self, packet: EncodedPacket) -> int:
@@ -81,7 +78,9 @@ class HybridPoses:
             self._snn.step(step)
             self._ann.push(step)
             if (step.index + 1) % self._period == 0:
-                self._late.append((step.index + 1 + self._delay, self._ann.infer()))
+                init = self._ann.infer()
+                delay = -(-init.inference_ns // self._step_ns)
+                self._late.append((step.index + 1 + delay, init))
         return len(steps)
 
 
@@ -140,7 +139,7 @@ def measure_poses(checkpoint: Checkpoint, stream: Stream, max_rounds: int) -> di
     """Measure the CPU time of a pose.
 
     Args:
-        checkpoint: the model.
+        checkpoint: the model; a pose is made for each of its steps.
         stream: the events.
         max_rounds: periods of 100 ms, at most, that are timed after the first.
 

@@ -16,6 +16,7 @@ SMALL = Plan(
     stream_s=0.5,
     max_steps=3,
     rounds=1,
+    pose_rates_hz=(100, 200),
     rates_hz=(200,),
     system_s=1.0,
     settle_s=0.5,
@@ -51,6 +52,8 @@ def test_the_figures_have_the_keys_that_others_read(figures: dict[str, Any]) -> 
     peers = {"spikingjelly", "snntorch", "norse"} - figures["missing"].keys()
     assert figures["step_ms"].keys() == {"engine", "torch"} | peers
     assert figures["cpu_ms_per_pose"].keys() == {"hybrid", "ann", "dhp19_cnn"}
+    assert figures["pose"].keys() == {"100", "200"}
+    assert figures["cpu_ms_per_pose"] == figures["pose"]["100"]["cpu_ms_per_pose"]
     assert figures["system"].keys() == {"200"}
     run = figures["system"]["200"]
     assert run.keys() >= {"p50_ms", "p99_ms", "p999_ms", "lost", "merged", "published"}
