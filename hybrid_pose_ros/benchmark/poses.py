@@ -2,8 +2,9 @@
 """From raw events to the newest pose: the CPU time of a pose, three ways.
 
 The hybrid decodes and bins each packet, steps the SNN, and at 10 Hz runs the ANN, whose state
-comes as late as if it ran beside the SNN, and is replayed. The ANN at every step, and DHP19's CNN on the newest events of every
-step, are what one would run without it. All run in one process and one thread, in turn.
+comes as late as if it ran beside the SNN, and is replayed. The ANN at every step, and DHP19's CNN
+on the newest events of every step, are what one would run without it. All run in one process and
+one thread, in turn.
 """
 
 import copy

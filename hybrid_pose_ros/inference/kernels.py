@@ -189,14 +189,13 @@ def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
     """One step of a layer whose inputs have its own resolution, or with stride 2 twice that."""
     synapses, names, keep = layer.synapses, layer.names, layer.keep
     membrane, row, out = layer.membrane, layer.row, layer.out
-    first_b = layer.channels_a
     margin = synapses.kernel // 2 * synapses.channels
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
         simd.copy_run(row, 0, synapses.bias, 0, len(row) // LANES)
-        _collect(a, 0, synapses, y, row, 0)
-        _collect(b, first_b, synapses, y, row, 0)
+        for spikes, first in ((a, 0), (b, layer.channels_a)):
+            _collect(spikes, first, synapses, y, row, 0)
         begin = y * len(keep)
         for block in range(len(keep) // LANES):
             i = block * LANES
@@ -211,15 +210,14 @@ def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
 @compiled
 def _fire_upsampled(layer: Layer) -> None:
     """One step of a layer whose currents are upsampled."""
-    a, b, first_b = layer.a, layer.b, layer.channels_a
     synapses, names, keep = layer.synapses, layer.names, layer.keep
     membrane, low, mixed, out = layer.membrane, layer.low, layer.row, layer.out
     resampling = layer.resampling
     length = len(mixed)
     for y in range(len(low) // length):
         simd.copy_run(low, y * length, synapses.bias, 0, length // LANES)
-        _collect(a, 0, synapses, y, low, y * length)
-        _collect(b, first_b, synapses, y, low, y * length)
+        for spikes, first in ((layer.a, 0), (layer.b, layer.channels_a)):
+            _collect(spikes, first, synapses, y, low, y * length)
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
@@ -336,12 +334,13 @@ def advance(plans: I64) -> None:
         layer = _layer(plans[i])
         if len(layer.low):
             _fire_upsampled(layer)
-        elif len(layer.upsampled_a.starts):
-            _upsample(layer.a, layer.channels_a, layer.resampling, layer.mixed, layer.upsampled_a)
-            _upsample(layer.b, layer.channels_b, layer.resampling, layer.mixed, layer.upsampled_b)
-            _fire(layer, layer.upsampled_a, layer.upsampled_b)
-        else:
-            _fire(layer, layer.a, layer.b)
+            continue
+        a, b = layer.a, layer.b
+        if len(layer.upsampled_a.starts):
+            _upsample(a, layer.channels_a, layer.resampling, layer.mixed, layer.upsampled_a)
+            _upsample(b, layer.channels_b, layer.resampling, layer.mixed, layer.upsampled_b)
+            a, b = layer.upsampled_a, layer.upsampled_b
+        _fire(layer, a, b)
 
 
 def plan(layer: Layer) -> list[tuple[int, int]]:
