@@ -18,6 +18,7 @@ from hybrid_pose_ros.inference.kernels import (
     F32,
     Spikes,
     compiled,
+    inner,
 )
 from hybrid_pose_ros.inference.simd import LANES
 from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR
@@ -30,7 +31,7 @@ ROWS: Final = 16
 """Rows that :func:`move` holds between its two passes; at least 12."""
 
 
-@compiled
+@inner
 def _read_out(spikes: Spikes, first: int, weights: F32, y: int, row: F32, begin: int) -> None:
     """Add the spikes of row ``y``, whose weights begin at ``first``, each to its own cell."""
     for n in range(spikes.starts[y], spikes.starts[y + 1]):
@@ -62,7 +63,7 @@ def accumulate(
         _read_out(b, first_b, readout, y, maps, begin)
 
 
-@compiled
+@inner
 def _attend(spikes: Spikes, first: int, maps: F32, length: int, pooled: F32) -> None:
     """Add to the channels that fired how much of each joint lies where they did."""
     for y in range(len(spikes.starts) - 1):
@@ -115,7 +116,7 @@ def accelerate(
             velocity[j, axis] = inertia[j] * velocity[j, axis] + change / total
 
 
-@compiled
+@inner
 def _shift_taps(velocity: F32, axis: int, taps: F32) -> bool:
     """Weights of a shift along an axis: :func:`hybrid_pose_ros.networks.motion.cubic_taps`.
 
@@ -197,7 +198,7 @@ def move(
             simd.copy_run(rows, 0, rows, (ROWS - place) * inner, place * blocks)
 
 
-@compiled
+@inner
 def _vertex(before: float, peak: float, after: float) -> float:
     """Offset of the top of the parabola through the logarithms of three values, one apart."""
     low = math.log(max(before, LOG_FLOOR))

@@ -21,7 +21,14 @@ from hybrid_pose_ros.inference.simd import LANES
 F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 
-compiled = numba.njit(cache=True, fastmath={"contract", "nsz"})
+_FASTMATH = {"contract", "nsz"}
+
+compiled = numba.njit(cache=True, fastmath=_FASTMATH)
+
+inner = numba.njit(  # type: ignore[call-overload]
+    fastmath=_FASTMATH, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+"""For functions that only compiled ones call: nothing is made for calls from Python."""
 
 COLUMN_SHIFT: Final = 16
 COLUMN: Final = 1 << COLUMN_SHIFT
@@ -145,7 +152,7 @@ def encode_counts(counts: NDArray[np.uint16], out: Spikes) -> None:
         out.starts[y + 1] = n
 
 
-@compiled
+@inner
 def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, begin: int) -> None:
     """Add to a row of currents what spikes say.
 
@@ -184,7 +191,7 @@ def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, b
                 simd.add_run(row, target, weights, source, run)
 
 
-@compiled
+@inner
 def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
     """One step of a layer whose inputs have its own resolution, or with stride 2 twice that."""
     synapses, names, keep = layer.synapses, layer.names, layer.keep
@@ -207,7 +214,7 @@ def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
         out.starts[y + 1] = n
 
 
-@compiled
+@inner
 def _fire_upsampled(layer: Layer) -> None:
     """One step of a layer whose currents are upsampled."""
     synapses, names, keep = layer.synapses, layer.names, layer.keep
@@ -239,7 +246,7 @@ def _fire_upsampled(layer: Layer) -> None:
         out.starts[y + 1] = n
 
 
-@compiled
+@inner
 def _upsample(
     spikes: Spikes, channels: int, resampling: Resampling, row: F32, out: Spikes
 ) -> None:
@@ -272,7 +279,7 @@ def _upsample(
         out.starts[y + 1] = n
 
 
-@compiled
+@inner
 def _spikes(plan: I64, k: int) -> Spikes:
     return Spikes(
         carray(simd.pointer(plan[k, 0]), plan[k, 1], np.int32),
@@ -281,22 +288,22 @@ def _spikes(plan: I64, k: int) -> Spikes:
     )
 
 
-@compiled
+@inner
 def _floats(plan: I64, k: int) -> F32:
     return carray(simd.pointer(plan[k, 0]), plan[k, 1], np.float32)
 
 
-@compiled
+@inner
 def _pairs(plan: I64, k: int) -> I64:
     return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.int64)
 
 
-@compiled
+@inner
 def _weight_pairs(plan: I64, k: int) -> F32:
     return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.float32)
 
 
-@compiled
+@inner
 def _layer(plan: I64) -> Layer:
     """The layer whose parts a plan names."""
     synapses = Synapses(_floats(plan, 8), _floats(plan, 9), plan[10, 0], plan[11, 0], plan[12, 0])

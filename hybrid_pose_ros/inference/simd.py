@@ -6,7 +6,8 @@ not overlap; for the short runs of a spike's weights that check costs more than 
 operations are vector code as they stand. On processors with shorter vectors LLVM splits them.
 
 Arrays are one-dimensional and contiguous; an index is that of the first of the 16 values. Nothing
-is checked.
+is checked. Numba's cache looks at the file of the function that it compiled, not at this one:
+after a change here, delete the ``.nbi`` files beside it.
 """
 
 from collections.abc import Callable, Iterator

@@ -112,7 +112,9 @@ def test_code_that_is_named_exists() -> None:
         for path in re.findall(
             r"`((?:hybrid_pose_ros|test|config|launch|msg)/[\w/.]+)`", page.read_text()
         ):
-            assert (ROOT / path).exists(), f"{page.name}: {path}"
+            is_message = path.startswith("hybrid_pose_ros/msg/")
+            file = f"{path.removeprefix('hybrid_pose_ros/')}.msg" if is_message else path
+            assert (ROOT / file).exists(), f"{page.name}: {path}"
 
 
 def test_the_reference_is_that_of_the_nodes_and_commands() -> None:
