@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
-    options = make_parser({chosen}).parse_args(arguments)
     try:
+        options = make_parser({chosen}).parse_args(arguments)
         code: int = _module(options.command).run(options)
     except CommandError as error:
         print(f"hybrid-pose {chosen}: error: {error}", file=sys.stderr)
