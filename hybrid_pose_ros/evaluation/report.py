@@ -356,8 +356,8 @@ def _trained(figures: Figures) -> str:
     seen = "This checkpoint does not tell how it was trained."
     if rows:
         seen = (
-            f"Trained on {summary['train_recordings']} simulated recordings, "
-            f"{summary['train_minutes']:.0f} minutes in all:\n\n{table(heads, rows)}"
+            f"The last training used {summary['train_recordings']} simulated recordings, "
+            f"{summary['train_minutes']:.0f} minutes in all.\n\n{table(heads, rows)}"
         )
     return f"## What the weights have seen\n\n{seen}"
 
