@@ -43,9 +43,9 @@ def compare(
     found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
     with torch.inference_mode():
         for batch in batches:
-            state, batch = begin(network, Batch(*(part.to(device) for part in batch)))
+            batch = Batch(*(part.to(device) for part in batch))
+            heatmaps, state, batch = begin(network, batch)
             windows, counts = batch.windows[0], batch.counts
-            heatmaps, _ = network.ann(windows)
             ann, _ = decode_heatmaps(heatmaps)
             if "ann" in names:
                 found["ann"].append(ann[None].cpu().numpy())

@@ -65,7 +65,7 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     """
     config = network.config
     if stage is Stage.HYBRID:
-        state, batch = begin(network, batch)
+        _, state, batch = begin(network, batch)
     height, width = batch.windows.shape[-2:]
     targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
     if stage is Stage.ANN:
@@ -90,11 +90,12 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     return sum(losses[1:], losses[0]) / len(losses)
 
 
-def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[SnnState, Batch]:
+def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, Batch]:
     """Run the hybrid up to the last initialisation of a batch, without gradients.
 
     Returns:
-        the state after that initialisation, and what is left of the batch.
+        the ANN's heatmaps [N, 13, H, W], the state after that initialisation, and what is left of
+        the batch.
     """
     earlier = len(batch.windows) - 1
     steps = len(batch.counts) // len(batch.windows)
@@ -106,14 +107,14 @@ def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[SnnState, Batch]:
                 state = network.reinitialise(state, own)
             counts = batch.counts[number * steps : (number + 1) * steps]
             own = network.trace(state, counts)[-1]
-    _, state = network.initial_state(batch.windows[-1])
+    heatmaps, state = network.initial_state(batch.windows[-1])
     if own is not None:
         state = network.reinitialise(state, own)
     done = earlier * steps
     rest = Batch(
         batch.windows[-1:], batch.counts[done:], batch.points[done:], batch.visible[done:]
     )
-    return state, rest
+    return heatmaps, state, rest
 
 
 def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:

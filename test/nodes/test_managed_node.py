@@ -130,11 +130,12 @@ def test_parameter_files_hold_the_defaults_of_the_nodes() -> None:
         defaults = {spec.name: spec.default for spec in node.PARAMETERS}
         values = content["ros__parameters"]
         assert {name: defaults[name] for name in values} == values, section
-    driver = {spec.name: spec for spec in EventDriverNode.PARAMETERS}
     for source in SOURCES:
-        [content] = yaml.safe_load((config / f"{source}.yaml").read_text()).values()
-        for name, value in content["ros__parameters"].items():
-            assert isinstance(value, type(driver[name].default)), f"{source}.yaml: {name}"
+        for section, content in yaml.safe_load((config / f"{source}.yaml").read_text()).items():
+            node = node_class(section.removeprefix("/**/"))
+            known = {spec.name: spec for spec in node.PARAMETERS}
+            for name, value in content["ros__parameters"].items():
+                assert isinstance(value, type(known[name].default)), f"{source}.yaml: {name}"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_parameter_files_hold_the_defaults_of_the_nodes() -> None:
         (SnnNode, {"events", "state_init", "pose"}),
         (AnnNode, {"events", "state_init"}),
         (VisualizerNode, {"events", "pose", "overlay", "markers", "cloud"}),
-        (EventDriverNode, {"events"}),
+        (EventDriverNode, {"events", "camera_info"}),
     ],
 )
 def test_every_name_follows_namespace_and_remapping(
