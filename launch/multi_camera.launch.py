@@ -17,9 +17,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.nodes.graph import (
     MULTI_CAMERA_ARGUMENTS,
-    PACKAGE,
     NodeSpec,
     multi_camera_bag_command,
     multi_camera_graph,

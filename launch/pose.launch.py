@@ -17,9 +17,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.nodes.graph import (
     ARGUMENTS,
-    PACKAGE,
     NodeSpec,
     bag_command,
     pose_graph,

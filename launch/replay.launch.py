@@ -22,8 +22,9 @@ from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.player import inspect_bag, played_topics
-from hybrid_pose_ros.nodes.graph import PACKAGE, NodeSpec
+from hybrid_pose_ros.nodes.graph import NodeSpec
 from hybrid_pose_ros.nodes.replay_graph import ARGUMENTS, Played, play_command, replay_graph
 
 START_DELAY_S = 5.0

@@ -27,7 +27,7 @@ from rosbags.rosbag2 import (
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.nodes.graph import PACKAGE
+from hybrid_pose_ros import PACKAGE
 
 MAX_PENDING_BYTES: Final = 128 * 2**20
 """Messages that wait for the disk; what comes on top is dropped and counted."""

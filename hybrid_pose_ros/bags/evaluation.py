@@ -19,6 +19,7 @@ from hybrid_pose_ros.bags.player import (
 )
 from hybrid_pose_ros.evaluation.running import RunningEvaluation
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import Packet, StepStream
 from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
@@ -27,7 +28,6 @@ from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose_from_message
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.event_stream import Packet, StepStream
 
 POSE_3D = "/pose_3d"
 

@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import Packet, StepStream
 from hybrid_pose_ros.networks.config import ModelConfig
-from hybrid_pose_ros.nodes.event_stream import Packet, StepStream
 
 PATIENCE_S: Final = 60.0
 """An answer that has not come by then never will."""

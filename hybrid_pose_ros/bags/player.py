@@ -10,13 +10,13 @@ from typing import Final
 
 from rosbags.rosbag2 import Reader, ReaderError
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.bag import BagError
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     GROUND_TRUTH_TOPIC,
     GROUND_TRUTH_TYPE,
 )
-from hybrid_pose_ros.nodes.graph import PACKAGE
 
 EVENTS: Final = "events"
 CAMERA_INFO: Final = "camera_info"

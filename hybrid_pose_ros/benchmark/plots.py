@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hybrid_pose_ros.evaluation.plots import PlotsUnavailableError
+from hybrid_pose_ros.evaluation.plots import save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,35 +37,12 @@ def draw_plots(figures: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     Raises:
         PlotsUnavailableError: matplotlib is not installed.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise PlotsUnavailableError(
-            "matplotlib draws the plots and is not installed; "
-            "install it with `pip install -r requirements-report.txt`"
-        ) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    with rc_context(
-        {
-            "svg.hashsalt": "hybrid_pose_ros",  # the same figures give the same file
-            "font.size": 9,
-            "axes.grid": True,
-            "grid.alpha": 0.3,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    ):
-        for name, (key, size, draw) in _PLOTS.items():
-            if key not in figures:
-                continue
-            figure = Figure(size, layout="constrained")
-            draw(figure, figures[key])
-            files[name] = folder / f"performance_{name}.svg"
-            figure.savefig(files[name], metadata={"Date": None})
-    return files
+    plots = {
+        name: (size, draw, figures[key])
+        for name, (key, size, draw) in _PLOTS.items()
+        if key in figures
+    }
+    return save_plots(plots, folder, "performance")
 
 
 def _bars(figure: "Figure", values: Mapping[str, float], label: str) -> None:

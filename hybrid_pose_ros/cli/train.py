@@ -139,7 +139,8 @@ def _validation(
         steps=WINDOW_NS // config.step_ns,
         seed=0,
         augmentation=NO_AUGMENTATION,
-        earlier=(1,),
+        # only the hybrid's SNN has a past that matters
+        earlier=(1,) if "hybrid" in names else (0,),
     )
     labels = np.concatenate([shard.labels for shard in shards])
     weight = labels[..., 2:]

@@ -23,9 +23,9 @@ from hybrid_pose_ros.drawing import (
 )
 from hybrid_pose_ros.evaluation.metrics import mpjpe
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
-from hybrid_pose_ros.nodes.event_stream import PacketReader
 from hybrid_pose_ros.simulation.recording import Truth
 
 FRAME_MS: Final = 50

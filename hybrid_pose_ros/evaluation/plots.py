@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plots of the report, as small SVG files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,9 @@ _COLOURS: Final = {
 }
 
 
+Plot = tuple[tuple[float, float], Callable[["Figure", Any], None], Any]
+
+
 class PlotsUnavailableError(RuntimeError):
     """The library that draws is not installed; the message says how to get it."""
 
@@ -52,12 +55,29 @@ def draw_plots(figures: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     Raises:
         PlotsUnavailableError: matplotlib is not installed.
     """
+    plots = {name: (size, draw, figures) for name, (size, draw) in _PLOTS.items()}
+    return save_plots(plots, folder, "results")
+
+
+def save_plots(plots: Mapping[str, Plot], folder: Path, prefix: str) -> dict[str, Path]:
+    """Draw plots in the style of the project's pages into a folder, which is made.
+
+    Args:
+        plots: name -> width and height in inches, what draws, and the figures it is given.
+        prefix: of the files' names.
+
+    Returns:
+        name -> file.
+
+    Raises:
+        PlotsUnavailableError: matplotlib is not installed.
+    """
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
         raise PlotsUnavailableError(
-            "matplotlib draws the report's plots and is not installed; "
+            "matplotlib draws the plots and is not installed; "
             "install it with `pip install -r requirements-report.txt`"
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,10 +93,10 @@ def draw_plots(figures: Mapping[str, Any], folder: Path) -> dict[str, Path]:
             "axes.spines.right": False,
         }
     ):
-        for name, (size, draw) in _PLOTS.items():
+        for name, (size, draw, figures) in plots.items():
             figure = Figure(size, layout="constrained")
             draw(figure, figures)
-            files[name] = folder / f"results_{name}.svg"
+            files[name] = folder / f"{prefix}_{name}.svg"
             figure.savefig(files[name], metadata={"Date": None})
     return files
 

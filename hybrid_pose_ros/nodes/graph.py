@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-PACKAGE = "hybrid_pose_ros"
+from hybrid_pose_ros import PACKAGE
 
 SOURCES = ("camera", "recording", "network", "simulator")
 

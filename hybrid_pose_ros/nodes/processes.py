@@ -11,7 +11,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
-from hybrid_pose_ros.nodes.graph import PACKAGE, GraphError, NodeSpec
+from hybrid_pose_ros import PACKAGE
+from hybrid_pose_ros.nodes.graph import GraphError, NodeSpec
 
 STOP_TIMEOUT_S = 5.0
 """A node gets this long to end after SIGINT, then it is killed."""

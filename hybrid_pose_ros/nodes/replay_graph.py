@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hybrid_pose_ros.nodes.graph import PACKAGE, Argument, GraphError, NodeSpec, Value
+from hybrid_pose_ros import PACKAGE
+from hybrid_pose_ros.nodes.graph import Argument, GraphError, NodeSpec, Value
 
 CLOCK_HZ: Final = 40
 """Rate of /clock, that of `ros2 bag play`."""

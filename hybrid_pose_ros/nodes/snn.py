@@ -8,6 +8,7 @@ import numpy as np
 from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
+from hybrid_pose_ros.events.stream import group_late_steps
 from hybrid_pose_ros.inference.snn_estimator import InitPolicy, SnnEstimator
 from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate
 from hybrid_pose_ros.messages import (
@@ -20,7 +21,6 @@ from hybrid_pose_ros.messages import (
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.base import run_node
-from hybrid_pose_ros.nodes.event_stream import group_late_steps
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode

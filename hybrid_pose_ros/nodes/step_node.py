@@ -11,11 +11,11 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.inference.step_length import StepLengthError, with_step
 from hybrid_pose_ros.messages import EVENTS_QOS, Sensor
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
-from hybrid_pose_ros.nodes.event_stream import StepStream
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec

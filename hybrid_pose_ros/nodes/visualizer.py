@@ -14,11 +14,11 @@ from visualization_msgs.msg import MarkerArray
 from hybrid_pose_ros.drawing import HIDDEN_CONFIDENCE, EventCanvas, draw_skeleton
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS, VISUAL_QOS, Sensor, pose_from_message
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.base import ManagedNode, run_node
-from hybrid_pose_ros.nodes.event_stream import PacketReader
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
-from hybrid_pose_ros.networks.config import EDGE, ModelConfig
+from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.simulation.mocap import load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
@@ -44,7 +44,6 @@ class RenderPlan:
         mocap: motion capture, mixed with the procedural motion; None for that alone.
         calibration: folder of the DHP19 matrices; None for cameras like them.
         shard_seconds: length of one recording.
-        config: the model whose view and step length the recordings are binned for.
     """
 
     seconds: float
@@ -52,7 +51,6 @@ class RenderPlan:
     mocap: Path | None = None
     calibration: Path | None = None
     shard_seconds: float = 6.0
-    config: ModelConfig = EDGE
 
 
 def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
@@ -123,7 +121,7 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
     recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
     write_shard(
         folder / f"{number:05d}",
-        plan.config,
+        EDGE,
         events=recording.events,
         sensor_size=(recording.width, recording.height),
         truth=recording.truth,

@@ -9,8 +9,8 @@ from typing import Any, Final
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys.store import Typestore
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.bag import BagError
-from hybrid_pose_ros.nodes.graph import PACKAGE
 
 EVENTS: Final = f"{PACKAGE}/msg/EventPacket"
 POSE: Final = f"{PACKAGE}/msg/PoseKeypoints"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
@@ -18,7 +19,6 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.base import StartError
-from hybrid_pose_ros.nodes.event_stream import StepStream
 from hybrid_pose_ros.nodes.health import Level
 from hybrid_pose_ros.nodes.snn import SnnNode
 

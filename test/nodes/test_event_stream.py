@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
-from hybrid_pose_ros.nodes.event_stream import PacketReader, StepStream, group_late_steps
+from hybrid_pose_ros.events.stream import PacketReader, StepStream, group_late_steps
 
 STEP_NS = 1000
 

@@ -10,9 +10,9 @@ import pytest
 launch = pytest.importorskip("launch")
 launch_ros = pytest.importorskip("launch_ros")
 
+from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.nodes.graph import (  # noqa: E402
     MULTI_CAMERA_ARGUMENTS,
-    PACKAGE,
     multi_camera_graph,
 )
 

@@ -10,7 +10,8 @@ import pytest
 launch = pytest.importorskip("launch")
 launch_ros = pytest.importorskip("launch_ros")
 
-from hybrid_pose_ros.nodes.graph import ARGUMENTS, PACKAGE, pose_graph  # noqa: E402
+from hybrid_pose_ros import PACKAGE  # noqa: E402
+from hybrid_pose_ros.nodes.graph import ARGUMENTS, pose_graph  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 

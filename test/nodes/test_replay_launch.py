@@ -12,9 +12,9 @@ launch_ros = pytest.importorskip("launch_ros")
 
 from rosbags.rosbag2 import Writer  # noqa: E402
 
+from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
 from hybrid_pose_ros.bags.layout import make_header  # noqa: E402
-from hybrid_pose_ros.nodes.graph import PACKAGE  # noqa: E402
 from hybrid_pose_ros.nodes.replay_graph import ARGUMENTS  # noqa: E402
 
 ROOT = Path(__file__).parents[2]

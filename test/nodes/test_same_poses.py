@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import ENCODINGS, EncodedPacket, encode
+from hybrid_pose_ros.events.stream import PacketReader, StepStream
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
 from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.inference.state import StateInit
@@ -27,7 +28,6 @@ from hybrid_pose_ros.messages import (
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
-from hybrid_pose_ros.nodes.event_stream import PacketReader, StepStream
 from hybrid_pose_ros.nodes.snn import SnnNode
 from hybrid_pose_ros.simulation.source import SimulatorSource
 
