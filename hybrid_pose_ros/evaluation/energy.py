@@ -17,7 +17,7 @@ The honest proxy counts what a step does::
 
     ANN run         as above
     initialisation  as above, plus, in a network with motion, the first velocities: 2 MACs per
-                    heatmap value, and for each activation 13 * channels * (height * width + 2)
+                    heatmap value, and for each activation 13 * channels * (height * width + 26)
     SNN step        sum over layers of
                         spikes that enter it * accumulates per spike * 0.38 pJ
                     + spikes of down3 that go straight to res2 * 0.38 pJ
@@ -25,8 +25,9 @@ The honest proxy counts what a step does::
                     + 4 * upsampled values * 1.69 pJ    (bilinear)
                     + heatmap values * 1.69 pJ          (decay of the accumulator)
                     + with motion: heatmap values * (2 attention + 14 shift) * 1.69 pJ
-                                   + 13 * spikes that enter the readout * 0.38 pJ
-                                   + 13 * 2 * channels of the readout * 1.69 pJ
+                                   + 13 * (spikes that enter the readout
+                                           + 4 * spikes of up2) * 0.38 pJ
+                                   + 13 * 13 * 3 * features * 1.69 pJ
 
 A spike accumulates one weight per output channel and place of the kernel that falls inside the
 image, which is counted exactly. Where a layer's inputs are not binary (raw counts, or spikes
@@ -57,6 +58,8 @@ READOUT: Final = "readout"
 _BILINEAR_MACS = 4
 _SHIFT_MACS = 14
 _ATTENTION_MACS = 2
+_MOTION_OUTPUTS = 3
+_HALVED_CELLS = 4
 _UPSAMPLED = ("up1", "up2", "up3")
 
 
@@ -192,7 +195,7 @@ class Costs:
         binary: likewise -> whether the convolution's inputs are 0 or 1.
         upsampled: values that a step upsamples.
         heatmap_values: joints times cells.
-        readout_channels: inputs of the readout per cell.
+        features: values pooled around each joint; 0 without motion.
         accumulate, motion: as in the configuration.
     """
 
@@ -205,7 +208,7 @@ class Costs:
     binary: Mapping[str, bool]
     upsampled: int
     heatmap_values: int
-    readout_channels: int
+    features: int
     accumulate: bool
     motion: bool
 
@@ -245,7 +248,7 @@ class Costs:
                 _product(inputs[name][1:]) if first else neurons[name] for name in _UPSAMPLED
             ),
             heatmap_values=NUM_JOINTS * height * width,
-            readout_channels=inputs[READOUT][1],
+            features=network.snn.motion.readout.weight.shape[-1] if moves else 0,
             accumulate=config.snn.accumulate,
             motion=moves,
         )
@@ -268,8 +271,9 @@ class Costs:
             macs += self.heatmap_values
         if self.motion:
             macs += (_ATTENTION_MACS + _SHIFT_MACS) * self.heatmap_values
-            macs += 2 * NUM_JOINTS * self.readout_channels
-            energy += NUM_JOINTS * activity.entered[READOUT] / steps * AC_J
+            macs += _MOTION_OUTPUTS * NUM_JOINTS**2 * self.features
+            pooled = activity.entered[READOUT] + _HALVED_CELLS * activity.fired["up2"]
+            energy += NUM_JOINTS * pooled / steps * AC_J
         return energy + macs * MAC_J
 
 
@@ -340,6 +344,6 @@ def _velocity_macs(network: HybridPoseNetwork) -> int:
     macs = _ATTENTION_MACS * NUM_JOINTS * height * width
     for tap in network.motion.taps:
         channels = network.ann.tap_channels[tap]
-        macs += NUM_JOINTS * channels * (height * width + 2)
+        macs += NUM_JOINTS * channels * (height * width + 2 * NUM_JOINTS)
         height, width = (height + 1) // 2, (width + 1) // 2
     return macs

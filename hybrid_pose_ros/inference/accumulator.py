@@ -22,6 +22,7 @@ class Accumulator:
         snn: the trained network.
         height, width: of the grid, in cells.
         spikes: the two lists that the readout reads.
+        wide: that of half their resolution, which with them changes the velocities.
 
     Attributes:
         maps: float32 [H, W, 13], a view; changed in place.
@@ -31,7 +32,12 @@ class Accumulator:
     """
 
     def __init__(
-        self, snn: SpikingUNet, height: int, width: int, spikes: tuple[Spikes, Spikes]
+        self,
+        snn: SpikingUNet,
+        height: int,
+        width: int,
+        spikes: tuple[Spikes, Spikes],
+        wide: Spikes,
     ) -> None:
         length = width + 2 * SHIFT_REACH
         self._padded = np.zeros((height, length, LANES), np.float32)
@@ -52,15 +58,20 @@ class Accumulator:
             if not snn.config.motion:
                 return
             self.velocity = np.zeros((NUM_JOINTS, 2), np.float32)
-            self.inertia: F32 = snn.inertia.numpy()
+            self.inertia: F32 = snn.motion.inertia.numpy()
+            said = snn.motion.readout.weight.permute(3, 2, 1, 0)  # [features, 13, 3, 13]
+            weights = np.zeros((*said.shape[:3], LANES), np.float32)
+            weights[..., :NUM_JOINTS] = said.numpy()
             self._accelerate = (
                 self._flat,
                 *self._read,
-                snn.motion.weight.permute(2, 0, 1).contiguous().numpy(),
+                wide,
+                len(readout),
+                weights.ravel(),
                 self.inertia.ravel(),
                 self.velocity,
                 self._best,
-                np.zeros(readout.size, np.float32),
+                np.zeros((len(weights) + 3) * LANES, np.float32),
             )
             self._move = (
                 self._flat,

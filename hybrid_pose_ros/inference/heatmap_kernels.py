@@ -74,12 +74,28 @@ def _attend(spikes: Spikes, first: int, maps: F32, length: int, pooled: F32) -> 
             simd.add_attention(pooled, channel * LANES, maps, begin + cell * LANES)
 
 
+@inner
+def _attend_halved(spikes: Spikes, first: int, maps: F32, length: int, pooled: F32) -> None:
+    """The same for spikes on the grid of half the resolution, each of which has four cells."""
+    for y in range(len(spikes.starts) - 1):
+        for row in range(2 * y, min(2 * y + 2, len(maps) // length)):
+            begin = row * length + SHIFT_REACH * LANES
+            for n in range(spikes.starts[y], spikes.starts[y + 1]):
+                entry = np.int64(spikes.entries[n])
+                channel = first + (entry & CHANNEL_MASK)
+                cell = begin + 2 * (entry >> COLUMN_SHIFT) * LANES
+                simd.add_attention(pooled, channel * LANES, maps, cell)
+                simd.add_attention(pooled, channel * LANES, maps, cell + LANES)
+
+
 @compiled
 def accelerate(
     maps: F32,
     a: Spikes,
     b: Spikes,
     first_b: int,
+    wide: Spikes,
+    first_wide: int,
     weights: F32,
     inertia: F32,
     velocity: F32,
@@ -90,11 +106,12 @@ def accelerate(
 
     Args:
         maps, a, b, first_b: as for :func:`accumulate`.
-        weights: [in, 13, 2].
-        inertia: what is left of the velocity of each joint, [13].
+        wide, first_wide: spikes on the grid of half the resolution and their first feature.
+        weights: [features, 13, 3, 16], flat: what a feature around a joint says of all joints.
+        inertia: what is left of the velocity of each joint without spikes, [13].
         velocity: (x, y) in cells per step, [13, 2].
         sums: room for a row of the maps, [(W + 6) * 16].
-        pooled: room for [in, 16], flat.
+        pooled: room for [features + 3, 16], flat; the last three for what was read.
     """
     length = len(sums)
     simd.clear_run(sums, 0, length // LANES)
@@ -102,18 +119,26 @@ def accelerate(
         begin = y * length
         for i in range(0, length, LANES):
             simd.add_attention(sums, i, maps, begin + i)
-    simd.clear_run(pooled, 0, len(weights))
+    for i in range(LANES, length, LANES):
+        simd.add_run(sums, 0, sums, i, 1)
+    simd.clear_run(pooled, 0, len(pooled) // LANES)
     _attend(a, 0, maps, length, pooled)
     _attend(b, first_b, maps, length, pooled)
+    _attend_halved(wide, first_wide, maps, length, pooled)
+    read = len(pooled) - 3 * LANES
+    for i in range(read):
+        j = i % LANES
+        if pooled[i] == 0.0 or j >= NUM_JOINTS:
+            continue
+        value = pooled[i] / (sums[j] + np.float32(ATTENTION_FLOOR))
+        source = 3 * LANES * (i // LANES * NUM_JOINTS + j)
+        for k in range(0, 3 * LANES, LANES):
+            simd.add_scaled(pooled, read + k, weights, source + k, value)
     for j in range(NUM_JOINTS):
-        total = np.float32(ATTENTION_FLOOR)
-        for i in range(j, length, LANES):
-            total += sums[i]
+        loss = pooled[read + 2 * LANES + j]
+        kept = min(inertia[j] * np.exp(-loss), np.float32(1.0))
         for axis in range(2):
-            change = np.float32(0.0)
-            for channel in range(len(weights)):
-                change += pooled[channel * LANES + j] * weights[channel, j, axis]
-            velocity[j, axis] = inertia[j] * velocity[j, axis] + change / total
+            velocity[j, axis] = kept * velocity[j, axis] + pooled[read + axis * LANES + j]
 
 
 @inner

@@ -82,7 +82,7 @@ class SnnConfig:
             channels are spread evenly (in the logarithm) between them; ``learned_tau``: trained.
         decay: the output accumulator's lambda; ``learned_decay``: one per joint, trained.
         accumulate: the readout is an increment of the heatmaps; otherwise the heatmaps themselves.
-        motion: the state holds a velocity per joint, which the spikes around the joint change and
+        motion: the state holds a velocity per joint, which the spikes around the joints change and
             which moves the accumulated heatmaps at every step.
     """
 

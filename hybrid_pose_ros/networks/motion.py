@@ -3,7 +3,7 @@
 
 The paper's accumulator holds heatmaps that the spikes must erase at one place and draw at the next
 while a limb moves. Here the state also holds one velocity per joint, begun by the ANN and changed
-by the spikes around the joint; it carries the heatmap along, and the spikes only correct.
+by the spikes around the joints; it carries the heatmap along, and the spikes only correct.
 """
 
 from typing import Final
@@ -19,6 +19,9 @@ MAX_VELOCITY: Final = 2.0
 
 SHIFT_REACH: Final = 3
 """Taps on each side of the shift's kernel: a cubic's two and one more for shifts beyond a cell."""
+
+_INERTIA: Final = 0.95
+"""Share of a velocity that is left after a step without spikes, before training."""
 
 ATTENTION_FLOOR: Final = 1e-3
 """Keeps the attention of a map without a peak near zero."""
@@ -40,6 +43,11 @@ def attention(heatmaps: Tensor) -> Tensor:
 def pool(attentions: Tensor, features: Tensor) -> Tensor:
     """Average features [N, C, H, W] around each joint, attentions [N, J, H, W]: [N, J, C]."""
     return torch.einsum("njs,ncs->njc", attentions.flatten(2), features.flatten(2))
+
+
+def halve(attentions: Tensor) -> Tensor:
+    """Attentions [N, J, H, W] on the grid of half the resolution: sums of 2 x 2 cells."""
+    return avg_pool2d(attentions, 2, ceil_mode=True, divisor_override=1)
 
 
 def cubic_taps(shift: Tensor) -> Tensor:
@@ -72,15 +80,23 @@ def shift_heatmaps(heatmaps: Tensor, velocity: Tensor) -> Tensor:
 
 
 class JointReadout(nn.Module):
-    """A linear map from the features pooled around a joint to its velocity, one per joint."""
+    """A linear map from the features pooled around all joints to a few values per joint.
 
-    def __init__(self, features: int) -> None:
+    A joint is read from all of them: where the whole body moves, as in a jump, thirteen places
+    tell how fast far better than one.
+
+    Args:
+        features: pooled at each joint.
+        outputs: values read per joint.
+    """
+
+    def __init__(self, features: int, outputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(NUM_JOINTS, 2, features))
+        self.weight = nn.Parameter(torch.zeros(NUM_JOINTS, outputs, NUM_JOINTS, features))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """[N, J, features] -> velocity [N, J, 2]."""
-        return torch.einsum("njf,jdf->njd", pooled, self.weight)
+        """[N, J, features] -> [N, J, outputs]."""
+        return torch.einsum("nif,jdif->njd", pooled, self.weight)
 
 
 class MotionHead(nn.Module):
@@ -93,7 +109,7 @@ class MotionHead(nn.Module):
     def __init__(self, channels: dict[str, int]) -> None:
         super().__init__()
         self.taps = tuple(channels)
-        self.readout = JointReadout(sum(channels.values()))
+        self.readout = JointReadout(sum(channels.values()), 2)
 
     def forward(self, heatmaps: Tensor, activations: dict[str, Tensor]) -> Tensor:
         """Return the velocity in cells per step, [N, J, 2]."""
@@ -102,7 +118,38 @@ class MotionHead(nn.Module):
         for tap in self.taps:
             features = activations[tap].to(where.dtype)
             while where.shape[-1] > features.shape[-1]:
-                where = avg_pool2d(where, 2, ceil_mode=True, divisor_override=1)  # the sum
+                where = halve(where)
             pooled.append(pool(where, features))
         velocity: Tensor = self.readout(torch.cat(pooled, -1))
         return velocity
+
+
+class VelocityUpdate(nn.Module):
+    """How the spikes around the joints change their velocities.
+
+    Without spikes a velocity keeps the share ``inertia`` at each step. Spikes push it, and take
+    away from what is kept of the old one (or give to it), each by a factor of its own.
+
+    Args:
+        features: neurons per cell whose spikes are pooled.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.readout = JointReadout(features, 3)
+        self.inertia_logit = nn.Parameter(torch.full((NUM_JOINTS, 1), _INERTIA).logit())
+
+    @property
+    def inertia(self) -> Tensor:
+        """What is left of a joint's velocity after a step without spikes, [13, 1]."""
+        return torch.sigmoid(self.inertia_logit)
+
+    def forward(self, velocity: Tensor, pooled: Tensor) -> Tensor:
+        """Return the velocity after a step, [N, J, 2], from the one before and [N, J, features].
+
+        ``min(inertia * exp(-loss), 1) * velocity + push``, of which the spikes say ``push`` and
+        ``loss``.
+        """
+        push, loss = self.readout(pooled).split((2, 1), -1)
+        kept = (self.inertia * torch.exp(-loss)).clamp_max(1.0)
+        return kept * velocity + push

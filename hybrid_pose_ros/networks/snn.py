@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, SnnConfig
 from hybrid_pose_ros.networks.layers import ConvNorm, resize_to
 from hybrid_pose_ros.networks.lif import LIF
-from hybrid_pose_ros.networks.motion import JointReadout, attention, pool, shift_heatmaps
+from hybrid_pose_ros.networks.motion import (
+    VelocityUpdate,
+    attention,
+    halve,
+    pool,
+    shift_heatmaps,
+)
 from hybrid_pose_ros.skeleton import NUM_JOINTS
-
-_INERTIA = 0.95
-"""Share of a velocity that is left after a step, before training."""
 
 
 class SnnState(NamedTuple):
@@ -81,18 +84,12 @@ class SpikingUNet(nn.Module):
         else:
             self.register_buffer("decay_logit", decay, persistent=False)
         if config.motion:
-            self.motion = JointReadout(ups[2] + head)
-            self.inertia_logit = nn.Parameter(torch.full((NUM_JOINTS, 1), _logit(_INERTIA)))
+            self.motion = VelocityUpdate(ups[2] + head + ups[1])
 
     @property
     def decay(self) -> Tensor:
         """The accumulator's lambda per joint, [13, 1, 1]."""
         return torch.sigmoid(self.decay_logit)
-
-    @property
-    def inertia(self) -> Tensor:
-        """What is left of a joint's velocity after a step without spikes, [13, 1]."""
-        return torch.sigmoid(self.inertia_logit)
 
     def layer_sizes(self, height: int, width: int) -> dict[str, tuple[int, int]]:
         """Return (height, width) of each spiking layer for a grid of this size."""
@@ -132,7 +129,7 @@ class SpikingUNet(nn.Module):
             neuron = self.neurons[name]
             assert isinstance(neuron, LIF)
             membranes[name] = membrane * (1.0 - neuron.leak) ** steps
-        velocity = None if state.velocity is None else state.velocity * self.inertia**steps
+        velocity = None if state.velocity is None else state.velocity * self.motion.inertia**steps
         return SnnState(membranes, state.heatmaps * self.decay**steps, velocity)
 
     def forward(self, counts: Tensor, state: SnnState) -> tuple[Tensor, SnnState]:
@@ -177,7 +174,9 @@ class SpikingUNet(nn.Module):
             return delta, SnnState(membranes, delta, state.velocity)
         heatmaps, velocity = state.heatmaps, state.velocity
         if velocity is not None:
-            pooled = pool(attention(heatmaps.detach()), last.to(heatmaps.dtype))
-            velocity = self.inertia * velocity + self.motion(pooled)
+            where = attention(heatmaps.detach())
+            near = pool(where, last.to(where.dtype))
+            wide = pool(halve(where), up2.to(where.dtype))
+            velocity = self.motion(velocity, torch.cat((near, wide), -1))
             heatmaps = shift_heatmaps(heatmaps, velocity)
         return delta, SnnState(membranes, self.decay * heatmaps + delta, velocity)

@@ -100,9 +100,17 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
     return camera, towards + rng.normal(0, 0.7)
 
 
-def sample_motion(plan: RenderPlan, split: str, yaw: float, rng: np.random.Generator) -> Motion:
-    """Draw a motion of a shard's length, captured or procedural, of those the split may see."""
+def sample_motion(
+    plan: RenderPlan, split: str, yaw: float, rng: np.random.Generator, *, close: bool
+) -> Motion:
+    """Draw a motion of a shard's length, captured or procedural, of those the split may see.
+
+    Half of the people close to the camera sway or turn, as those at a desk do.
+    """
     test = split == "test"
+    if close and rng.random() < 0.5:
+        name = ("standing", "turning")[int(rng.integers(2))]
+        return make_motion(name, rng, plan.shard_seconds, yaw)
     if plan.mocap is not None and rng.random() < 0.5:
         clips = load_mocap(plan.mocap, TEST_SUBJECTS if test else TRAIN_SUBJECTS)
         lengths = np.array([clip.duration_s for clip in clips])
@@ -116,7 +124,7 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
     """Simulate and bin one recording into ``<folder>/<number>``."""
     rng = np.random.default_rng((plan.seed, SPLITS[split], number))
     camera, yaw = sample_camera(plan, rng)
-    motion = sample_motion(plan, split, yaw, rng)
+    motion = sample_motion(plan, split, yaw, rng, close=camera.name == "close")
     scene = Scene.sample_wild(motion, camera, rng)
     recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
     write_shard(

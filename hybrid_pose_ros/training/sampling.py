@@ -18,6 +18,9 @@ from hybrid_pose_ros.training.shards import Shard
 
 _MIRROR = np.array(MIRROR)
 
+_FIRST = 10
+"""Samples begin after so many steps of a recording."""
+
 
 class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
@@ -45,6 +48,9 @@ class Augmentation:
             a stream has just begun.
         strip: columns that are cut out around the person, for training at half the cost; None:
             all.
+        still: samples are drawn in proportion to the mean speed of their visible joints plus this
+            speed (cells per step), so that fast movements, which are rare, are learnt as well as
+            standing; None: all as often.
     """
 
     mirror: float = 0.5
@@ -52,9 +58,10 @@ class Augmentation:
     shift: tuple[int, int] = (8, 6)
     forget: float = 0.15
     strip: int | None = None
+    still: float | None = 0.1
 
 
-NO_AUGMENTATION = Augmentation(mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0)
+NO_AUGMENTATION = Augmentation(mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0, still=None)
 
 
 def _shifted(array: NDArray[np.float32], dx: int, dy: int) -> NDArray[np.float32]:
@@ -143,11 +150,25 @@ def make_sample(
     return windows, counts, points, visible
 
 
+def _chances(shard: Shard, steps: int, still: float | None) -> NDArray[np.float64]:
+    """How often a sample of ``steps`` steps begins at each step from :data:`_FIRST` on."""
+    starts = len(shard.counts) - steps - _FIRST + 1
+    if still is None:
+        return np.ones(starts)
+    points, visible = shard.labels[..., :2].astype(float), shard.labels[..., 2] > 0
+    moved = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    seen = visible[1:] & visible[:-1]
+    speeds = (moved * seen).sum(-1) / np.maximum(seen.sum(-1), 1)  # into step 1 and so on
+    sums = np.concatenate(([0.0], np.cumsum(speeds)))
+    first = np.arange(starts) + _FIRST - 1
+    return np.asarray(still + (sums[first + steps] - sums[first]) / steps)
+
+
 class BatchSource(Dataset[Batch]):
     """Batch number i of an endless, reproducible sequence: ``source[i]``.
 
     Args:
-        shards: where the samples come from, each in proportion to its length.
+        shards: where the samples come from.
         config: the model's configuration.
         batch: samples per batch.
         steps: SNN steps per sample; 0 for the ANN alone.
@@ -169,9 +190,11 @@ class BatchSource(Dataset[Batch]):
         earlier: Sequence[int] = (0,),
     ) -> None:
         longest = (max(earlier) + 1) * steps
-        self._shards = [shard for shard in shards if len(shard.counts) > longest + 10]
-        lengths = np.array([len(shard.counts) for shard in self._shards], float)
-        self._weights = lengths / lengths.sum()
+        self._shards = [shard for shard in shards if len(shard.counts) >= longest + _FIRST]
+        still = augmentation.still
+        self._chances = [_chances(shard, longest, still) for shard in self._shards]
+        totals = np.array([chances.sum() for chances in self._chances])
+        self._weights = totals / totals.sum()
         self._config = config
         self._batch = batch
         self._steps = steps
@@ -186,7 +209,8 @@ class BatchSource(Dataset[Batch]):
         samples = []
         for choice in rng.choice(len(self._shards), self._batch, p=self._weights):
             shard = self._shards[choice]
-            start = int(rng.integers(10, len(shard.counts) - steps + 1))
+            chances = self._chances[choice]
+            start = _FIRST + int(rng.choice(len(chances), p=chances / chances.sum()))
             samples.append(
                 make_sample(shard, start, steps, self._config, self._augmentation, rng, inits)
             )

@@ -20,7 +20,7 @@ from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.training.sampling import Batch
 
-MOTION_WEIGHT: Final = 0.3
+MOTION_WEIGHT: Final = 2.0
 
 _STILL: Final = 0.1
 """Velocity in cells per step below which errors count by their square."""
@@ -36,14 +36,13 @@ class Stage(Enum):
 
 def trained_parts(network: HybridPoseNetwork, stage: Stage) -> list[nn.Module]:
     """The modules whose parameters the stage changes; all others stay as they are."""
-    motion: list[nn.Module] = [network.motion] if network.config.snn.motion else []
     if stage is Stage.ANN:
-        return [network.ann, *motion]
+        return [network.ann, network.motion] if network.config.snn.motion else [network.ann]
     if stage is Stage.SNN:
         return [network.snn]
     initialiser: list[nn.Module] = [network.initialiser] if network.config.init_membranes else []
     carry: list[nn.Module] = [network.carry] if network.config.carry else []
-    return [network.snn, *initialiser, *motion, *carry]
+    return [network.snn, *initialiser, *carry]
 
 
 def set_mode(network: HybridPoseNetwork, stage: Stage, *, freeze_norm: bool) -> None:

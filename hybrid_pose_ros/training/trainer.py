@@ -5,17 +5,22 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
+from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.motion import JointReadout
 from hybrid_pose_ros.training.log import Report, RunLog
 from hybrid_pose_ros.training.sampling import Batch, BatchSource
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss, trained_parts
+
+READOUT_RATE: Final = 0.1
+"""Learning rate of the velocities' readouts, as a share of that of all else."""
 
 
 class TrainingError(RuntimeError):
@@ -79,11 +84,13 @@ def train_stage(
     Raises:
         TrainingError: the state in ``folder`` belongs to another plan.
     """
-    parameters = [p for part in trained_parts(network, plan.stage) for p in part.parameters()]
+    parts = trained_parts(network, plan.stage)
+    parameters = [p for part in parts for p in part.parameters()]
     set_mode(network, plan.stage, freeze_norm=False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = AdamW(parameters, lr=plan.learning_rate, weight_decay=1e-4)
-    schedule = OneCycleLR(optimizer, plan.learning_rate, plan.updates, pct_start=0.1)
+    optimizer = AdamW(_groups(parts, plan.learning_rate), weight_decay=1e-4)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    schedule = OneCycleLR(optimizer, peaks, plan.updates, pct_start=0.1)
     state_file = folder / f"{name}.pt"
     done = 0
     if state_file.is_file():
@@ -117,6 +124,26 @@ def train_stage(
             reported(report)
             losses, started = [], time.monotonic()
     network.eval().requires_grad_(True)
+
+
+def _groups(parts: list[nn.Module], learning_rate: float) -> list[dict[str, Any]]:
+    """The parameters and their peak rates: readouts of velocities are trained more slowly.
+
+    They add up a thousand features each: a step of every weight by the full rate moves them far.
+    """
+    readouts = [
+        parameter
+        for part in parts
+        for module in part.modules()
+        if isinstance(module, JointReadout)
+        for parameter in module.parameters()
+    ]
+    slow = set(map(id, readouts))
+    others = [p for part in parts for p in part.parameters() if id(p) not in slow]
+    groups = [{"params": others, "lr": learning_rate}]
+    if readouts:
+        groups.append({"params": readouts, "lr": READOUT_RATE * learning_rate})
+    return groups
 
 
 def _plan_record(plan: TrainingPlan) -> dict[str, Any]:

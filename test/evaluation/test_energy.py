@@ -34,7 +34,7 @@ def costs(**changes: object) -> Costs:
         "binary": dict.fromkeys(LAYERS, True),
         "upsampled": 7,
         "heatmap_values": 30,
-        "readout_channels": 5,
+        "features": 5,
         "accumulate": True,
         "motion": True,
     }
@@ -62,14 +62,14 @@ def test_papers_proxy_by_hand() -> None:
 
 def test_honest_proxy_by_hand() -> None:
     accumulates = 10 * 6 / 4 + 2 / 4  # and the spikes of down3 that go straight to res2
-    pooled = 13 * 4 / 4
-    macs = 9 * 10 + 4 * 7 + 30 + (2 + 14) * 30 + 13 * 2 * 5
+    pooled = 13 * (4 + 4 * 2) / 4  # of the readout, and of up2, in four cells each
+    macs = 9 * 10 + 4 * 7 + 30 + (2 + 14) * 30 + 13 * 13 * 3 * 5
     expected = (accumulates + pooled) * AC_J + macs * MAC_J
     assert costs().honest_step_j(ACTIVITY) == pytest.approx(expected)
 
 
 def test_honest_proxy_without_motion_or_accumulator() -> None:
-    plain = costs(motion=False, accumulate=False, velocity_macs=0)
+    plain = costs(motion=False, accumulate=False, velocity_macs=0, features=0)
     expected = 15.5 * AC_J + (9 * 10 + 4 * 7) * MAC_J
     assert plain.honest_step_j(ACTIVITY) == pytest.approx(expected)
 
@@ -108,10 +108,10 @@ def test_costs_of_the_edge_model() -> None:
     assert found.neurons["down1"] == 33 * 44 * 32
     assert found.upsampled == sum(found.neurons[name] for name in ("up1", "up2", "up3"))
     assert found.heatmap_values == 13 * 65 * 87
-    assert found.readout_channels == 32
+    assert found.features == 16 + 16 + 32
     assert all(found.binary.values())
     # up4 is of full size, up3 and up2 of a half and a quarter
-    pooling = 13 * (16 * (65 * 87 + 2) + 48 * (33 * 44 + 2) + 96 * (17 * 22 + 2))
+    pooling = 13 * (16 * (65 * 87 + 26) + 48 * (33 * 44 + 26) + 96 * (17 * 22 + 26))
     assert found.velocity_macs == 2 * 13 * 65 * 87 + pooling
 
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the joints are, how maps are moved, and how velocities are read."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
@@ -13,8 +16,10 @@ from hybrid_pose_ros.networks.motion import (
     MAX_VELOCITY,
     JointReadout,
     MotionHead,
+    VelocityUpdate,
     attention,
     cubic_taps,
+    halve,
     pool,
     shift_heatmaps,
 )
@@ -44,6 +49,14 @@ def test_attention_sums_to_almost_one_where_there_is_a_peak(points: Tensor) -> N
     assert not attention(-drawn(points)).any()
     faint = attention(1e-3 * drawn(points)).sum((-2, -1))
     assert torch.all(faint < 0.01)  # what is left of a faded map is no place to look at
+
+
+def test_halved_attention_is_the_sum_of_four_cells() -> None:
+    where = torch.rand(1, 13, 5, 7)
+    halved = halve(where)
+    assert halved.shape == (1, 13, 3, 4)
+    assert torch.allclose(halved[..., 0, 1], where[..., 0:2, 2:4].sum((-2, -1)))
+    assert torch.allclose(halved[..., 2, 3], where[..., 4, 6])
 
 
 def test_pooled_features_are_those_around_each_joint() -> None:
@@ -123,15 +136,37 @@ def test_a_velocity_beyond_the_limit_is_cut_off(points: Tensor) -> None:
     assert torch.equal(shift_heatmaps(maps, fast), shift_heatmaps(maps, limit))
 
 
-def test_each_joint_has_its_own_readout() -> None:
-    readout = JointReadout(2)
+def test_each_joint_is_read_from_the_features_around_all() -> None:
+    readout = JointReadout(2, 3)
     assert not readout(torch.rand(1, 13, 2)).any()  # untrained: nothing moves
     with torch.no_grad():
-        readout.weight[4] = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
-    velocity = readout(torch.tensor([10.0, 100.0]).expand(3, 13, 2))
-    assert velocity.shape == (3, 13, 2)
-    assert velocity[2, 4].tolist() == [210.0, -100.0]
-    assert not velocity[:, :4].any() and not velocity[:, 5:].any()
+        readout.weight[4, 0, 4] = torch.tensor([1.0, 2.0])
+        readout.weight[4, 2, 11] = torch.tensor([0.0, -1.0])
+    pooled = torch.zeros(3, 13, 2)
+    pooled[2, 4] = torch.tensor([10.0, 100.0])
+    pooled[2, 11] = torch.tensor([5.0, 7.0])
+    read = readout(pooled)
+    assert read.shape == (3, 13, 3)
+    assert read[2, 4].tolist() == [210.0, 0.0, -7.0]
+    assert read.count_nonzero() == 2
+
+
+def test_spikes_push_a_velocity_and_take_from_the_old_one() -> None:
+    update = VelocityUpdate(1)
+    velocity = torch.tensor([2.0, -1.0]).expand(1, 13, 2)
+    pooled = torch.ones(1, 13, 1)
+    with torch.no_grad():
+        update.inertia_logit.fill_(0.0)  # a half is left
+        assert torch.allclose(update(velocity, pooled), 0.5 * velocity)
+        update.readout.weight[3, 0, 3] = 0.25
+        update.readout.weight[3, 2, 3] = math.log(2.0)
+        update.readout.weight[5, 2, 3] = -math.log(1.5)
+        update.readout.weight[7, 2, 3] = -5.0
+        after = update(velocity, pooled)[0]
+    assert after[3].tolist() == pytest.approx([0.75, -0.25])
+    assert after[5].tolist() == pytest.approx([1.5, -0.75])
+    assert after[7].tolist() == [2.0, -1.0]  # it does not grow by itself
+    assert torch.equal(after[[0, 12]], 0.5 * velocity[0, :2])
 
 
 def test_the_motion_head_reads_every_resolution_around_the_joint(points: Tensor) -> None:
@@ -149,7 +184,8 @@ def test_the_motion_head_reads_every_resolution_around_the_joint(points: Tensor)
     for index in range(3):
         with torch.no_grad():
             head.readout.weight.zero_()
-            head.readout.weight[:, 0, index] = 1.0
+            for joint in range(13):
+                head.readout.weight[joint, 0, joint, index] = 1.0
             velocity = head(drawn(cells), fields)
         assert torch.allclose(velocity[..., 0], cells[..., 0], atol=0.5)  # half a coarse cell
         assert not velocity[..., 1].any()
@@ -170,8 +206,8 @@ def moving_snn() -> SpikingUNet:
     torch.manual_seed(7)
     snn = SpikingUNet(EDGE.snn).eval()
     with torch.no_grad():
-        snn.motion.weight.normal_(std=0.2)
-        snn.inertia_logit.normal_(mean=2.0)
+        snn.motion.readout.weight.normal_(std=0.1)
+        snn.motion.inertia_logit.normal_(mean=2.0)
         snn.decay_logit.normal_(mean=2.0)
     return snn
 
@@ -187,16 +223,25 @@ def test_the_order_of_a_step(points: Tensor) -> None:
     snn = moving_snn()
     state = lively_state(snn, drawn(points))
     read: list[Tensor] = []
-    hook = snn.readout.register_forward_hook(lambda _m, inputs, _o: read.append(inputs[0]))
+    near = snn.readout.register_forward_hook(lambda _m, inputs, _o: read.append(inputs[0]))
+    wide = snn.neurons["up2"].register_forward_hook(lambda _m, _i, output: read.append(output[0]))
     with torch.no_grad():
         delta, after = snn(torch.ones(1, 2, 65, 87), state)
-        hook.remove()
+        near.remove()
+        wide.remove()
         assert state.velocity is not None and after.velocity is not None
-        pooled = torch.einsum("njyx,ncyx->njc", attention(state.heatmaps), read[0])
-        push = torch.einsum("njc,jdc->njd", pooled, snn.motion.weight)
-        velocity = snn.inertia * state.velocity + push
+        where = attention(state.heatmaps)
+        spikes = interpolate(read[0], scale_factor=2.0)
+        pooled = torch.cat(
+            [
+                torch.einsum("njyx,ncyx->njc", where, read[1]),
+                torch.einsum("njyx,ncyx->njc", where, spikes[..., :65, :87]),
+            ],
+            -1,
+        )
+        velocity = snn.motion(state.velocity, pooled)
         moved = shift_heatmaps(state.heatmaps, velocity)
-    assert push.abs().min() > 1e-4
+    assert (velocity - snn.motion.inertia * state.velocity).abs().min() > 1e-4
     assert torch.allclose(after.velocity, velocity, atol=1e-5)
     assert torch.allclose(after.heatmaps, snn.decay * moved + delta, atol=1e-5)
 
@@ -207,6 +252,7 @@ def test_only_spikes_near_a_joint_push_it(points: Tensor) -> None:
     far = {name: v.clone() for name, v in state.membranes.items()}
     far["head"][..., 50:, 60:] = 0.0  # silences the head's spikes far from all joints
     far["up3"][..., 50:, 60:] = 0.0
+    far["up2"][..., 25:, 30:] = 0.0
     with torch.no_grad():
         _, a = snn(torch.zeros(1, 2, 65, 87), state)
         _, b = snn(torch.zeros(1, 2, 65, 87), state._replace(membranes=far))
@@ -225,7 +271,7 @@ def test_silence_is_many_steps_that_move_nothing(points: Tensor) -> None:
     assert at_once.velocity is not None and one_by_one.velocity is not None
     assert state.velocity is not None
     assert torch.allclose(at_once.velocity, one_by_one.velocity, atol=1e-6)
-    assert torch.allclose(at_once.velocity, state.velocity * snn.inertia**6)
+    assert torch.allclose(at_once.velocity, state.velocity * snn.motion.inertia**6)
     assert torch.allclose(at_once.heatmaps, one_by_one.heatmaps, atol=1e-6)
     assert torch.allclose(at_once.heatmaps, state.heatmaps * snn.decay**6)
     for name, membrane in at_once.membranes.items():

@@ -82,12 +82,28 @@ def test_the_cameras_of_the_test_are_not_trained_on() -> None:
 def test_held_out_movements_are_for_the_test_alone() -> None:
     assert set(HELD_OUT_MOVEMENTS) < set(MOVEMENTS)
     drawn = {
-        split: {sample_motion(PLAN, split, 0.0, np.random.default_rng(i)).name for i in range(250)}
+        split: {
+            sample_motion(PLAN, split, 0.0, np.random.default_rng(i), close=False).name
+            for i in range(250)
+        }
         for split in ("train", "validation", "test")
     }
     for split in ("train", "validation"):
         assert not drawn[split] & set(HELD_OUT_MOVEMENTS)
     assert drawn["test"] & set(HELD_OUT_MOVEMENTS)
+
+
+def test_half_of_the_people_close_to_the_camera_sway_or_turn() -> None:
+    calm = {
+        close: sum(
+            sample_motion(PLAN, "train", 0.0, np.random.default_rng(i), close=close).name
+            in ("standing", "turning")
+            for i in range(200)
+        )
+        for close in (True, False)
+    }
+    assert 80 <= calm[True] <= 130
+    assert calm[False] < 40
 
 
 def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:

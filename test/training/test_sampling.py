@@ -138,6 +138,33 @@ def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
     assert first.points.shape == (5, 3, 13, 2) and first.visible.shape == (5, 3, 13)
 
 
+def test_fast_movements_are_drawn_more_often() -> None:
+    """Joints that stand still for 400 steps, and a hand that jumps to and fro for 100 more."""
+    counts = np.zeros((500, 2, 65, 87), np.uint8)
+    counts[:, 0, 0, 0] = np.arange(500) % 200  # tells where a sample begins
+    counts[:, 0, 0, 1] = np.arange(500) // 200
+    labels = np.zeros((500, 13, 3), np.float32)
+    labels[..., :2], labels[..., 2] = 30.0, 1.0
+    labels[400:, 7, 0] += 13.0 * (np.arange(100) % 2)
+    labels[:, 3] = 0.0  # never seen, wherever it is
+    labels[::2, 3, 0] = 80.0
+
+    def fast_share(still: float | None) -> float:
+        plain = replace(NO_AUGMENTATION, still=still)
+        source = BatchSource(
+            [Shard(counts, labels, {})], EDGE, batch=64, steps=4, seed=0, augmentation=plain
+        )
+        starts = np.concatenate(
+            [source[i].counts[0, :, 0, 0, :2] @ torch.tensor([1.0, 200.0]) for i in range(6)]
+        )
+        assert starts.min() >= 10 and starts.max() <= 496
+        return float((starts >= 400).mean())
+
+    assert fast_share(None) == pytest.approx(97 / 487, abs=0.06)
+    fast = 97 * (0.1 + 13 / 12)
+    assert fast_share(0.1) == pytest.approx(fast / (fast + 390 * 0.1), abs=0.06)
+
+
 def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None:
     # one event per 10 ms at pixel (4k + 1, 8), labels every 5 ms
     times = np.arange(20) * 10_000_000 + 3_000_000
