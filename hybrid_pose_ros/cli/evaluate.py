@@ -3,14 +3,21 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError
+
+if TYPE_CHECKING:
+    from hybrid_pose_ros.evaluation.test_set import TestPlan
 
 WINDOWS = 9
 """Windows of 100 ms that count in each performance."""
@@ -23,7 +30,8 @@ def add_parser(subparsers: Any) -> None:
         help="compare the hybrid with its parts on simulated recordings",
         description="Simulate the 33 movements of DHP19 (and captured motions) by people who were "
         "never trained on, and compare ANN, SNN and hybrid, what each part of the hybrid is "
-        "worth, late answers of the ANN, energy and confidence. The figures are a function of "
+        "worth, late answers of the ANN, shorter steps, the engine that runs in use, energy and "
+        "confidence. The figures are a function of "
         "the seed and the weights. `hybrid-pose report` makes a page of them.",
     )
     parser.add_argument("--json", type=Path, required=True, help="file for the figures")
@@ -42,11 +50,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print and write."""
-    from hybrid_pose_ros.evaluation.evaluate import evaluate
     from hybrid_pose_ros.evaluation.test_set import MOVEMENT_NAMES, TestPlan
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.training.splits import HELD_OUT_MOVEMENTS, TEST_SUBJECTS
+    from hybrid_pose_ros.training.splits import TEST_SUBJECTS
 
     if options.workers < 1:
         raise CommandError(f"--workers must be at least 1, not {options.workers}")
@@ -66,28 +73,58 @@ def run(options: argparse.Namespace) -> int:
     )
     console = Console()
     try:
-        # now, not after a quarter of an hour
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.open("a").close()
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-            task = bar.add_task("performances", total=None)
-            figures = evaluate(
-                plan,
-                checkpoint=options.checkpoint,
-                variants=options.variants,
-                held_out=HELD_OUT_MOVEMENTS,
-                workers=options.workers,
-                progress=lambda done, count: bar.update(task, completed=done, total=count),
-            )
-        figures["command"] = _command(options)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        with _written_whole(options.json) as file:
+            figures = _evaluate(options, plan, console)
+            figures["command"] = _command(options)
+            file.write(json.dumps(figures, indent=2) + "\n")
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from error
+    except BrokenProcessPool as error:
+        raise CommandError(
+            "a process of the evaluation was killed, as the system does when memory runs out; "
+            "close other programs or use --workers 1"
+        ) from error
     except (CameraError, CheckpointError, ValueError) as error:
         raise CommandError(str(error)) from error
     _show(figures, console)
     return 0
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[TextIO]:
+    """A file that gets its name once it is written; a run that fails leaves what was there.
+
+    Raises:
+        OSError: it cannot be written. That is said now, not after a quarter of an hour.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "is a folder, not a file", str(path))
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -> dict[str, Any]:
+    """Evaluate under a bar that tells how far it is."""
+    from hybrid_pose_ros.evaluation.evaluate import evaluate
+    from hybrid_pose_ros.training.splits import HELD_OUT_MOVEMENTS
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("performances", total=None)
+        return evaluate(
+            plan,
+            checkpoint=options.checkpoint,
+            variants=options.variants,
+            held_out=HELD_OUT_MOVEMENTS,
+            workers=options.workers,
+            progress=lambda done, count: bar.update(task, completed=done, total=count),
+        )
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -123,6 +160,8 @@ def _show(figures: dict[str, Any], console: Console) -> None:
         console.print(f"{name} is missing: {reason}")
     for name, percent in figures["relative"].items():
         console.print(f"{name.replace('_', ' ')}: {percent:.1f} %")
+    for name, apart in figures["difference"].items():
+        console.print(f"{name}: error {apart['error_px']:+.4f} px against the hybrid in torch")
     in_space = figures["error_3d_mm"]
     console.print(f"3D error: hybrid {in_space['hybrid']['mean']:.1f} mm")
     console.print(f"took {figures['took_s']:.0f} s with {figures['workers']} processes")

@@ -19,12 +19,14 @@ import torch
 
 from hybrid_pose_ros.evaluation.energy import MAC_J, Activity, Costs, total
 from hybrid_pose_ros.evaluation.models import MODELS, Networks, load_networks
-from hybrid_pose_ros.evaluation.protocols import Poses, run_all, run_main
+from hybrid_pose_ros.evaluation.protocols import Protocols
+from hybrid_pose_ros.evaluation.runs import Poses
 from hybrid_pose_ros.evaluation.summary import (
     IN_SPACE,
     RELIABILITY,
     Result,
     against,
+    difference,
     energy_figures,
     error_3d_mm,
     error_figures,
@@ -39,11 +41,12 @@ from hybrid_pose_ros.evaluation.test_set import (
     mean_pose,
     simulate_performance,
 )
+from hybrid_pose_ros.networks.config import ViewConfig
 
-FORMAT = 1
+FORMAT = 2
 """Of the figures; a report of another format is refused."""
 
-_worker_networks: Networks | None = None
+_worker: tuple[Protocols, ViewConfig] | None = None
 
 
 def evaluate(
@@ -140,6 +143,10 @@ def summarise(
         "models": models,
         "missing": missing,
         "relative": relative(models),
+        "difference": {
+            name: difference(results, name, "hybrid", cell)
+            for name in ("hybrid_engine", "hybrid_live")
+        },
         "mpjpe_3d_mm": in_space["hybrid"]["mean"],
         "error_3d_mm": in_space,
         "energy": {
@@ -181,15 +188,17 @@ def _with_mean_pose(result: Result, means: Any, cell: int) -> Result:
 
 
 def _start_worker(checkpoint: Path | None, variants: Path | None) -> None:
-    global _worker_networks
+    global _worker
     torch.set_num_threads(1)
-    _worker_networks = load_networks(checkpoint, variants)
+    networks = load_networks(checkpoint, variants)
+    _worker = Protocols(networks), networks.hybrid.config.view
 
 
 def _run(plan: TestPlan, performance: Performance) -> tuple[Result, dict[str, Activity]]:
-    assert _worker_networks is not None
-    binned = simulate_performance(plan, performance, _worker_networks.hybrid.config.view)
+    assert _worker is not None
+    protocols, view = _worker
+    binned = simulate_performance(plan, performance, view)
     # of the others only the confidence is of interest
-    run = run_all if performance.kind in ("movement", "mocap") else run_main
-    outcome = run(_worker_networks, binned)
+    whole = performance.kind in ("movement", "mocap")
+    outcome = protocols.run_all(binned) if whole else protocols.run_main(binned)
     return Result(performance, binned.truth, outcome.poses), dict(outcome.activity)

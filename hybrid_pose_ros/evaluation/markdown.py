@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures and tables as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Figures = Mapping[str, Any]
+"""What `hybrid-pose evaluate` (or another command) wrote as JSON."""
 
 
 def number(value: float | None, scale: float, digits: int) -> str:

@@ -2,22 +2,21 @@
 """What is compared: the models by name, and the networks that they need."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
 
-from hybrid_pose_ros.inference.step_length import with_step
+from hybrid_pose_ros.inference.step_length import StepLengthError, with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, load_variant
 from hybrid_pose_ros.networks.config import VARIANTS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
 
-FAST: Final = "200hz"
-"""The hybrid's own weights, converted to steps of :data:`FAST_NS`."""
-
-FAST_NS: Final = 5_000_000
+SHORT_STEPS: Final = {"200hz": 5_000_000, "500hz": 2_000_000, "1000hz": 1_000_000}
+"""The hybrid's own weights, converted to shorter steps: name -> length in ns."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Model:
     """One entry of the comparison.
 
     Attributes:
-        variant: the trained variant whose network it is; None for the hybrid's.
+        variant: the variant (trained, or of :data:`SHORT_STEPS`) whose network it is; None for
+            the hybrid's.
         ann_hz: how often the ANN runs, per second.
         membranes, velocities: what the ANN initialises whenever it runs.
         activity: the model whose neurons' activity it has; None without SNN.
@@ -53,13 +53,15 @@ MODELS: Final = {
     "snn": Model("snn", activity="snn"),
     "snn_running": Model("snn", activity="snn_running"),
     "hybrid": _hybrid("hybrid"),
+    "hybrid_engine": _hybrid("hybrid_engine"),
+    "hybrid_live": _hybrid("hybrid_live"),
     "hybrid_reset": _hybrid("hybrid_reset"),
     "hybrid_no_init": _hybrid("hybrid_no_init", "no_init"),
     "hybrid_no_init_untrained": Model(
         ann_hz=10.0, velocities=True, activity="hybrid_no_init_untrained"
     ),
     "hybrid_no_delta": _hybrid("hybrid_no_delta", "no_delta"),
-    "hybrid_200hz": _hybrid("hybrid_200hz", FAST),
+    **{f"hybrid_{name}": _hybrid(f"hybrid_{name}", name) for name in SHORT_STEPS},
     # the same SNN at other moments: its activity is taken to be that of the punctual one
     "hybrid_late_20ms": _hybrid("hybrid", replayed=0.2),
     "hybrid_late_50ms": _hybrid("hybrid", replayed=0.5),
@@ -79,8 +81,8 @@ class Networks:
 
     Attributes:
         checkpoint: the hybrid.
-        variants: name (of :data:`VARIANTS`) -> network, those that there are weights of; and
-            :data:`FAST`.
+        variants: name (of :data:`VARIANTS` or :data:`SHORT_STEPS`) -> network, those that there
+            are weights of.
     """
 
     checkpoint: Checkpoint
@@ -98,7 +100,7 @@ class Networks:
     def missing(self) -> dict[str, str]:
         """The models that cannot be run, with the reason."""
         reasons = {
-            name: f"there are no weights of the variant {model.variant}"
+            name: _reason(str(model.variant))
             for name, model in MODELS.items()
             if self.of(model) is None
         }
@@ -107,6 +109,12 @@ class Networks:
         if not self.hybrid.config.carry:
             reasons["hybrid_reset"] = "an initialisation of this model leaves nothing anyway"
         return reasons
+
+
+def _reason(variant: str) -> str:
+    if variant in SHORT_STEPS:
+        return f"the model has no form for steps of {SHORT_STEPS[variant] / 1e6:g} ms"
+    return f"there are no weights of the variant {variant}"
 
 
 def load_networks(checkpoint: Path | None, variants: Path | None) -> Networks:
@@ -124,7 +132,9 @@ def load_networks(checkpoint: Path | None, variants: Path | None) -> Networks:
         variants = checkpoint.parent
     found = {name: load_variant(name, base, variants) for name in VARIANTS}
     networks = {name: network for name, network in found.items() if network is not None}
-    networks[FAST] = with_step(base, FAST_NS).network
+    for name, step_ns in SHORT_STEPS.items():
+        with suppress(StepLengthError):  # then the model is named as missing
+            networks[name] = with_step(base, step_ns).network
     for network in (base.network, *networks.values()):
         fold_batchnorm(network)
         # a quarter faster on a CPU

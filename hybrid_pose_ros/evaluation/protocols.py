@@ -4,24 +4,32 @@
 All models are compared at the same instants, every 10 ms, in windows of 100 ms. The ANN sees the
 events up to the start of a window; instant 1 of the window lies 10 ms after it and instant 10
 where the next window starts.
+
+``ann`` and ``hybrid`` run in torch, as they were trained. All other SNNs run on the engine that
+runs in use: ``hybrid_engine`` with the very initialisations that ``hybrid`` gets, so that the two
+can be compared, and ``hybrid_live`` with what arrives of them as messages.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from hybrid_pose_ros.evaluation.energy import Activity, SpikeMeter
-from hybrid_pose_ros.evaluation.models import FAST, Networks
-from hybrid_pose_ros.evaluation.test_set import INSTANT_NS, LEAD_NS, WINDOW_NS, BinnedPerformance
-from hybrid_pose_ros.inference.ann_estimator import sum_windows
-from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
-from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.evaluation.engine import Engine, EngineRun
+from hybrid_pose_ros.evaluation.models import SHORT_STEPS, Networks
+from hybrid_pose_ros.evaluation.runs import (
+    Input,
+    Poses,
+    as_sent,
+    decoded,
+    run_ann,
+    run_torch,
+    samples,
+)
+from hybrid_pose_ros.evaluation.test_set import INSTANT_NS, WINDOW_NS, BinnedPerformance
 from hybrid_pose_ros.networks.motion import MAX_VELOCITY
 from hybrid_pose_ros.networks.snn import SnnState
 
@@ -34,33 +42,8 @@ LONG_WINDOWS: Final = 3
 LATE_MS: Final = (20, 50, 100)
 """How late the ANN's answer comes in ``hybrid_late_*``; not more than a window."""
 
-_ANN_BATCH = 24
-
-
-@dataclass(frozen=True)
-class Poses:
-    """Poses of one model.
-
-    Attributes:
-        points: in cells, float32 [cameras, ..., 13, 2].
-        confidence: float32 [cameras, ..., 13].
-    """
-
-    points: NDArray[np.float32]
-    confidence: NDArray[np.float32]
-
-    def at(self, *places: NDArray[np.int64]) -> "Poses":
-        """Choose poses by their indices along the axes after the cameras."""
-        every = np.arange(len(self.points)).reshape(-1, *(1,) * places[0].ndim)
-        return Poses(self.points[every, *places], self.confidence[every, *places])
-
-    def in_order(self) -> "Poses":
-        """Join the axes of runs and of instants in a run: [cameras, runs * instants, ...]."""
-        cameras = len(self.points)
-        return Poses(
-            self.points.reshape(cameras, -1, *self.points.shape[-2:]),
-            self.confidence.reshape(cameras, -1, self.confidence.shape[-1]),
-        )
+_VARIANTS: Final = {"no_init": "hybrid_no_init", "no_delta": "hybrid_no_delta"}
+"""Trained variant that is initialised as the hybrid is -> the model that it is."""
 
 
 @dataclass(frozen=True)
@@ -76,193 +59,156 @@ class Outcome:
     activity: Mapping[str, Activity]
 
 
-class Input:
-    """A performance's steps of one length, as inputs of ANN and SNN.
-
-    One window of empty steps follows the end: runs that begin late in the last window go on into
-    it, and nothing that they find there is used.
+class Protocols:
+    """Runs models over performances.
 
     Args:
-        performance: binned events.
-        network: the step length and the ANN's windows are its.
+        networks: all that are compared.
     """
 
-    def __init__(self, performance: BinnedPerformance, network: HybridPoseNetwork) -> None:
-        step_ns = network.config.step_ns
-        self._widths = network.config.ann.window_steps
-        steps = performance.steps(step_ns)
-        self.steps_per_instant = INSTANT_NS // step_ns
-        self._lead = LEAD_NS // step_ns
-        self.windows = (steps.shape[1] - self._lead) * step_ns // WINDOW_NS
-        empty = np.zeros_like(steps[:, : WINDOW_NS // step_ns])
-        self._steps = np.concatenate((steps, empty), 1)
-        if sum(self._widths) > self._lead - WINDOW_NS // step_ns:
-            raise ValueError(
-                f"the ANN's history of {sum(self._widths)} steps is longer than what the test set "
-                f"has before the first window"
-            )
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._engine = Engine(networks.hybrid)
+        self._engines = {name: Engine(network) for name, network in networks.variants.items()}
+
+    def run_all(self, performance: BinnedPerformance) -> Outcome:
+        """Run every model there is."""
+        with torch.inference_mode():
+            main = _Performance(self._networks, performance)
+            main.run_main()
+            main.run_engine(self._engine)
+            for name, engine in self._engines.items():
+                if name == "snn":
+                    main.run_alone(engine)
+                elif name in SHORT_STEPS:
+                    main.run_short(name, engine)
+                else:
+                    main.run_variant(name, engine)
+        return main.outcome
+
+    def run_main(self, performance: BinnedPerformance) -> Outcome:
+        """Run the ANN and the hybrid."""
+        with torch.inference_mode():
+            main = _Performance(self._networks, performance)
+            main.run_main()
+        return main.outcome
+
+
+class _Performance:
+    """One performance, and what was found on it so far."""
+
+    def __init__(self, networks: Networks, performance: BinnedPerformance) -> None:
+        self._networks = networks
+        self._performance = performance
+        self._data = Input(performance, networks.hybrid)
+        self._end = self._data.windows * WINDOW_INSTANTS
+        # the window before the test comes first: answers that come late need it
+        self._starts = range(-WINDOW_INSTANTS, self._end, WINDOW_INSTANTS)
+        self._poses: dict[str, Poses] = {}
+        self._activity: dict[str, Activity] = {}
+        self._heatmaps, self._inits = networks.hybrid.initial_state(
+            self._data.histories(self._starts)
+        )
 
     @property
-    def cameras(self) -> int:
-        """Number of cameras."""
-        return len(self._steps)
+    def outcome(self) -> Outcome:
+        """What was found."""
+        return Outcome(self._poses, self._activity)
 
-    @property
-    def first_instant(self) -> int:
-        """The instant, counted from the first window, at which the recording begins."""
-        return -self._lead // self.steps_per_instant
+    def run_main(self) -> None:
+        """The ANN at every instant, held and extrapolated, and the hybrid, all in torch."""
+        data, inits = self._data, self._inits
+        network = self._networks.hybrid
+        self._poses["ann"] = run_ann(network, data, range(1, self._end + 1))
+        latest = np.repeat(np.arange(1, data.windows + 1), WINDOW_INSTANTS)
+        held = decoded(self._heatmaps, data.cameras).at(latest)
+        self._poses["ann_held"] = held
+        if inits.velocity is not None:
+            velocity = inits.velocity.clamp(-MAX_VELOCITY, MAX_VELOCITY)
+            velocity = velocity.unflatten(0, (data.cameras, -1))[:, latest]
+            steps = np.tile(np.arange(1, WINDOW_INSTANTS + 1), data.windows)
+            steps = (steps * data.steps_per_instant)[:, None, None].astype(np.float32)
+            moved = held.points + velocity.numpy() * steps
+            self._poses["ann_extrapolated"] = Poses(moved, held.confidence)
+        meter = SpikeMeter(network.snn)
+        found = run_torch(network, data, inits, self._starts, self._end, meter)
+        self._poses["hybrid"] = found.last(self._end)
+        self._activity["hybrid"] = meter.activity
 
-    def histories(self, instants: Iterable[int]) -> Tensor:
-        """The ANN's inputs: events before these instants, [cameras * instants, planes, H, W]."""
-        length = sum(self._widths)
-        windows = []
-        ends = [self._lead + instant * self.steps_per_instant for instant in instants]
-        for camera in self._steps:
-            windows += [sum_windows(camera[end - length : end], self._widths) for end in ends]
-        return torch.from_numpy(np.stack(windows))
+    def run_engine(self, engine: Engine) -> None:
+        """The hybrid on the engine; with late, rare and missing initialisations."""
+        data, inits, starts, end = self._data, self._inits, self._starts, self._end
+        on_time = engine.run(data, starts, end, inits, beyond=WINDOW_INSTANTS)
+        self._found("hybrid_engine", on_time)
+        self._found("hybrid_live", engine.run(data, starts, end, as_sent(inits)))
+        for late_ms in LATE_MS:
+            late = late_ms * 1_000_000 // INSTANT_NS
+            name = f"hybrid_late_{late_ms}ms"
+            self._poses[name] = answers_late(on_time.poses, on_time.beyond, data.windows, late)
+            arrivals = [start + late for start in starts]
+            taken = engine.run(data, arrivals, end, inits)
+            self._poses[f"{name}_no_replay"] = taken.poses.last(end)
 
-    def step(self, instants: Sequence[int], offset: int) -> Tensor:
-        """The SNN's inputs so many steps after these instants: [cameras * instants, 2, H, W]."""
-        rows = [self._lead + instant * self.steps_per_instant + offset for instant in instants]
-        return torch.from_numpy(self._steps[:, rows].astype(np.float32)).flatten(0, 1)
+        rare = [0, *range(1, data.windows + 1, LONG_WINDOWS)]  # numbers among the starts
+        chosen = [c * len(starts) + number for c in range(data.cameras) for number in rare]
+        few = engine.run(data, [starts[number] for number in rare], end, samples(inits, chosen))
+        self._found("hybrid_300ms", few)
+
+        if self._networks.hybrid.config.carry:
+            self._found("hybrid_reset", engine.run(data, starts, end, inits, carry=False))
+
+        snn = self._networks.hybrid.snn
+        rest = snn.rest(len(inits.heatmaps), *inits.heatmaps.shape[-2:])
+        at_rest = inits._replace(membranes=rest.membranes)
+        self._found("hybrid_no_init_untrained", engine.run(data, starts, end, at_rest))
+
+    def run_variant(self, variant: str, engine: Engine) -> None:
+        """A variant that was trained, initialised by its own ANN."""
+        network = self._networks.variants[variant]
+        data = Input(self._performance, network)
+        _, inits = network.initial_state(data.histories(self._starts))
+        self._found(_VARIANTS[variant], engine.run(data, self._starts, self._end, inits))
+
+    def run_short(self, name: str, engine: Engine) -> None:
+        """The hybrid's weights at shorter steps."""
+        network = self._networks.variants[name]
+        data = Input(self._performance, network)
+        parts = data.steps_per_instant / self._data.steps_per_instant
+        inits = in_short_steps(self._inits, parts)
+        self._found(f"hybrid_{name}", engine.run(data, self._starts, self._end, inits))
+
+    def run_alone(self, engine: Engine) -> None:
+        """The SNN that was trained alone: from rest in every window, and running on."""
+        data = Input(self._performance, self._networks.variants["snn"])
+        self._found("snn", engine.run(data, self._starts[1:], self._end, None))
+        self._found("snn_running", engine.run(data, [data.first_instant], self._end, None))
+
+    def _found(self, name: str, run: EngineRun) -> None:
+        self._poses[name] = run.poses.last(self._end)
+        self._activity[name] = run.activity
 
 
-def _decoded(heatmaps: Tensor, cameras: int) -> Poses:
-    """[cameras * runs, 13, H, W] to poses [cameras, runs, ...]."""
-    points, confidence = decode_heatmaps(heatmaps)
-    return Poses(
-        points.unflatten(0, (cameras, -1)).numpy(), confidence.unflatten(0, (cameras, -1)).numpy()
-    )
+def in_short_steps(inits: SnnState, parts: float) -> SnnState:
+    """What the hybrid's ANN says to the same SNN at steps that are ``parts`` times shorter.
 
-
-def _stacked(parts: Sequence[Poses]) -> Poses:
-    """Poses per instant, [cameras, runs, ...] each, to [cameras, runs, instants, ...]."""
-    return Poses(
-        np.stack([part.points for part in parts], 2),
-        np.stack([part.confidence for part in parts], 2),
-    )
-
-
-def run_snn(
-    network: HybridPoseNetwork,
-    state: SnnState,
-    data: Input,
-    starts: Sequence[int],
-    instants: int,
-    meter: SpikeMeter | None = None,
-) -> tuple[Poses, SnnState]:
-    """Run the SNN from several instants at once.
-
-    Args:
-        state: one sample per camera and start, the starts of the first camera first.
-        starts: the instants at which the runs begin.
-        instants: length of the runs.
-        meter: counts the spikes.
-
-    Returns:
-        the poses after each instant, [cameras, starts, instants, ...], and the state in the end.
+    The ANN of a converted model has the same weights and sees the same windows; only velocities
+    are per step.
     """
-    found = []
-    with meter or nullcontext():
-        for offset in range(instants * data.steps_per_instant):
-            _, state = network.snn(data.step(starts, offset), state)
-            if (offset + 1) % data.steps_per_instant == 0:
-                found.append(_decoded(state.heatmaps, data.cameras))
-    return _stacked(found), state
+    if inits.velocity is None:
+        return inits
+    return inits._replace(velocity=inits.velocity / parts)
 
 
-def run_chain(
-    network: HybridPoseNetwork,
-    inits: SnnState,
-    data: Input,
-    starts: Sequence[int],
-    instants: int = WINDOW_INSTANTS,
-    meter: SpikeMeter | None = None,
-    own: SnnState | None = None,
-) -> tuple[Poses, SnnState, SnnState]:
-    """Run the hybrid through initialisations, each of which finds the SNN as the last one left it.
-
-    Args:
-        inits: what the ANN says, one sample per camera and start, the starts of the first camera
-            first.
-        starts: the instants at which the initialisations take effect, in order.
-        instants: length of the runs; the next one begins where one ends.
-        meter: counts the spikes.
-        own: the SNN's state before the first; None: it had none.
-
-    Returns:
-        the poses after each instant, [cameras, starts, instants, ...], and the states at the
-        beginnings and ends of the runs, samples as in ``inits``.
-    """
-    if not network.config.carry:  # then no run needs the one before
-        poses, ended = run_snn(network, inits, data, starts, instants, meter)
-        return poses, inits, ended
-    runs, begun, ends = [], [], []
-    for number, start in enumerate(starts):
-        state = chosen(inits, data.cameras, [number])
-        if own is not None:
-            state = network.reinitialise(state, own)
-        begun.append(state)
-        poses, own = run_snn(network, state, data, [start], instants, meter)
-        runs.append(poses)
-        ends.append(own)
-    joined = Poses(
-        np.concatenate([run.points for run in runs], 1),
-        np.concatenate([run.confidence for run in runs], 1),
-    )
-    return joined, _interleaved(begun), _interleaved(ends)
-
-
-def chosen(state: SnnState, cameras: int, numbers: Sequence[int]) -> SnnState:
-    """Keep some of the runs of a state [cameras * runs, ...]."""
-
-    def choose(values: Tensor) -> Tensor:
-        return values.unflatten(0, (cameras, -1))[:, list(numbers)].flatten(0, 1)
-
-    return SnnState(
-        {name: choose(membrane) for name, membrane in state.membranes.items()},
-        choose(state.heatmaps),
-        None if state.velocity is None else choose(state.velocity),
-    )
-
-
-def _interleaved(states: Sequence[SnnState]) -> SnnState:
-    """States of one run each, [cameras, ...], to [cameras * runs, ...]."""
-
-    def join(values: list[Tensor]) -> Tensor:
-        return torch.stack(values, 1).flatten(0, 1)
-
-    velocities = [state.velocity for state in states if state.velocity is not None]
-    return SnnState(
-        {name: join([state.membranes[name] for state in states]) for name in states[0].membranes},
-        join([state.heatmaps for state in states]),
-        join(velocities) if velocities else None,
-    )
-
-
-def run_ann(network: HybridPoseNetwork, data: Input) -> Poses:
-    """Run the ANN at every instant: [cameras, instants, ...]."""
-    instants = range(1, data.windows * WINDOW_INSTANTS + 1)
-    parts = []
-    for start in range(0, len(instants), _ANN_BATCH):
-        heatmaps, _ = network.ann(data.histories(instants[start : start + _ANN_BATCH]))
-        parts.append(_decoded(heatmaps, data.cameras))
-    return Poses(
-        np.concatenate([part.points for part in parts], 1),
-        np.concatenate([part.confidence for part in parts], 1),
-    )
-
-
-def answers_late(poses: Poses, windows: int, late: int, *, replay: bool) -> Poses:
-    """Put together what is published when each initialisation comes late.
+def answers_late(poses: Poses, beyond: Poses, windows: int, late: int) -> Poses:
+    """Put together what is published when each initialisation comes late and is replayed.
 
     Until it comes, the SNN goes on from the one before. An initialisation that comes with an
-    instant serves the next one.
+    instant serves the next one. What was missed meanwhile is in the poses of the new run.
 
     Args:
-        poses: [cameras, windows + 1, instants, ...], runs from every window's start on, and first
-            from that of the window before. With ``replay`` they begin at that start, so what was
-            missed meanwhile is in them; without, ``late`` instants after it.
+        poses: [cameras, (windows + 1) * instants, ...], runs from every window's start on, and
+            first from that of the window before.
+        beyond: [cameras, windows + 1, instants, ...], how these runs go on after their window.
         late: instants from an initialisation's window start to its arrival.
 
     Returns:
@@ -271,155 +217,10 @@ def answers_late(poses: Poses, windows: int, late: int, *, replay: bool) -> Pose
     instants = np.arange(windows * WINDOW_INSTANTS)
     window = (instants - late) // WINDOW_INSTANTS
     age = instants - window * WINDOW_INSTANTS
-    return poses.at(window + 1, age if replay else age - late)
-
-
-def run_all(networks: Networks, performance: BinnedPerformance) -> Outcome:
-    """Run every model there is over a performance."""
-    with torch.inference_mode():
-        data = Input(performance, networks.hybrid)
-        main = _run_main(networks.hybrid, data)
-        poses, activity = _run_ablations(networks.hybrid, data, main)
-        for name, network in networks.variants.items():
-            more, did = _VARIANT_RUNS[name](network, Input(performance, network))
-            poses |= more
-            activity |= did
-    return Outcome({**main.poses, **poses}, {"hybrid": main.activity, **activity})
-
-
-def run_main(networks: Networks, performance: BinnedPerformance) -> Outcome:
-    """Run the ANN and the hybrid over a performance."""
-    with torch.inference_mode():
-        main = _run_main(networks.hybrid, Input(performance, networks.hybrid))
-    return Outcome(main.poses, {"hybrid": main.activity})
-
-
-_Found = tuple[dict[str, Poses], dict[str, Activity]]
-
-
-@dataclass(frozen=True)
-class _Main:
-    """The ANN (at every instant, held, extrapolated) and the hybrid, and how it came to its poses.
-
-    Attributes:
-        poses: by model.
-        activity: of the hybrid.
-        starts: the instants at which windows start, that of the window before the test first:
-            answers that come late need it.
-        inits: what the ANN says at these.
-        begun: the states after the initialisations.
-        runs: the poses in the window after each.
-        ended: the states at the windows' ends.
-    """
-
-    poses: dict[str, Poses]
-    activity: Activity
-    starts: list[int]
-    inits: SnnState
-    begun: SnnState
-    runs: Poses
-    ended: SnnState
-
-
-def _run_main(network: HybridPoseNetwork, data: Input) -> _Main:
-    poses = {"ann": run_ann(network, data)}
-    starts = [window * WINDOW_INSTANTS for window in range(-1, data.windows)]
-    heatmaps, state = network.initial_state(data.histories(starts))
-    latest = np.repeat(np.arange(1, data.windows + 1), WINDOW_INSTANTS)
-    poses["ann_held"] = held = _decoded(heatmaps, data.cameras).at(latest)
-    if state.velocity is not None:
-        velocity = state.velocity.clamp(-MAX_VELOCITY, MAX_VELOCITY)
-        velocity = velocity.unflatten(0, (data.cameras, -1))[:, latest]
-        steps = np.tile(np.arange(1, WINDOW_INSTANTS + 1), data.windows) * data.steps_per_instant
-        moved = velocity.numpy() * steps[:, None, None].astype(np.float32)
-        poses["ann_extrapolated"] = Poses(held.points + moved, held.confidence)
-    meter = SpikeMeter(network.snn)
-    runs, begun, ended = run_chain(network, state, data, starts, meter=meter)
-    poses["hybrid"] = answers_late(runs, data.windows, 0, replay=True)
-    return _Main(poses, meter.activity, starts, state, begun, runs, ended)
-
-
-def _run_ablations(network: HybridPoseNetwork, data: Input, main: _Main) -> _Found:
-    """The hybrid's own network with late, rare and missing initialisations."""
-    poses = _run_late(network, data, main)
-    activity = {}
-
-    meter = SpikeMeter(network.snn)
-    rare = list(range(1, data.windows + 1, LONG_WINDOWS))  # numbers among the starts
-    starts = [main.starts[number] for number in rare]
-    length = LONG_WINDOWS * WINDOW_INSTANTS
-    inits = chosen(main.inits, data.cameras, rare)
-    before = chosen(main.ended, data.cameras, [0])
-    found, _, _ = run_chain(network, inits, data, starts, length, meter, before)
-    poses["hybrid_300ms"] = found.in_order()
-    activity["hybrid_300ms"] = meter.activity
-
-    if network.config.carry:
-        meter = SpikeMeter(network.snn)
-        found, _ = run_snn(network, main.inits, data, main.starts, WINDOW_INSTANTS, meter)
-        poses["hybrid_reset"] = answers_late(found, data.windows, 0, replay=True)
-        activity["hybrid_reset"] = meter.activity
-
-    meter = SpikeMeter(network.snn)
-    rest = network.snn.rest(len(main.inits.heatmaps), *main.inits.heatmaps.shape[-2:])
-    inits = main.inits._replace(membranes=rest.membranes)
-    found, _, _ = run_chain(network, inits, data, main.starts, meter=meter)
-    poses["hybrid_no_init_untrained"] = answers_late(found, data.windows, 0, replay=True)
-    activity["hybrid_no_init_untrained"] = meter.activity
-    return poses, activity
-
-
-def _run_late(network: HybridPoseNetwork, data: Input, main: _Main) -> dict[str, Poses]:
-    ends = [start + WINDOW_INSTANTS for start in main.starts]
-    after, _ = run_snn(network, main.ended, data, ends, WINDOW_INSTANTS)
-    long = Poses(
-        np.concatenate((main.runs.points, after.points), 2),
-        np.concatenate((main.runs.confidence, after.confidence), 2),
+    on_time = poses.at(instants + WINDOW_INSTANTS)
+    old = beyond.at(window + 1, age % WINDOW_INSTANTS)
+    new = age < WINDOW_INSTANTS
+    return Poses(
+        np.where(new[:, None, None], on_time.points, old.points),
+        np.where(new[:, None], on_time.confidence, old.confidence),
     )
-    poses = {}
-    for late_ms in LATE_MS:
-        late = late_ms * 1_000_000 // INSTANT_NS
-        name = f"hybrid_late_{late_ms}ms"
-        poses[name] = answers_late(long, data.windows, late, replay=True)
-        arrivals = [start + late for start in main.starts]
-        taken, _, _ = run_chain(network, main.inits, data, arrivals)
-        poses[f"{name}_no_replay"] = answers_late(taken, data.windows, late, replay=False)
-    return poses
-
-
-def _run_alone(network: HybridPoseNetwork, data: Input) -> _Found:
-    """The SNN that was trained alone: from rest in every window, and running on."""
-    view = network.config.view
-    starts = [window * WINDOW_INSTANTS for window in range(data.windows)]
-    meter = SpikeMeter(network.snn)
-    rest = network.snn.rest(data.cameras * len(starts), view.grid_height, view.grid_width)
-    reset, _ = run_snn(network, rest, data, starts, WINDOW_INSTANTS, meter)
-    activity = {"snn": meter.activity}
-
-    rest = network.snn.rest(data.cameras, view.grid_height, view.grid_width)
-    begin, length = data.first_instant, data.windows * WINDOW_INSTANTS
-    _, warm = run_snn(network, rest, data, [begin], -begin)
-    meter = SpikeMeter(network.snn)
-    running, _ = run_snn(network, warm, data, [0], length, meter)
-    activity["snn_running"] = meter.activity
-    return {"snn": reset.in_order(), "snn_running": running.in_order()}, activity
-
-
-def _run_windows(name: str) -> Callable[[HybridPoseNetwork, Input], _Found]:
-    def run(network: HybridPoseNetwork, data: Input) -> _Found:
-        starts = [window * WINDOW_INSTANTS for window in range(-1, data.windows)]
-        meter = SpikeMeter(network.snn)
-        _, state = network.initial_state(data.histories(starts))
-        found, _, _ = run_chain(network, state, data, starts, meter=meter)
-        return {name: answers_late(found, data.windows, 0, replay=True)}, {name: meter.activity}
-
-    return run
-
-
-_VARIANT_RUNS: Final = {
-    "snn": _run_alone,
-    "no_init": _run_windows("hybrid_no_init"),
-    "no_delta": _run_windows("hybrid_no_delta"),
-    FAST: _run_windows("hybrid_200hz"),
-}
-"""Name of the trained variant -> how it is run."""

@@ -4,32 +4,13 @@
 Every number and every judgement on the page is computed from the figures.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from hybrid_pose_ros.evaluation import energy_sections, engine_sections, error_sections
 from hybrid_pose_ros.evaluation.demos import Demo, demo_section
-from hybrid_pose_ros.evaluation.markdown import number, percent, px, rate, table
-from hybrid_pose_ros.evaluation.plots import NAMES
-from hybrid_pose_ros.evaluation.protocols import LATE_MS, WINDOW_INSTANTS
-from hybrid_pose_ros.evaluation.published import (
-    PUBLISHED_3D_MM,
-    PUBLISHED_PER_STEP_PX,
-    PUBLISHED_POWER_W,
-    PUBLISHED_PX,
-)
-
-_ABLATIONS: Final = {
-    "hybrid_reset": "initialisations overwrite everything, as in the paper; run time only",
-    "hybrid_no_init": "the ANN initialises the accumulator only; the SNN was trained for that",
-    "hybrid_no_init_untrained": "the same at run time, with an SNN trained for initialisation",
-    "hybrid_no_delta": "the SNN puts out heatmaps instead of increments; trained so",
-    "hybrid_200hz": "steps of 5 ms; the hybrid's own weights, converted",
-    "ann_held": "no SNN: the ANN's pose is kept for the window",
-    "ann_extrapolated": "no SNN: the ANN's pose moves on with its first velocity",
-    "hybrid_300ms": "initialised every 300 ms only",
-}
-
-Figures = Mapping[str, Any]
+from hybrid_pose_ros.evaluation.markdown import Figures, number, percent, px, table
+from hybrid_pose_ros.evaluation.published import PUBLISHED_3D_MM
 
 
 class ReportError(ValueError):
@@ -60,14 +41,16 @@ def write_report(
     """
     sections = [
         _beginning(figures),
-        _comparison(figures),
-        _steps(figures, plots["steps"]),
-        _parts(figures),
-        _late(figures),
-        _movements(figures, plots["movements"]),
-        _joints(figures),
-        _energy(figures, plots["energy"]),
-        _firing(figures),
+        error_sections.comparison(figures),
+        error_sections.steps(figures, plots["steps"]),
+        error_sections.parts(figures),
+        error_sections.late(figures),
+        engine_sections.engine(figures),
+        engine_sections.short_steps(figures),
+        error_sections.movements(figures, plots["movements"]),
+        error_sections.joints(figures),
+        energy_sections.energy(figures, plots["energy"]),
+        energy_sections.firing(figures),
         _confidence(figures, plots["reliability"]),
         _trained(figures),
     ]
@@ -77,17 +60,6 @@ def write_report(
         sections.append(demo_section(demos))
     sections.append(_limits(figures))
     return "\n\n".join(sections) + "\n"
-
-
-def verdict(against: Figures) -> str:
-    """Say in words whether a difference of errors (in percent of the hybrid's) matters."""
-    if against["low"] <= 0 <= against["high"]:
-        return "makes no difference that this test can tell"
-    size = abs(against["percent"])
-    if size < 2:
-        return "hardly matters"
-    much = "matters" if size < 10 else "matters much"
-    return much if against["percent"] > 0 else f"{much}, and the error is smaller this way"
 
 
 def _beginning(figures: Figures) -> str:
@@ -133,186 +105,6 @@ def _beginning(figures: Figures) -> str:
         f"the paper {PUBLISHED_3D_MM} mm.",
     ]
     return "\n".join(lines)
-
-
-def _comparison(figures: Figures) -> str:
-    models = figures["models"]
-    rows = []
-    for name in NAMES:
-        if name not in models or name == "hybrid_300ms":
-            continue
-        model = models[name]
-        paper = PUBLISHED_PX.get(name)
-        row = [
-            NAMES[name],
-            px(model["mpjpe_px"]),
-            px(model["median_px"]),
-            px(model["mpjpe_px_mocap"]),
-            *(f"{100 * model['pck'][limit]:.1f}" for limit in ("5", "10", "20")),
-            "" if paper is None else f"{paper:.2f}",
-        ]
-        rows.append([f"**{cell}**" if name == "hybrid" and cell else cell for cell in row])
-    heads = ("", "33 movements", "median", "captured", "≤ 5 px", "≤ 10 px", "≤ 20 px", "paper")
-    text = "## The comparison\n\n2D error (MPJPE) in px of the 346x260 view, at 100 Hz; the share "
-    text += "of joints within a distance in %, on the 33 movements; *captured*: motion capture of "
-    text += "subjects that training never saw.\n\n" + table(heads, rows)
-    for name, reason in figures["missing"].items():
-        text += f"\n\n{NAMES.get(name, name)} is missing: {reason}."
-    return text
-
-
-def _steps(figures: Figures, plot: str) -> str:
-    models = figures["models"]
-    rows = []
-    for name in ("ann", "ann_held", "snn", "hybrid", "hybrid_no_init", "hybrid_no_delta"):
-        if name in models:
-            rows.append([NAMES[name], *map(px, models[name]["mpjpe_px_per_step"])])
-            if name in PUBLISHED_PER_STEP_PX:
-                rows.append(["*paper*", *map(px, PUBLISHED_PER_STEP_PX[name])])
-    heads = ("ms since the ANN ran", *(str(10 * (i + 1)) for i in range(WINDOW_INSTANTS)))
-    long = models["hybrid_300ms"]["mpjpe_px_per_step"]
-    tenth = [sum(long[i : i + WINDOW_INSTANTS]) / WINDOW_INSTANTS for i in (0, 10, 20)]
-    more = figures["relative"]["hybrid_300ms_error_above_hybrid"]
-    return (
-        f"## Within a window\n\n![error over time]({plot})\n\n{table(heads, rows)}\n\n"
-        f"Without a new initialisation for 300 ms the hybrid's mean error is "
-        f"{px(models['hybrid_300ms']['mpjpe_px'])} px, {percent(more)} its usual one: "
-        f"{px(tenth[0])} px in the first 100 ms, {px(tenth[1])} px in the second and "
-        f"{px(tenth[2])} px in the third. In the paper it grows from 5.95 px after 100 ms to "
-        "21.1 px after 200 ms."
-    )
-
-
-def _parts(figures: Figures) -> str:
-    rows = []
-    for name, what in _ABLATIONS.items():
-        if name in figures["models"]:
-            model = figures["models"][name]
-            against = model["against_hybrid"]
-            rows.append(
-                [
-                    NAMES[name],
-                    what,
-                    px(model["mpjpe_px"]),
-                    f"{against['percent']:+.1f} %",
-                    f"{against['low']:+.1f} to {against['high']:+.1f} %",
-                    verdict(against),
-                ]
-            )
-    heads = ("", "what it is", "error (px)", "against the hybrid", "95 % of draws", "verdict")
-    return (
-        "## What each part is worth\n\nThe interval is that of 2000 test sets drawn from this "
-        "one's performances (paired bootstrap). A difference whose interval contains 0 cannot be "
-        "told from none; below 2 % we call it hardly one, from 10 % on much.\n\n"
-        + table(heads, rows, text=(0, 1, 5))
-    )
-
-
-def _late(figures: Figures) -> str:
-    models = figures["models"]
-    rows = [["0 ms", px(models["hybrid"]["mpjpe_px"]), px(models["hybrid"]["mpjpe_px"]), ""]]
-    for late_ms in LATE_MS:
-        replay = models[f"hybrid_late_{late_ms}ms"]["mpjpe_px"]
-        immediate = models[f"hybrid_late_{late_ms}ms_no_replay"]["mpjpe_px"]
-        gain = f"{100 * (1 - replay / immediate):.0f} %"
-        rows.append([f"{late_ms} ms", px(replay), px(immediate), gain])
-    heads = (
-        "the ANN's answer comes after",
-        "with replay (px)",
-        "without (px)",
-        "replay takes off",
-    )
-    return (
-        "## An ANN that answers late\n\nUntil the answer comes, the SNN goes on from the state "
-        "before. With replay the steps that were missed are run again from the new state "
-        "(`init_policy: replay`); without, the state is taken as if it described the present, as "
-        f"the paper's evaluation implies.\n\n{table(heads, rows)}"
-    )
-
-
-def _movements(figures: Figures, plot: str) -> str:
-    models, new = figures["models"], set(figures["test_set"]["held_out_movements"])
-    text = f"## Movements\n\n![error per movement]({plot})\n\n"
-    if new:
-        hybrid, ann = models["hybrid"], models["ann"]
-        text += (
-            "Movements that training never showed (new): hybrid "
-            f"{px(hybrid['mpjpe_px_held_out_movements'])} px, ANN "
-            f"{px(ann['mpjpe_px_held_out_movements'])} px; the others: hybrid "
-            f"{px(hybrid['mpjpe_px_trained_movements'])} px, ANN "
-            f"{px(ann['mpjpe_px_trained_movements'])} px.\n\n"
-        )
-    return text + _errors_by(figures, "mpjpe_px_per_movement", new)
-
-
-def _joints(figures: Figures) -> str:
-    return "## Joints\n\n" + _errors_by(figures, "mpjpe_px_per_joint")
-
-
-def _errors_by(figures: Figures, key: str, new: Collection[str] = ()) -> str:
-    """A table of the errors of some models, a row per name."""
-    models = figures["models"]
-    columns = [name for name in ("hybrid", "ann", "ann_held", "snn") if name in models]
-    rows = [
-        [
-            name.replace("_", " ") + (" (new)" if name in new else ""),
-            *(px(models[model][key][name]) for model in columns),
-        ]
-        for name in models["hybrid"][key]
-    ]
-    return table(("error (px)", *(NAMES[model] for model in columns)), rows)
-
-
-def _energy(figures: Figures, plot: str) -> str:
-    models, energy = figures["models"], figures["energy"]
-    hybrid = models["hybrid"]
-    rows = []
-    for name in NAMES:
-        if name in models and name != "mean_pose":
-            model = models[name]
-            paper = PUBLISHED_POWER_W.get(name)
-            rows.append(
-                [
-                    NAMES[name],
-                    f"{1e3 * model['power_w_paper']:.3g}",
-                    f"{1e3 * model['power_w_honest']:.3g}",
-                    "" if paper is None else f"{1e3 * paper:.0f}",
-                ]
-            )
-    heads = ("power (mW)", "the paper's proxy", "honest proxy", "the paper's network")
-    share = models["ann_held"]["power_w_honest"] / hybrid["power_w_honest"]
-    return (
-        f"## Energy\n\n![power]({plot})\n\n{table(heads, rows)}\n\n"
-        f"One ANN run: {energy['ann_mmac']:.0f} MMAC, {energy['ann_run_uj']:.0f} µJ. One "
-        f"initialisation: {energy['initialisation_uj']:.0f} µJ. One SNN step: "
-        f"{energy['snn_dense_mmac']:.0f} MMAC if it were dense; by its spikes "
-        f"{hybrid['snn_step_uj_paper']:.2f} µJ by the paper's proxy and "
-        f"{hybrid['snn_step_uj_honest']:.2f} µJ by the honest one. {100 * share:.0f} % of the "
-        "hybrid's power is its ten ANN runs per second.\n\n"
-        "The paper's proxy charges 1.69 pJ per multiply-accumulate of ANN and initialiser and, "
-        "per SNN layer, its firing rate times its dense operations times 0.38 pJ. The honest "
-        "proxy charges every accumulate that a spike causes where it enters, one "
-        "multiply-accumulate per neuron and step for its membrane, and upsampling, readout and "
-        "the motion of the heatmaps (`hybrid_pose_ros/evaluation/energy.py` has the formulas). "
-        "Both leave out memory traffic; neither was measured on a device."
-    )
-
-
-def _firing(figures: Figures) -> str:
-    models = figures["models"]
-    columns = [n for n in ("hybrid", "hybrid_no_init", "hybrid_200hz", "snn") if n in models]
-    rows = [
-        [layer, *(rate(models[name]["firing_rates"][layer]) for name in columns)]
-        for layer in models["hybrid"]["firing_rates"]
-    ]
-    rows.append(["all neurons", *(rate(models[name]["mean_firing_rate"]) for name in columns)])
-    entering = models["hybrid"]["entering_rates"]
-    return (
-        "## Firing rates\n\nSpikes per neuron and step, in %; in the paper 2.7 to 5 % on "
-        f"average.\n\n{table(('layer', *(NAMES[name] for name in columns)), rows)}\n\n"
-        f"Of the input planes {rate(entering['head'])} % are set, of the readout's inputs "
-        f"{rate(entering['readout'])} %."
-    )
 
 
 def _confidence(figures: Figures, plot: str) -> str:
@@ -392,9 +184,6 @@ def _limits(figures: Figures) -> str:
         "few people. The intervals say how far the means can be trusted.\n"
         "- Errors count the joints inside the image, hidden ones included. The person is alone, "
         "the camera is fixed.\n"
-        "- The networks are run as they were trained, in single precision. The nodes send initial "
-        "states in 8 bits per value and run the SNN as a sparse engine; neither is part of these "
-        "figures.\n"
         "- Energy is counted, not measured."
     )
 

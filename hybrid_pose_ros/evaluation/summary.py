@@ -18,8 +18,9 @@ from hybrid_pose_ros.evaluation.energy import (
     power,
 )
 from hybrid_pose_ros.evaluation.models import MODELS, Networks
-from hybrid_pose_ros.evaluation.protocols import LONG_WINDOWS, WINDOW_INSTANTS, Poses
+from hybrid_pose_ros.evaluation.protocols import LONG_WINDOWS, WINDOW_INSTANTS
 from hybrid_pose_ros.evaluation.reliability import NEAR_PX, reliability
+from hybrid_pose_ros.evaluation.runs import Poses
 from hybrid_pose_ros.evaluation.test_set import Performance, Truth
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.geometry.cameras import Camera
@@ -34,6 +35,9 @@ IN_SPACE: Final = ("ann", "ann_held", "hybrid")
 
 RELIABILITY: Final = ("ann", "hybrid")
 """Models whose confidence is judged."""
+
+SAME_PX: Final = 0.05
+"""Joints no farther apart are called the same."""
 
 _RESAMPLES: Final = 2000
 
@@ -115,6 +119,27 @@ def against(
     return {"percent": float(percent(sums.sum(1))), "low": float(low), "high": float(high)}
 
 
+def difference(results: Sequence[Result], model: str, base: str, cell: int) -> dict[str, float]:
+    """How far the poses of two models lie apart, on the movements.
+
+    Returns:
+        ``error_px``: by how much the mean error is above that of ``base``; ``distance_px``: mean
+        distance of the joints; ``same``: share of joints within :data:`SAME_PX`.
+    """
+    chosen = [r for r in results if r.performance.kind == "movement"]
+    errors = [np.concatenate([errors_px(r, m, cell) for r in chosen]) for m in (model, base)]
+    apart = [
+        cell * np.linalg.norm(r.poses[model].points - r.poses[base].points, axis=-1)
+        for r in chosen
+    ]
+    distance = np.concatenate(apart)
+    return {
+        "error_px": _mean(errors[0]) - _mean(errors[1]),
+        "distance_px": float(distance.mean()),
+        "same": float((distance <= SAME_PX).mean()),
+    }
+
+
 def error_3d_mm(
     results: Sequence[Result], model: str, cameras: Sequence[Camera], view: GridView
 ) -> dict[str, float]:
@@ -173,6 +198,7 @@ def energy_figures(networks: Networks, activity: Mapping[str, Activity]) -> dict
         figures[name] = {"power_w_paper": watts.paper_w, "power_w_honest": watts.honest_w}
         if did is not None:
             figures[name] |= {
+                "step_ms": network.config.step_ns / 1e6,
                 "firing_rates": firing_rates(costs, did),
                 "mean_firing_rate": sum(did.fired.values())
                 / (did.steps * sum(costs.neurons.values())),

@@ -22,7 +22,7 @@ from hybrid_pose_ros.simulation.movements import PLACE_M, SESSIONS, make_motion
 from hybrid_pose_ros.simulation.recording import Recording, Scene, simulate_recording
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
-TICK_NS: Final = 5_000_000
+TICK_NS: Final = 1_000_000
 """Bins of the test set: steps of all models are whole numbers of them."""
 
 INSTANT_NS: Final = 10_000_000
@@ -163,8 +163,12 @@ class BinnedPerformance:
     counts: NDArray[np.uint8]
     truth: Truth
 
-    def steps(self, step_ns: int) -> NDArray[np.uint16]:
-        """Return the counts per step of this length: [cameras, steps, 2, H, W].
+    def steps(self, step_ns: int, empty: int = 0) -> NDArray[np.uint16]:
+        """Return the counts per step of this length: [cameras, steps + empty, 2, H, W].
+
+        Args:
+            step_ns: length of a step.
+            empty: so many steps without events follow the end.
 
         Raises:
             ValueError: it is no multiple of :data:`TICK_NS`.
@@ -173,8 +177,11 @@ class BinnedPerformance:
         if rest or not ticks:
             raise ValueError(f"a step of {step_ns} ns is no multiple of {TICK_NS} ns")
         cameras, length = self.counts.shape[:2]
-        split = self.counts.reshape(cameras, length // ticks, ticks, *self.counts.shape[2:])
-        return np.asarray(split.sum(2, dtype=np.uint16))
+        steps, size = length // ticks, self.counts.shape[2:]
+        found = np.zeros((cameras, steps + empty, *size), np.uint16)
+        split = self.counts.reshape(cameras, steps, ticks, *size)
+        np.sum(split, 2, dtype=np.uint16, out=found[:, :steps])
+        return found
 
 
 def generator(plan: TestPlan, kind: str, name: str, person: int) -> np.random.Generator:

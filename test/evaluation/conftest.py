@@ -32,7 +32,7 @@ def make_network(config: ModelConfig, seed: int = 0) -> HybridPoseNetwork:
     nn.init.normal_(network.snn.readout.conv.weight, std=0.2)
     if config.snn.motion:
         nn.init.normal_(network.motion.readout.weight, std=0.5)
-        nn.init.normal_(network.snn.motion.weight, std=0.3)
+        nn.init.normal_(network.snn.motion.readout.weight, std=0.1)
     if config.carry:
         nn.init.normal_(network.carry.heatmaps_logit)
         nn.init.normal_(network.carry.velocity_logit)
@@ -49,3 +49,19 @@ def small_variants() -> dict[str, HybridPoseNetwork]:
     return {
         name: make_network(variant_of(SMALL, name), seed) for seed, name in enumerate(VARIANTS, 1)
     }
+
+
+@pytest.fixture(scope="session", params=["binary", "valued"])
+def lively_network(request: pytest.FixtureRequest) -> HybridPoseNetwork:
+    """One in all of whose layers many neurons fire.
+
+    The convolutions of the second get raw counts, and spikes that are upsampled before them.
+    """
+    config = SMALL
+    if request.param == "valued":
+        config = replace(SMALL, snn=replace(SMALL.snn, levels=(), upsample_first=True))
+    network = make_network(config)
+    for module in network.snn.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.bias, 0.5, 4.0)
+    return network

@@ -2,6 +2,7 @@
 """The evaluation as a whole, on a small network and two short performances, and its command."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,7 @@ def test_command_writes_the_figures_and_names_itself(
         (["--checkpoint", "nowhere.safetensors"], "nowhere.safetensors: no such checkpoint"),
         (["--mocap", "nowhere.npz"], "nowhere.npz: No such file"),
         (["--calibration", "nowhere"], "P4.npy: no such file"),
+        (["--json", "."], ".: is a folder, not a file"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(
@@ -119,3 +121,19 @@ def test_wrong_arguments_are_one_sentence(
     assert main(["evaluate", *out, *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_fails_leaves_the_figures_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(plan: TestPlan, **options: object) -> dict[str, Any]:
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(module, "evaluate", killed)
+    out = tmp_path / "evaluation.json"
+    out.write_text("old")
+    assert main(["evaluate", "--json", str(out)]) == 1
+    assert "memory" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json"]
+    assert out.read_text() == "old"

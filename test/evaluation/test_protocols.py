@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_pose_ros.evaluation.models import FAST, FAST_NS, MODELS, Networks
+from hybrid_pose_ros.evaluation.models import MODELS, SHORT_STEPS, Networks
 from hybrid_pose_ros.evaluation.protocols import (
     LATE_MS,
-    Input,
     Outcome,
-    Poses,
+    Protocols,
     answers_late,
-    run_all,
-    run_main,
+    in_short_steps,
 )
+from hybrid_pose_ros.evaluation.runs import Input, Poses
 from hybrid_pose_ros.evaluation.test_set import BinnedPerformance, Truth
 from hybrid_pose_ros.inference.ann_estimator import sum_windows
 from hybrid_pose_ros.inference.step_length import with_step
@@ -35,7 +34,8 @@ Variants = dict[str, HybridPoseNetwork]
 @pytest.fixture(scope="module")
 def performance() -> BinnedPerformance:
     rng = np.random.default_rng(0)
-    counts = rng.poisson(0.15, (CAMERAS, 2 * (LEAD + 10 * WINDOWS), 2, 20, 26)).astype(np.uint8)
+    ticks = 10 * (LEAD + 10 * WINDOWS)
+    counts = rng.poisson(0.03, (CAMERAS, ticks, 2, 20, 26)).astype(np.uint8)
     nothing = np.zeros((CAMERAS, 10 * WINDOWS, 13, 2), np.float32)
     truth = Truth(nothing, np.ones(nothing.shape[:-1], bool), np.zeros((10 * WINDOWS, 13, 3)))
     return BinnedPerformance(counts, truth)
@@ -44,13 +44,18 @@ def performance() -> BinnedPerformance:
 @pytest.fixture(scope="module")
 def networks(small_network: HybridPoseNetwork, small_variants: Variants) -> Networks:
     checkpoint = Checkpoint(small_network, "small", {})
-    fast = with_step(checkpoint, FAST_NS).network
-    return Networks(checkpoint, {**small_variants, FAST: fast})
+    short = {name: with_step(checkpoint, ns).network for name, ns in SHORT_STEPS.items()}
+    return Networks(checkpoint, small_variants | short)
 
 
 @pytest.fixture(scope="module")
-def outcome(networks: Networks, performance: BinnedPerformance) -> Outcome:
-    return run_all(networks, performance)
+def protocols(networks: Networks) -> Protocols:
+    return Protocols(networks)
+
+
+@pytest.fixture(scope="module")
+def outcome(protocols: Protocols, performance: BinnedPerformance) -> Outcome:
+    return protocols.run_all(performance)
 
 
 class Alone:
@@ -124,7 +129,8 @@ def test_ann_at_every_instant_and_held(
 
 @pytest.mark.parametrize(("camera", "instant"), CASES)
 @pytest.mark.parametrize(
-    "model", ["hybrid", "hybrid_reset", "hybrid_300ms", "hybrid_no_init_untrained"]
+    "model",
+    ["hybrid", "hybrid_engine", "hybrid_reset", "hybrid_300ms", "hybrid_no_init_untrained"],
 )
 def test_hybrid_from_its_initialisations(
     networks: Networks,
@@ -147,7 +153,9 @@ def test_hybrid_from_its_initialisations(
     [
         ("hybrid_no_init", "no_init"),
         ("hybrid_no_delta", "no_delta"),
-        ("hybrid_200hz", FAST),
+        ("hybrid_200hz", "200hz"),
+        ("hybrid_500hz", "500hz"),
+        ("hybrid_1000hz", "1000hz"),
     ],
 )
 def test_variants_run_on_their_own_network(
@@ -201,14 +209,20 @@ def test_late_answers(
 
 @pytest.mark.parametrize("late", [0, 2, 10])
 def test_a_replayed_pose_describes_its_own_instant(late: int) -> None:
-    # a pose says which instant it describes
-    starts = np.arange(-1, 4) * 10
-    times = (starts[:, None] + np.arange(20) + 1.0)[None, ..., None, None]
-    told = Poses(np.broadcast_to(times, (1, 5, 20, 13, 2)).astype(np.float32), times[..., 0])
-    found = answers_late(told, 4, late, replay=True)
-    assert (found.points[0, :, 0, 0] == np.arange(40) + 1).all()
-    stale = answers_late(told, 4, late, replay=False)
-    assert (stale.points[0, :, 0, 0] == np.arange(40) + 1 - late).all()
+    # a pose says which instant it describes, and its confidence how old its initialisation is
+    def told(times: np.ndarray, ages: np.ndarray) -> Poses:
+        points = np.broadcast_to(times[None, ..., None, None], (1, *times.shape, 13, 2))
+        confidence = np.broadcast_to(ages[None, ..., None], (1, *ages.shape, 13))
+        return Poses(points.astype(np.float32), confidence.astype(np.float32))
+
+    times, ages = np.arange(-10, 40) + 1, np.tile(np.arange(10), 5) + 1
+    poses = told(times, ages)
+    beyond = told(times.reshape(5, 10) + 10, ages.reshape(5, 10) + 10)
+    found = answers_late(poses, beyond, 4, late)
+    assert found.points.shape == (1, 40, 13, 2)
+    assert (found.points[0, ..., 0] == np.arange(1, 41)[:, None]).all()
+    expected = (np.arange(40) - late) % 10 + late + 1
+    assert (found.confidence[0] == expected[:, None]).all()
 
 
 def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
@@ -220,15 +234,16 @@ def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
         assert poses.confidence.shape == (CAMERAS, 10 * WINDOWS, 13)
     needed = {model.activity for model in MODELS.values()} - {None}
     assert set(outcome.activity) == needed
-    assert outcome.activity["hybrid"].steps == CAMERAS * (WINDOWS + 1) * 10
-    assert outcome.activity["hybrid_200hz"].steps == CAMERAS * (WINDOWS + 1) * 20
+    for name in ("hybrid", "hybrid_engine", "hybrid_300ms", "snn_running"):
+        assert outcome.activity[name].steps == CAMERAS * WINDOWS * 10
+    assert outcome.activity["hybrid_1000hz"].steps == CAMERAS * WINDOWS * 100
     assert networks.missing() == {}
 
 
 def test_main_run_is_a_part_of_the_whole(
-    networks: Networks, performance: BinnedPerformance, outcome: Outcome
+    protocols: Protocols, performance: BinnedPerformance, outcome: Outcome
 ) -> None:
-    main = run_main(networks, performance)
+    main = protocols.run_main(performance)
     assert (main.poses["hybrid"].points == outcome.poses["hybrid"].points).all()
     assert main.activity["hybrid"] == outcome.activity["hybrid"]
 
@@ -238,10 +253,29 @@ def test_models_without_weights_are_missing_and_not_run(
 ) -> None:
     fewer = Networks(networks.checkpoint, {"no_init": networks.variants["no_init"]})
     missing = fewer.missing()
-    without = {"snn", "snn_running", "hybrid_no_delta", "hybrid_200hz"}
-    assert set(missing) == without
+    short = {f"hybrid_{name}" for name in SHORT_STEPS}
+    assert set(missing) == {"snn", "snn_running", "hybrid_no_delta"} | short
     assert "variant no_delta" in missing["hybrid_no_delta"]
-    assert not missing.keys() & run_all(fewer, performance).poses.keys()
+    assert "steps of 2 ms" in missing["hybrid_500hz"]
+    assert not missing.keys() & Protocols(fewer).run_all(performance).poses.keys()
+
+
+@pytest.mark.parametrize("name", SHORT_STEPS)
+def test_initialisations_of_short_steps_are_those_of_the_converted_network(
+    networks: Networks, performance: BinnedPerformance, name: str
+) -> None:
+    whole, short = networks.hybrid, networks.variants[name]
+    with torch.inference_mode():
+        states = [
+            network.initial_state(Input(performance, network).histories([-10, 10]))[1]
+            for network in (whole, short)
+        ]
+    found = in_short_steps(states[0], whole.config.step_ns / short.config.step_ns)
+    assert torch.equal(found.heatmaps, states[1].heatmaps)
+    for layer, membrane in states[1].membranes.items():
+        assert torch.equal(found.membranes[layer], membrane)
+    assert found.velocity is not None and states[1].velocity is not None
+    assert torch.allclose(found.velocity, states[1].velocity, rtol=1e-5, atol=1e-7)
 
 
 def test_history_longer_than_the_lead_is_refused(performance: BinnedPerformance) -> None:

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.evaluation.error_sections import verdict
 from hybrid_pose_ros.evaluation.evaluate import FORMAT
 from hybrid_pose_ros.evaluation.models import MODELS
-from hybrid_pose_ros.evaluation.plots import draw_plots
-from hybrid_pose_ros.evaluation.report import verdict
+from hybrid_pose_ros.evaluation.plots import NAMES, draw_plots
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.skeleton import JOINTS
 
+STEP_MS = {"hybrid_200hz": 5.0, "hybrid_500hz": 2.0, "hybrid_1000hz": 1.0}
 ERRORS = {name: 5.0 + number for number, name in enumerate(MODELS)}
 
 
@@ -33,6 +34,7 @@ def _model(name: str) -> dict[str, Any]:
         "mpjpe_px_trained_movements": error,
         "power_w_paper": 0.01,
         "power_w_honest": 0.02,
+        "step_ms": STEP_MS.get(name, 10.0),
         "firing_rates": dict.fromkeys(SPIKING_LAYERS, 0.031),
         "mean_firing_rate": 0.0275,
         "entering_rates": dict.fromkeys((*SPIKING_LAYERS, "readout"), 0.04),
@@ -96,6 +98,10 @@ def figures() -> dict[str, Any]:
             "hybrid_error_below_snn": 71.3,
             "hybrid_error_below_snn_running": 60.9,
         },
+        "difference": {
+            "hybrid_engine": {"error_px": -0.00012, "distance_px": 0.0034, "same": 0.9987},
+            "hybrid_live": {"error_px": 0.0234, "distance_px": 0.21, "same": 0.25},
+        },
         "error_3d_mm": {
             name: {"mean": 61.4, "median": 40.2} for name in ("ann", "ann_held", "hybrid")
         },
@@ -137,6 +143,12 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
         f"| ANN at every step | {ann:.2f} | {ann / 2:.2f} | {ann + 1:.2f} | 50.0 | 75.0 |" in text
     )
     assert "**5.19** |" in text and "57.8 mm" in text
+    assert "| -0.0001 | 0.0034 | 99.87 | yes |" in text
+    assert "| +0.0234 | 0.2100 | 25.00 | **no** |" in text
+    for name, step in {"hybrid_engine": "10", "hybrid_500hz": "2", "hybrid_1000hz": "1"}.items():
+        assert (
+            f"| {step} ms | {NAMES[name]} | {ERRORS[name]:.2f} | {ERRORS[name] + 1:.2f} |" in text
+        )
     assert "| kick left (new) |" in text and "| left hand |" in text
     assert "| head | 3.10 |" in text
     assert "| all neurons | 2.75 |" in text
@@ -153,7 +165,7 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
 def test_models_that_are_missing_are_named_and_left_out(
     figures: dict[str, Any], tmp_path: Path
 ) -> None:
-    for name in ("snn", "snn_running", "hybrid_no_init", "hybrid_no_delta", "hybrid_200hz"):
+    for name in ("snn", "snn_running", "hybrid_no_init", "hybrid_no_delta", *STEP_MS):
         del figures["models"][name]
         figures["missing"][name] = "there are no weights of it"
     for name in ("hybrid_error_below_snn", "hybrid_error_below_snn_running"):
@@ -165,6 +177,7 @@ def test_models_that_are_missing_are_named_and_left_out(
     text = page.read_text()
     assert "hybrid at 200 Hz is missing: there are no weights of it." in text
     assert "| SNN alone |" not in text
+    assert "| 10 ms | hybrid on the engine |" in text and "| 5 ms |" not in text
 
 
 def test_runs_of_the_system_stand_on_the_page_with_their_pictures(
@@ -217,7 +230,7 @@ def test_verdict(percent: float, low: float, high: float, words: str) -> None:
     ("content", "message"),
     [
         ("{}", "evaluate again"),
-        ('{"format": 0}', "evaluate again"),
+        ('{"format": 1}', "evaluate again"),
         ("[", "is not JSON"),
         (None, "cannot be read"),
     ],

@@ -6,11 +6,12 @@ import pytest
 
 from hybrid_pose_ros.evaluation.energy import MAC_J, Activity, Costs
 from hybrid_pose_ros.evaluation.evaluate import relative
-from hybrid_pose_ros.evaluation.models import FAST, FAST_NS, MODELS, Networks
-from hybrid_pose_ros.evaluation.protocols import Poses
+from hybrid_pose_ros.evaluation.models import MODELS, SHORT_STEPS, Networks
+from hybrid_pose_ros.evaluation.runs import Poses
 from hybrid_pose_ros.evaluation.summary import (
     Result,
     against,
+    difference,
     energy_figures,
     error_3d_mm,
     error_figures,
@@ -109,6 +110,19 @@ def test_percent_against_another_model_with_its_interval() -> None:
     assert unclear == against(several(3.0), "ann", "hybrid", CELL, seed=0)
 
 
+def test_difference_of_two_models_that_should_be_the_same() -> None:
+    moved = np.zeros((INSTANTS, 13))
+    moved[:6, 0] = 1.5
+    results = [
+        result("movement", "clap", {"hybrid": np.array(2.0), "hybrid_engine": 2.0 - moved}),
+        result("mocap", "0", {"hybrid": np.array(2.0), "hybrid_engine": np.array(90.0)}),
+    ]
+    # of one of 13 joints, a fifth lies 1.5 px farther to the left, and so 0.5 px from the truth
+    assert difference(results, "hybrid_engine", "hybrid", CELL) == pytest.approx(
+        {"error_px": -0.3 / 13, "distance_px": 0.3 / 13, "same": 1 - 0.2 / 13}, abs=1e-4
+    )
+
+
 def test_3d_error_of_exact_and_of_shifted_images() -> None:
     exact = result("movement", "clap", {"hybrid": np.array(0.0), "ann": np.array(5.0)})
     assert error_3d_mm([exact], "hybrid", CAMERAS, VIEW)["mean"] == pytest.approx(0.0, abs=0.05)
@@ -140,8 +154,8 @@ def test_power_of_every_model(
     small_network: HybridPoseNetwork, small_variants: dict[str, HybridPoseNetwork]
 ) -> None:
     checkpoint = Checkpoint(small_network, "", {})
-    variants = {**small_variants, FAST: with_step(checkpoint, FAST_NS).network}
-    networks = Networks(checkpoint, variants)
+    short = {name: with_step(checkpoint, ns).network for name, ns in SHORT_STEPS.items()}
+    networks = Networks(checkpoint, small_variants | short)
     layers = (*SPIKING_LAYERS, "readout")
     quiet = Activity(
         1,
@@ -167,6 +181,8 @@ def test_power_of_every_model(
     assert step > sum(costs.neurons.values()) * MAC_J
     assert honest["hybrid_late_50ms"] - honest["hybrid"] == pytest.approx(0.5 * 100 * step)
     assert honest["hybrid_200hz"] - honest["hybrid"] == pytest.approx(100 * step)
+    assert honest["hybrid_1000hz"] - honest["hybrid"] == pytest.approx(900 * step)
+    assert [figures[f"hybrid_{name}"]["step_ms"] for name in SHORT_STEPS] == [5.0, 2.0, 1.0]
     assert "firing_rates" not in figures["ann"]
 
 

@@ -85,7 +85,7 @@ def test_performance_is_a_function_of_the_plan() -> None:
 
 
 def test_shapes_and_lead(jump: BinnedPerformance) -> None:
-    assert jump.counts.shape == (2, (LEAD_NS + 300_000_000) // 5_000_000, 2, 65, 87)
+    assert jump.counts.shape == (2, (LEAD_NS + 300_000_000) // 1_000_000, 2, 65, 87)
     assert jump.truth.points_px.shape == (2, 30, 13, 2)
     assert jump.truth.joints_m.shape == (30, 13, 3)
     # somebody jumps from the first to the last bin
@@ -119,13 +119,18 @@ def test_events_are_where_the_moving_joints_are(jump: BinnedPerformance) -> None
 
 
 def test_steps_are_sums_of_ticks() -> None:
-    counts = np.random.default_rng(0).integers(0, 255, (2, 8, 2, 3, 4)).astype(np.uint8)
-    truth = Truth(np.zeros((2, 4, 13, 2)), np.ones((2, 4, 13), bool), np.zeros((4, 13, 3)))
+    counts = np.random.default_rng(0).integers(0, 255, (2, 20, 2, 3, 4)).astype(np.uint8)
+    truth = Truth(np.zeros((2, 2, 13, 2)), np.ones((2, 2, 13), bool), np.zeros((2, 13, 3)))
     binned = BinnedPerformance(counts, truth)
-    assert (binned.steps(5_000_000) == counts).all()
-    assert (binned.steps(10_000_000) == counts[:, ::2].astype(int) + counts[:, 1::2]).all()
-    with pytest.raises(ValueError, match="7000000 ns"):
-        binned.steps(7_000_000)
+    assert (binned.steps(1_000_000) == counts).all()
+    two = binned.steps(2_000_000)
+    assert (two == counts[:, ::2].astype(int) + counts[:, 1::2]).all()
+    assert (binned.steps(10_000_000)[:, 1] == two[:, 5:].sum(1)).all()
+    more = binned.steps(10_000_000, empty=3)
+    assert (more[:, :2] == binned.steps(10_000_000)).all() and not more[:, 2:].any()
+    assert more.shape[1] == 5
+    with pytest.raises(ValueError, match="500000 ns"):
+        binned.steps(500_000)
 
 
 def test_cameras_close_up_see_the_upper_body_only() -> None:
