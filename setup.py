@@ -125,6 +125,7 @@ setup(
     install_requires=_requirements("requirements.txt"),
     extras_require={
         "bench": _requirements("requirements-bench.txt"),
+        "openvino": _requirements("requirements-openvino.txt"),
         "report": _requirements("requirements-report.txt"),
         "training": ["tensorboard"],
         "view": _requirements("requirements-view.txt"),

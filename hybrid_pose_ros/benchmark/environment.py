@@ -12,7 +12,16 @@ import torch
 from hybrid_pose_ros.benchmark.peers import PEERS
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 
-PACKAGES = ("hybrid_pose_ros", "numpy", "numba", "torch", "ros-rclpy", *PEERS)
+PACKAGES = (
+    "hybrid_pose_ros",
+    "numpy",
+    "numba",
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "ros-rclpy",
+    *PEERS,
+)
 
 
 def describe_environment(checkpoint: Checkpoint) -> dict[str, Any]:

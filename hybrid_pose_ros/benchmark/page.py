@@ -30,6 +30,7 @@ def _blocks(figures: Mapping[str, Any], plots: Mapping[str, str]) -> Iterator[st
     yield from _environment(figures)
     for name, key, describe in (
         ("step", "step_ms", _step),
+        ("ann", "ann", _ann),
         ("pose", "cpu_ms_per_pose", _pose),
         ("latency", "system", _system),
         ("scaling", "scaling", _scaling),
@@ -92,6 +93,35 @@ def _step(figures: Mapping[str, Any]) -> Iterator[str]:
         "own reset is off and the spike is subtracted after it."
     )
     for name, reason in figures["missing"].items():
+        yield f"{NAMES[name]} was not measured: {reason}."
+
+
+def _ann(figures: Mapping[str, Any]) -> Iterator[str]:
+    ann = figures["ann"]
+    yield "## The ANN in several runtimes"
+    yield (
+        f"One run of the ANN and the initialiser, one thread, {ann['runs']} runs of each in turn. "
+        "*shift* is the mean distance of the ANN's keypoints from those of torch in float32, "
+        "*state* the error of the membranes as a share of their root mean square. int8 is "
+        "calibrated on inputs of the same recording. *start* is the time to build it and run it "
+        "once. The node `ann` has torch and OpenVINO in float32 and bfloat16."
+    )
+    yield table(
+        ("", "ms", "CPU ms", "times faster", "start (s)", "shift (px)", "state (%)"),
+        [
+            (
+                NAMES[name],
+                f"{value:.2f}",
+                f"{ann['cpu_ms'][name]:.2f}",
+                _factor(ann["times_faster"].get(name)),
+                f"{ann['start_s'][name]:.1f}",
+                f"{ann['shift_px'][name]:.3f}",
+                _share(ann["state_error"][name]),
+            )
+            for name, value in ann["ms"].items()
+        ],
+    )
+    for name, reason in ann["missing"].items():
         yield f"{NAMES[name]} was not measured: {reason}."
 
 

@@ -19,6 +19,14 @@ NAMES: Final = {
     "hybrid": "hybrid",
     "ann": "ANN at every step",
     "dhp19_cnn": "CNN of DHP19 at every step",
+    "torch_float32": "torch, float32",
+    "torch_bfloat16": "torch, bfloat16",
+    "torch_compile": "torch.compile, bfloat16",
+    "onnxruntime_float32": "ONNX Runtime, float32",
+    "onnxruntime_int8": "ONNX Runtime, int8",
+    "openvino_float32": "OpenVINO, float32",
+    "openvino_bfloat16": "OpenVINO, bfloat16",
+    "openvino_int8": "OpenVINO, int8",
 }
 """What is measured by the names that people read."""
 

@@ -23,6 +23,7 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import Step, StepBinner
 from hybrid_pose_ros.events.encodings import EncodedPacket, encode, make_decoder
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.ann_runtime import DTYPES, chosen_precision
 from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
@@ -76,6 +77,7 @@ class HybridPoses:
         for step in steps:
             if self._late and self._late[0][0] <= step.index:
                 self._snn.initialise(self._late.popleft()[1])
+                self._snn.catch_up()
             self._snn.step(step)
             self._ann.push(step)
             if (step.index + 1) % self._period == 0:
@@ -91,8 +93,10 @@ class AnnPoses:
     def __init__(self, checkpoint: Checkpoint, stream: Stream) -> None:
         self._decoding = Decoding(checkpoint, stream)
         self._windows = AnnEstimator(checkpoint, self._decoding.view)
+        self._dtype = DTYPES[chosen_precision("auto")]  # as the hybrid's
         self._ann = copy.deepcopy(checkpoint.network.ann)
         fold_batchnorm(self._ann)
+        self._ann.to(dtype=self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def push(self, packet: EncodedPacket) -> int:
         """Take a packet; return how many poses came of it."""
@@ -101,8 +105,9 @@ class AnnPoses:
             self._windows.push(step)
             windows, _ = self._windows.snapshot()
             with torch.inference_mode():
-                heatmaps, _ = self._ann(torch.from_numpy(windows)[None])
-                points, _ = decode_heatmaps(heatmaps[0])
+                inputs = torch.from_numpy(windows)[None]
+                heatmaps, _ = self._ann(inputs.to(self._dtype, memory_format=torch.channels_last))
+                points, _ = decode_heatmaps(heatmaps[0].float())
             self._decoding.view.to_sensor(points.numpy())
         return len(steps)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import torch
 
+from hybrid_pose_ros.benchmark.ann import measure_ann
 from hybrid_pose_ros.benchmark.environment import describe_environment
 from hybrid_pose_ros.benchmark.poses import measure_poses
 from hybrid_pose_ros.benchmark.scaling import RATES_MEV_S, measure_scaling
@@ -19,7 +20,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 
 FORMAT: Final = "hybrid_pose_ros/bench/1"
 
-PARTS: Final = ("step", "pose", "system", "scaling")
+PARTS: Final = ("step", "ann", "pose", "system", "scaling")
 
 RATES_HZ: Final = (100, 200, 500, 1000)
 """Poses per second at which the system is run."""
@@ -52,6 +53,8 @@ class Plan:
         full: the long runs, too.
         stream_s: length of the simulated stream (s of sensor time).
         max_steps: steps that are timed at most.
+        ann_runs: runs of the ANN that are timed in each way.
+        ann_ways: in which ways; None: in all.
         rounds: periods of 100 ms in which poses are timed, at most.
         pose_rates_hz: poses per second whose CPU time is measured; the first is the one that
             ``cpu_ms_per_pose`` of the figures has.
@@ -68,6 +71,8 @@ class Plan:
     full: bool = False
     stream_s: float = 4.0
     max_steps: int = 400
+    ann_runs: int = 60
+    ann_ways: tuple[str, ...] | None = None
     rounds: int = 38
     pose_rates_hz: tuple[int, ...] = POSE_RATES_HZ
     rates_hz: tuple[int, ...] = RATES_HZ
@@ -107,6 +112,10 @@ def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[di
         figures["step_ms"] = steps.pop("step_ms")
         figures["missing"] = steps.pop("missing")
         figures["step"] = steps
+        yield figures
+    if "ann" in plan.parts:
+        say("the ANN: torch, torch.compile, ONNX Runtime, OpenVINO")
+        figures["ann"] = measure_ann(checkpoint, stream, plan.ann_runs, plan.ann_ways)
         yield figures
     if "pose" in plan.parts:
         say("from events to a pose: hybrid, ANN at every step, DHP19's CNN")

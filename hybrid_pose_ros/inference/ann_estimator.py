@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.binning import GridView, Step
+from hybrid_pose_ros.inference.ann_runtime import chosen_precision, make_forward
 from hybrid_pose_ros.inference.codec import encode_state
 from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
@@ -39,16 +40,34 @@ class AnnEstimator:
     Args:
         checkpoint: the model; its ANN and initialiser are used, with BatchNorm folded.
         view: the mapping from the sensor to the model's grid.
+        runtime: what computes them, one of ``ann_runtime.RUNTIMES``.
+        precision: one of ``ann_runtime.PRECISIONS``.
+
+    Attributes:
+        runtime: as given.
+        precision: ``float32`` or ``bfloat16``.
+
+    Raises:
+        RuntimeMissingError: the runtime is not installed.
 
     ``snapshot`` and ``infer`` are apart so that inference may run in another thread while steps
     are pushed.
     """
 
-    def __init__(self, checkpoint: Checkpoint, view: GridView) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        view: GridView,
+        runtime: str = "torch",
+        precision: str = "auto",
+    ) -> None:
         self._config = checkpoint.config
         self._model_id = checkpoint.digest
-        self._network = copy.deepcopy(checkpoint.network)
-        fold_batchnorm(self._network)
+        self.runtime = runtime
+        self.precision = chosen_precision(precision)
+        network = copy.deepcopy(checkpoint.network)
+        fold_batchnorm(network)
+        self._forward = make_forward(network, runtime, self.precision)
         self._view = view
         grid = self._config.view
         length = self._config.ann.history_steps
@@ -94,8 +113,8 @@ class AnnEstimator:
         windows, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         start = time.perf_counter_ns()
         with torch.inference_mode():
-            heatmaps, state = self._network.initial_state(torch.from_numpy(windows)[None])
-            points, confidence = decode_heatmaps(heatmaps[0])
+            state = self._forward(torch.from_numpy(windows)[None])
+            points, confidence = decode_heatmaps(state.heatmaps[0])
         tensors = encode_state(state)
         self._seq += 1
         return StateInit(

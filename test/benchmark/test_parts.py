@@ -2,12 +2,14 @@
 """Each part in little: it gives the figures that are promised. None of them is judged."""
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hybrid_pose_ros.benchmark.ann import measure_ann
 from hybrid_pose_ros.benchmark.peers import PEERS
 from hybrid_pose_ros.benchmark.poses import AnnPoses, CnnPoses, HybridPoses, measure_poses
 from hybrid_pose_ros.benchmark.processes import usage_of
@@ -38,6 +40,23 @@ def test_steps(checkpoint: Checkpoint, stream: Stream) -> None:
     assert agreement.keys() == measured - {"torch"}
     assert agreement["engine"]["neurons_apart"] < 1e-4
     assert agreement["engine"]["heatmaps_max_difference"] < 1e-3
+
+
+def test_ann(checkpoint: Checkpoint, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in ("openvino", "onnxruntime", "nncf"):
+        monkeypatch.setitem(sys.modules, library, None)
+    own = ("torch_float32", "torch_bfloat16")
+    others = ("openvino_float32", "openvino_int8", "onnxruntime_float32", "onnxruntime_int8")
+    figures = measure_ann(checkpoint, stream, 2, (*own, *others))
+    assert figures["missing"].keys() == set(others)
+    assert all("pip install" in reason for reason in figures["missing"].values())
+    for key in ("ms", "cpu_ms", "start_s", "shift_px", "state_error"):
+        assert figures[key].keys() == set(own)
+    assert figures["times_faster"].keys() == {"torch_bfloat16"}
+    assert figures["runs"] == 2
+    for key, most in (("shift_px", 0.2), ("state_error", 0.02)):
+        assert figures[key]["torch_float32"] == 0.0
+        assert 0.0 < figures[key]["torch_bfloat16"] < most
 
 
 def test_poses(checkpoint: Checkpoint, stream: Stream) -> None:

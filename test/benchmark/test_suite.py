@@ -15,6 +15,8 @@ from hybrid_pose_ros.cli.main import main, make_parser
 SMALL = Plan(
     stream_s=0.5,
     max_steps=3,
+    ann_runs=1,
+    ann_ways=("torch_float32", "torch_bfloat16"),
     rounds=1,
     pose_rates_hz=(100, 200),
     rates_hz=(200,),
@@ -36,7 +38,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         for latest in run_suite(SMALL, tmp_path_factory.mktemp("logs"), said.append):
             json.dumps(latest, allow_nan=False)
-    assert len(said) == 5
+    assert len(said) == 6
     return json.loads(json.dumps(latest))
 
 
@@ -52,6 +54,7 @@ def test_the_figures_have_the_keys_that_others_read(figures: dict[str, Any]) -> 
     peers = {"spikingjelly", "snntorch", "norse"} - figures["missing"].keys()
     assert figures["step_ms"].keys() == {"engine", "torch"} | peers
     assert figures["cpu_ms_per_pose"].keys() == {"hybrid", "ann", "dhp19_cnn"}
+    assert figures["ann"]["ms"].keys() == {"torch_float32", "torch_bfloat16"}
     assert figures["pose"].keys() == {"100", "200"}
     assert figures["cpu_ms_per_pose"] == figures["pose"]["100"]["cpu_ms_per_pose"]
     assert figures["system"].keys() == {"200"}
@@ -76,6 +79,7 @@ def test_one_command_makes_the_page(measured: Path, tmp_path: Path) -> None:
     assert COMMAND in text
     figures = json.loads(measured.read_text())
     assert f"| this package | {figures['step_ms']['engine']:.3f} |" in text
+    assert f"| torch, bfloat16 | {figures['ann']['ms']['torch_bfloat16']:.2f} |" in text
     assert f"| 200 Hz | {figures['system']['200']['p50_ms']:.2f} |" in text
     for name in ("step", "pose", "latency", "scaling"):
         place = f"images/performance_{name}.svg"
@@ -130,4 +134,4 @@ def test_what_cannot_be_done_is_said(
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["bench", "--json", "b.json", "--only", "step,speed"])
-    assert "'speed' is none of step, pose, system, scaling" in capsys.readouterr().err
+    assert "'speed' is none of step, ann, pose, system, scaling" in capsys.readouterr().err
