@@ -6,8 +6,9 @@ a ``uint8[]`` field would be converted element by element, a thousand times slow
 """
 
 import importlib
+import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -134,6 +135,38 @@ def pose_message(pose: PoseEstimate, header: Header, sensor: Sensor) -> PoseMess
             )
         ],
     )
+
+
+_STAMP: Final = struct.Struct("<iII")
+_POSE: Final = struct.Struct("<QIIB3xi")
+_AGE: Final = struct.Struct("<q")
+_KEYPOINTS: Final = np.zeros(
+    NUM_JOINTS,
+    [("id", "u1"), ("padding", "u1", 3), ("point", "<f4", 2), ("confidence", "<f4")],
+)
+_KEYPOINTS["id"] = range(NUM_JOINTS)
+
+
+def serialised_pose(pose: PoseEstimate, header: Any, sensor: Sensor) -> bytes:
+    """Return :func:`pose_message` as `publish` would serialise it (CDR), in a tenth of the time.
+
+    Args:
+        header: a `Header`, or what has the same fields.
+    """
+    frame = header.frame_id.encode() + b"\0"
+    stamp = header.stamp
+    begin = _STAMP.pack(stamp.sec, stamp.nanosec, len(frame)) + frame
+    head = begin + bytes(-len(begin) % 8)
+    body = head + _POSE.pack(
+        pose.sensor_time_ns,
+        sensor.width,
+        sensor.height,
+        _SOURCES[pose.source],
+        pose.steps_since_init,
+    )
+    keypoints = _KEYPOINTS.copy()
+    keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
+    return b"".join((b"\0\1\0\0", body, _AGE.pack(pose.init_age_ns), keypoints.tobytes()))
 
 
 def pose_from_message(message: PoseMessage) -> PoseEstimate:

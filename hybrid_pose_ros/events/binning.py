@@ -7,8 +7,10 @@ stream is cut into packets, and a step needs no event of the future.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,39 @@ MAX_COUNT: Final = 65_535
 
 class TimeJumpError(ValueError):
     """Sensor time went backwards."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    polarity: NDArray[np.bool_],
+    first: int,
+    end_ns: int,
+    columns: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    counts: NDArray[np.uint16],
+) -> int:
+    """Count the events from ``first`` on that lie before ``end_ns``; return the next one.
+
+    Args:
+        columns, rows: what each column and row of the sensor adds to the number of a cell; at
+            least ``len(counts)`` outside the grid.
+        counts: of each cell, first of OFF, then of ON, flat.
+    """
+    outside = len(counts)
+    for i in range(first, len(t)):
+        if t[i] >= end_ns:
+            return i
+        cell = rows[y[i]] + columns[x[i]]
+        if cell >= outside:
+            continue
+        if polarity[i]:
+            cell += outside // 2
+        if counts[cell] < MAX_COUNT:
+            counts[cell] += 1
+    return len(t)
 
 
 @dataclass(frozen=True)
@@ -90,11 +125,16 @@ class GridView:
         return cls(sensor_width, sensor_height, *view, cell, *crop)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the counts: polarities, rows and columns."""
+        return 2, self.grid_height, self.grid_width
+
+    @cached_property
     def scale(self) -> float:
         """View pixels per sensor pixel."""
         return min(self.view_width / self.sensor_width, self.view_height / self.sensor_height)
 
-    @property
+    @cached_property
     def _shift(self) -> NDArray[np.float64]:
         """Position, in pixels of the crop, of the sensor's pixel (0, 0)."""
         sensor = np.array((self.sensor_width, self.sensor_height))
@@ -149,6 +189,29 @@ class GridView:
         saturated = np.minimum(counts, MAX_COUNT, out=counts).astype(np.uint16)
         return saturated.reshape(2, self.grid_height, self.grid_width)
 
+    def count_until(
+        self, events: EventArray, first: int, end_ns: int, counts: NDArray[np.uint16]
+    ) -> int:
+        """Add the events from ``first`` on that lie before ``end_ns``; return the next one.
+
+        Args:
+            events: in order of time, all on the sensor: that is not checked.
+            counts: contiguous [2, grid_height, grid_width], changed in place; they saturate.
+        """
+        return int(
+            _count(
+                events["t"],
+                events["x"],
+                events["y"],
+                events["polarity"],
+                first,
+                end_ns,
+                self._column_terms,
+                self._row_terms,
+                counts.ravel(),
+            )
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -173,6 +236,8 @@ class Step:
 
 def merge_steps(steps: Sequence[Step]) -> Step:
     """Merge successive steps into one that ends with the last."""
+    if len(steps) == 1:
+        return steps[0]
     total = np.sum([step.counts for step in steps], axis=0, dtype=np.uint32)
     return Step(
         index=steps[-1].index,
@@ -185,8 +250,7 @@ def merge_steps(steps: Sequence[Step]) -> Step:
 class StepBinner:
     """Cuts a stream of events into steps.
 
-    A step is complete as soon as an event at or past its end was seen. Only the cell numbers of
-    the open bin's events are kept; they are counted once, when the bin is complete.
+    A step is complete as soon as an event at or past its end was seen.
 
     Args:
         view: the mapping to the grid.
@@ -204,7 +268,8 @@ class StepBinner:
     def reset(self) -> None:
         """Forget the open bin."""
         self._index: int | None = None
-        self._cells: list[NDArray[np.int64]] = []
+        self._counts: NDArray[np.uint16]
+        self._events = 0
 
     def push(self, events: EventArray) -> list[Step]:
         """Add events in order of time and return the steps they complete, oldest first.
@@ -214,24 +279,29 @@ class StepBinner:
                 :meth:`reset` before going on.
             IndexError: an event lies outside the sensor; nothing was added.
         """
-        if not len(events):
+        count = len(events)
+        if not count:
             return []
-        times = np.ascontiguousarray(events["t"])
+        times = events["t"]
         if self._index is not None and times[0] < self._index * self._step_ns:
             raise TimeJumpError(
                 f"sensor time jumps back: event at {int(times[0])} ns after the bin that "
                 f"begins at {self._index * self._step_ns} ns was begun"
             )
-        cells = self._view.cell_numbers(events)
+        sensor = self._view.sensor_width, self._view.sensor_height
+        if events["x"].max() >= sensor[0] or events["y"].max() >= sensor[1]:
+            raise IndexError(f"an event lies outside the sensor of {sensor[0]}x{sensor[1]} pixels")
         done: list[Step] = []
         start = 0
-        while start < len(times):
+        while start < count:
             index = int(times[start]) // self._step_ns
-            end = int(np.searchsorted(times, (index + 1) * self._step_ns))
             if index != self._index:
                 self._close(index, done)
-                self._index, self._cells = index, []
-            self._cells.append(cells[start:end])
+                self._index, self._events = index, 0
+                self._counts = np.zeros(self._view.shape, np.uint16)
+            end_ns = (index + 1) * self._step_ns
+            end = self._view.count_until(events, start, end_ns, self._counts)
+            self._events += end - start
             start = end
         return done
 
@@ -239,9 +309,7 @@ class StepBinner:
         """Complete the open bin, and the empty ones between it and the next."""
         if self._index is None:
             return
-        cells = np.concatenate(self._cells)
-        done.append(Step(self._index, self._view.count_cells(cells), len(cells)))
+        done.append(Step(self._index, self._counts, self._events))
         gap = range(self._index + 1, next_index)
         if len(gap) <= self._max_gap:
-            empty = np.zeros_like(done[-1].counts)
-            done.extend(Step(index, empty.copy(), 0) for index in gap)
+            done.extend(Step(index, np.zeros(self._view.shape, np.uint16), 0) for index in gap)

@@ -90,13 +90,17 @@ class PacketReader:
                 decoder = make_decoder(packet.encoding, *size, near_ns=self._stamp_ns)
             events = decoder.decode(packet.time_base, packet.events)
         except MalformedPacketError as error:
-            self.malformed += 1
-            self.malformed_reason = str(error)
-            self._reset_decoders()
+            self.refuse(str(error))
             raise
         self._decoders[packet.encoding] = decoder
         self.sensor = size
         return events
+
+    def refuse(self, reason: str) -> None:
+        """Count a malformed packet; a decoder that remembers packets has missed one."""
+        self.malformed += 1
+        self.malformed_reason = reason
+        self._reset_decoders()
 
     def reset(self) -> None:
         """Forget the sensor, the decoders' state and the sequence; the counters stay."""

@@ -23,7 +23,7 @@ I64 = NDArray[np.int64]
 
 _FASTMATH = {"contract", "nsz"}
 
-compiled = numba.njit(cache=True, fastmath=_FASTMATH)
+compiled = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
 
 inner = numba.njit(  # type: ignore[call-overload]
     fastmath=_FASTMATH, no_cpython_wrapper=True, no_cfunc_wrapper=True

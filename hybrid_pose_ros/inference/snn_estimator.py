@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SNN over a stream of event steps: reset on initialisation, replay, and catch-up."""
 
+import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import numpy as np
 
@@ -45,11 +48,94 @@ class _Past:
     next: int
 
 
+class _Course:
+    """A network, and the steps that it has run since it last took over a state.
+
+    Args:
+        snn: the network.
+        max_steps: how many steps are kept.
+        spare: memories that are not needed any more, to be written over.
+
+    Attributes:
+        snn: the network.
+        next_index: of the step that it expects; None before the first.
+        init_index: of the step before which it took over a state; None before the first.
+    """
+
+    def __init__(self, snn: SparseSnn, max_steps: int, spare: deque[Memory]) -> None:
+        self.snn = snn
+        self._past: deque[_Past] = deque(maxlen=max_steps)
+        self._spare = spare
+        self.next_index: int | None = None
+        self.init_index: int | None = None
+
+    def rest(self) -> None:
+        """Return to rest, without a past."""
+        self.snn.rest()
+        self._forget()
+        self.next_index = self.init_index = None
+
+    def since(self, index: int) -> list[_Past]:
+        """Return the steps from ``index`` on.
+
+        Raises:
+            InitRejectedError: they are not kept any more.
+        """
+        oldest = self._past[0].step
+        if oldest.index - oldest.merged >= index:
+            raise InitRejectedError(f"it is older than the {len(self._past)} steps kept")
+        return [past for past in self._past if past.step.index >= index]
+
+    def take_over(
+        self, index: int, state: SnnState, known: bool, memory: Memory | None, at: int | None
+    ) -> None:
+        """Begin before step ``index`` with a state.
+
+        Args:
+            known: whether ``memory`` is of a network that had been initialised.
+            memory: of the network whose state this one replaces, before step ``at``.
+        """
+        if not known or at is None:  # a state of rest is worth nothing
+            self.snn.load(state)
+        else:
+            self.snn.reload(state, memory, max(0, index - at))
+        self.init_index = self.next_index = index
+        self._forget()
+
+    def run(self, step: Step) -> None:
+        """Run a step and keep it."""
+        next_index = step.index if self.next_index is None else self.next_index
+        if self._past and len(self._past) == self._past.maxlen:
+            self._forget(1)
+        try:
+            memory = self.snn.memory(self._spare.pop())
+        except IndexError:
+            memory = self.snn.memory()
+        self._past.append(_Past(step, memory, next_index))
+        silent = step.index - step.merged + 1 - next_index
+        if silent > 0:
+            self.snn.silence(silent)
+        self.snn.step(step.counts)
+        self.next_index = step.index + 1
+
+    def _forget(self, steps: int | None = None) -> None:
+        """Forget the oldest steps, or all; their memories are written over later."""
+        for _ in range(len(self._past) if steps is None else steps):
+            memory = self._past.popleft().memory
+            if memory is not None:
+                self._spare.append(memory)
+
+
 class SnnEstimator:
     """Steps the SNN and keeps what is needed to apply a late initialisation exactly.
 
     With ``REPLAY`` the poses after a late initialisation are, to the bit, those of a punctual one.
+    A second network runs the steps since its moment again, from the new state, and takes the place
+    of the first when it has caught up: :meth:`initialise` prepares that, :meth:`catch_up` does it.
     Until the first initialisation the SNN runs from rest and its poses have confidence 0.
+
+    :meth:`catch_up` may be called from another thread than the rest, which then waits for at most
+    one step of it, and :meth:`step` not at all.
 
     Args:
         checkpoint: the model; its SNN is used.
@@ -71,31 +157,48 @@ class SnnEstimator:
         grid = self._config.view
         network = checkpoint.network
         carry = network.carry if self._config.carry else None
-        self._snn = SparseSnn(network.snn, grid.grid_height, grid.grid_width, carry)
+        snn = SparseSnn(network.snn, grid.grid_height, grid.grid_width, carry)
         self._policy = init_policy
-        self._past: deque[_Past] = deque(maxlen=max_replay_steps)
-        self._spare: list[Memory] = []
+        spare: deque[Memory] = deque()
+        self._live = _Course(snn, max_replay_steps, spare)
+        self._late = _Course(snn.twin(), max_replay_steps, spare)
+        self._replay: deque[Step] | None = None  # what the late one has to run
+        self._late_begins: Callable[[], None] | None = None
+        self._late_at_work = threading.Lock()
+        self._swapping = threading.Lock()
         self.reset(view)
+
+    @property
+    def behind(self) -> int:
+        """Steps that :meth:`catch_up` has to run until the last initialisation takes effect."""
+        replay = self._replay
+        return 0 if replay is None else len(replay)
 
     def reset(self, view: GridView | None = None) -> None:
         """Return to rest: no state, no past, no initialisation; with a view, for its sensor."""
         if view is not None:
             self._view = view
-        self._snn.rest()
-        self._forget()
-        self._next_index: int | None = None
-        self._init_index: int | None = None
+        with self._late_at_work:
+            self._replay = self._late_begins = None
+        self._live.rest()
         self._pending: tuple[int, SnnState] | None = None
 
-    def initialise(self, init: StateInit) -> None:
+    def initialise(self, init: StateInit) -> bool:
         """Take over a state from the ANN.
 
-        A state for a moment not reached yet is kept and applied when the steps get there.
+        A state for a moment not reached yet is kept and applied when the steps get there. One
+        for a moment that has passed takes effect through :meth:`catch_up`; until then the poses go
+        on without it. A catch-up that is still under way is brought to its end first.
+
+        Returns:
+            Whether nothing is left to be caught up with.
 
         Raises:
             InitRejectedError: another model or shape, values that are not finite, a time between
                 two steps, or a moment too old; the state is unchanged.
         """
+        self.catch_up()
+        live = self._live
         if init.model_id != self._model_id:
             raise InitRejectedError(
                 f"it comes from model {init.model_id}, this one is {self._model_id}"
@@ -105,31 +208,50 @@ class SnnEstimator:
             raise InitRejectedError(
                 f"its time {init.sensor_time_ns} ns is no multiple of {self._config.step_ns} ns"
             )
-        if self._init_index is not None and index <= self._init_index:
+        last = live.init_index if self._pending is None else self._pending[0]
+        if last is not None and index <= last:
             raise InitRejectedError(
                 f"its time {init.sensor_time_ns} ns is not after that of the last initialisation"
             )
-        state = decode_state(init.tensors, self._snn.shapes)
-        if self._next_index is None or index > self._next_index:
+        state = decode_state(init.tensors, live.snn.shapes)
+        if live.next_index is None or index > live.next_index:
             self._pending = (index, state)
-            return
-        replay = [past for past in self._past if past.step.index >= index]
-        if self._policy is InitPolicy.IMMEDIATE:
-            index, replay = self._next_index, []
-        elif index < self._next_index:
-            oldest = self._past[0].step
-            if oldest.index - oldest.merged >= index:
-                raise InitRejectedError(
-                    f"its time {init.sensor_time_ns} ns is older than the {len(self._past)} steps "
-                    f"kept"
-                )
-        if replay:
-            self._apply(index, state, replay[0].memory, replay[0].next)
-        else:
-            self._apply(index, state, self._snn.memory(), self._next_index)
-        self._forget()
-        for past in replay:
-            self._run(past.step)
+            return True
+        if self._policy is InitPolicy.IMMEDIATE or index == live.next_index:
+            self._begin(live.next_index, state)
+            return True
+        replay = live.since(index)
+        known, first = live.init_index is not None, replay[0]
+        memory = None if first.memory is None else Memory(*(part.copy() for part in first.memory))
+        self._late_begins = partial(self._late.take_over, index, state, known, memory, first.next)
+        self._replay = deque(past.step for past in replay)
+        return False
+
+    def catch_up(self, limit: int | None = None) -> bool:
+        """Run steps again, from the state of the last initialisation on.
+
+        Args:
+            limit: how many at most; None: all.
+
+        Returns:
+            Whether the initialisation has taken effect by this call.
+        """
+        while limit is None or limit > 0:
+            with self._late_at_work:
+                if self._replay is None:
+                    return False
+                if self._late_begins is not None:
+                    self._late_begins()
+                    self._late_begins = None
+                with self._swapping:
+                    if not self._replay:
+                        self._live, self._late = self._late, self._live
+                        self._replay = None
+                        return True
+                    step = self._replay.popleft()
+                self._late.run(step)
+            limit = None if limit is None else limit - 1
+        return False
 
     def step(self, step: Step) -> PoseEstimate:
         """Run one step and return the pose at its end.
@@ -140,57 +262,35 @@ class SnnEstimator:
         Raises:
             ValueError: the step does not lie after the last one; call :meth:`reset` first.
         """
-        if self._next_index is not None and step.index < self._next_index:
-            raise ValueError(f"step {step.index} comes after step {self._next_index - 1}")
+        with self._swapping:
+            live = self._live
+            if live.next_index is not None and step.index < live.next_index:
+                raise ValueError(f"step {step.index} comes after step {live.next_index - 1}")
+            if self._replay is not None:
+                self._replay.append(step)
         if self._pending is not None and self._pending[0] <= step.index:
-            index, state = self._pending
-            self._apply(index, state, self._snn.memory(), self._next_index)
-            self._forget()
-        self._run(step)
-        return self._pose()
+            self._begin(*self._pending)
+        live.run(step)
+        return self._pose(live)
 
-    def _apply(self, index: int, state: SnnState, memory: Memory | None, at: int | None) -> None:
-        """Take over a state of step ``index``; the memory is that before step ``at``."""
-        if self._init_index is None or at is None:  # a state of rest is worth nothing
-            self._snn.load(state)
-        else:
-            self._snn.reload(state, memory, max(0, index - at))
-        self._init_index = index
+    def _begin(self, index: int, state: SnnState) -> None:
+        """Take over a state of a moment that has not passed."""
+        live = self._live
+        known = live.init_index is not None
+        live.take_over(index, state, known, live.snn.memory(), live.next_index)
         self._pending = None
-        self._next_index = index
 
-    def _forget(self, steps: int | None = None) -> None:
-        """Forget the oldest steps, or all; their memories are written over later."""
-        for _ in range(len(self._past) if steps is None else steps):
-            memory = self._past.popleft().memory
-            if memory is not None:
-                self._spare.append(memory)
-
-    def _run(self, step: Step) -> None:
-        """Run a step and keep it."""
-        next_index = step.index if self._next_index is None else self._next_index
-        if self._past and len(self._past) == self._past.maxlen:
-            self._forget(1)
-        memory = self._snn.memory(self._spare.pop() if self._spare else None)
-        self._past.append(_Past(step, memory, next_index))
-        if self._next_index is not None:
-            silent = step.index - step.merged + 1 - self._next_index
-            if silent > 0:
-                self._snn.silence(silent)
-        self._snn.step(step.counts)
-        self._next_index = step.index + 1
-
-    def _pose(self) -> PoseEstimate:
-        assert self._next_index is not None
-        points, confidence = self._snn.decode()
+    def _pose(self, course: _Course) -> PoseEstimate:
+        assert course.next_index is not None
+        points, confidence = course.snn.decode()
         steps = age_ns = -1
         trust = 0.0
-        if self._init_index is not None:
-            steps = self._next_index - self._init_index
+        if course.init_index is not None:
+            steps = course.next_index - course.init_index
             age_ns = steps * self._config.step_ns
             trust = 0.5 ** (max(0, age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
         return PoseEstimate(
-            sensor_time_ns=self._next_index * self._config.step_ns,
+            sensor_time_ns=course.next_index * self._config.step_ns,
             keypoints=self._view.to_sensor(points).astype(np.float32),
             confidence=(confidence * trust).astype(np.float32),
             source="snn",

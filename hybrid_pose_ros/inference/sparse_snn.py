@@ -141,23 +141,52 @@ class SparseSnn:
     ) -> None:
         snn = copy.deepcopy(snn).cpu().eval()
         fold_batchnorm(snn)
+        sizes = snn.layer_sizes(height, width)
+        synapses = {}
+        for name in SPIKING_LAYERS:
+            upsamples = name.startswith("up") and not snn.config.upsample_first
+            cells = sizes[_INPUTS[name][0] if upsamples else name][1]
+            synapses[name] = _synapses(snn, name, cells)
+        self._keep: Memory | None = None
+        if carry is not None:
+            with torch.no_grad():
+                self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
+        self._build(snn, height, width, synapses)
+
+    def _build(
+        self, snn: SpikingUNet, height: int, width: int, synapses: dict[str, Synapses]
+    ) -> None:
+        """Make what changes from step to step, around weights that do not."""
+        self._made_of = (snn, height, width, synapses)
         self._levels = np.array(snn.config.levels, np.int64)
         planes = snn.config.input_planes
         self._input = _spikes(height, width, planes, valued=not len(self._levels))
         sizes = snn.layer_sizes(height, width)
         self._layers: dict[str, _Neurons] = {}
         for name in SPIKING_LAYERS:
-            self._layers[name] = self._neurons(snn, name, sizes)
+            self._layers[name] = self._neurons(snn, name, sizes, synapses[name])
         layers = [neurons.layer for neurons in self._layers.values()]
         self._plans = np.array([kernels.plan(layer) for layer in layers], np.int64)
         last = (self._layers["up3"].layer.out, self._layers["head"].layer.out)
-        self._output = Accumulator(snn, height, width, last)
-        self._keep: Memory | None = None
-        if carry is not None:
-            with torch.no_grad():
-                self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
+        wide = self._layers["up2"].layer.out
+        self._output = Accumulator(snn, height, width, last, wide)
 
-    def _neurons(self, snn: SpikingUNet, name: str, sizes: dict[str, tuple[int, int]]) -> _Neurons:
+    def twin(self) -> "SparseSnn":
+        """Return a network with the same weights, which are shared, and a state of its own.
+
+        The two may run in threads of their own. The new one is at rest.
+        """
+        twin = copy.copy(self)
+        twin._build(*self._made_of)
+        return twin
+
+    def _neurons(
+        self,
+        snn: SpikingUNet,
+        name: str,
+        sizes: dict[str, tuple[int, int]],
+        synapses: Synapses,
+    ) -> _Neurons:
         height, width = sizes[name]
         neuron = snn.neurons[name]
         assert isinstance(neuron, LIF)
@@ -172,7 +201,6 @@ class SparseSnn:
         resamples = name.startswith("up")
         spikes_first = resamples and snn.config.upsample_first
         currents_first = resamples and not snn.config.upsample_first
-        synapses = _synapses(snn, name, source[1] if currents_first else width)
         membrane = _zeros(height, width, synapses.channels)
         keep = np.pad(1 - leak, (0, synapses.channels - channels))
         names = np.arange(width)[:, None] * kernels.COLUMN + np.arange(synapses.channels)
@@ -214,6 +242,11 @@ class SparseSnn:
         if self._output.velocity is not None:
             shapes[VELOCITY] = self._output.velocity.shape
         return shapes
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The spiking layers; every step writes over the lists of spikes in them."""
+        return {name: neurons.layer for name, neurons in self._layers.items()}
 
     def load(self, state: SnnState) -> None:
         """Overwrite the whole state; ``state`` holds one sample."""

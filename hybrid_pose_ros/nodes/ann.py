@@ -11,13 +11,16 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.inference.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
 from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
 from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.base import StartError, run_node
+from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.mailbox import Mailbox
+from hybrid_pose_ros.nodes.packets import header_message
 from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value
+from hybrid_pose_ros.nodes.running import run_node
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
 
 
@@ -52,6 +55,21 @@ class AnnNode(StepNode):
             limits=(0.1, 1000.0),
             live=True,
         ),
+        ParameterSpec(
+            "runtime",
+            "torch",
+            "what computes the networks; openvino is faster and must be installed",
+            choices=RUNTIMES,
+            reloads=True,
+        ),
+        ParameterSpec(
+            "precision",
+            "auto",
+            "of the networks' convolutions; auto: bfloat16 on a processor with instructions for "
+            "it, float32 on others",
+            choices=PRECISIONS,
+            reloads=True,
+        ),
     )
 
     def __init__(self, **kwargs: Any) -> None:
@@ -69,9 +87,12 @@ class AnnNode(StepNode):
         config = checkpoint.config
         if trouble := _rate_trouble(self.number("rate_hz"), config.step_ns):
             raise StartError(trouble)
-        estimator = AnnEstimator(
-            checkpoint, config.view.fit(config.view.view_width, config.view.view_height)
-        )
+        view = config.view.fit(config.view.view_width, config.view.view_height)
+        runtime, precision = self.text("runtime"), self.text("precision")
+        try:
+            estimator = AnnEstimator(checkpoint, view, runtime, precision)
+        except RuntimeMissingError as error:
+            raise StartError(str(error)) from error
         estimator.infer()
         return estimator
 
@@ -126,7 +147,10 @@ class AnnNode(StepNode):
             if (stamped.step.index + 1) % period == 0:
                 self._skipped.add(job is not None)
                 job = _Job(
-                    self._estimator, self._estimator.snapshot(), stamped.header, self._restarts
+                    self._estimator,
+                    self._estimator.snapshot(),
+                    header_message(stamped.header),
+                    self._restarts,
                 )
         if job is not None:
             self._skipped.add(self._jobs.put(job))
@@ -137,6 +161,7 @@ class AnnNode(StepNode):
         inferences, rate = self._inferences.take()
         skipped, _ = self._skipped.take()
         report.values |= {
+            "runtime": f"{self._estimator.runtime}, {self._estimator.precision}",
             "inferences per second": f"{rate:.1f}",
             "inference ms, mean / max": self._durations.take(),
             "latency ms, mean / max": self._latency.take(),

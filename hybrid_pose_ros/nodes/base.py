@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all nodes share: managed life, parameters, diagnostics once a second, a clean end."""
+"""What all nodes share: managed life, parameters, services, diagnostics once a second."""
 
 import json
-import os
-import signal
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from functools import partial
-from types import FrameType
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
-from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
@@ -27,9 +19,8 @@ from rclpy.lifecycle import (
     TransitionCallbackReturn,
 )
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from rclpy.utilities import try_shutdown
+from rclpy.timer import Timer
 from std_srvs.srv import SetBool, Trigger
 
 from hybrid_pose_ros.nodes.health import Level, Report
@@ -40,9 +31,6 @@ LOG_PERIOD_S = 5.0
 
 HOUSEKEEPING_S = 0.5
 """Period of :meth:`ManagedNode.check`."""
-
-SPIN_S = 0.2
-"""Longest time until a signal is noticed by an idle node."""
 
 GOODBYE_S = 0.5
 """Longest time to wait for subscribers to have taken what was published last."""
@@ -72,7 +60,7 @@ class ManagedNode(LifecycleNode):
     :meth:`activate`, :meth:`deactivate`, :meth:`cleanup`, :meth:`check` and :meth:`diagnose`.
 
     Attributes:
-        exit_code: set by the node when its work is done; ends :func:`run_node`.
+        exit_code: set by the node when its work is done; ends its process.
         failure: why the last transition did not succeed, or None.
     """
 
@@ -85,6 +73,7 @@ class ManagedNode(LifecycleNode):
         self._is_configured = False
         self._outputs: list[LifecyclePublisher] = []
         self._inputs: list[Subscription] = []
+        self._repeated: list[Timer] = []
         self._ticks = 0
         self._latest: Report | None = None
         self._silent_until: dict[tuple[str, int], float] = {}
@@ -93,8 +82,8 @@ class ManagedNode(LifecycleNode):
         )
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Host time, whatever use_sim_time says: diagnostics must come without /clock, too.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=steady)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=self._steady)
         self.offer("statistics", self._statistics)
 
     # What a node implements.
@@ -194,12 +183,24 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def listen_to(
-        self, message_type: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile
+        self,
+        message_type: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        *,
+        raw: bool = False,
     ) -> Subscription:
-        """Receive a topic until the node is deactivated."""
-        subscription: Subscription = self.create_subscription(message_type, topic, callback, qos)
+        """Receive a topic until the node is deactivated; with ``raw``, as serialised bytes."""
+        subscription: Subscription = self.create_subscription(
+            message_type, topic, callback, qos, raw=raw
+        )
         self._inputs.append(subscription)
         return subscription
+
+    def repeat(self, period_s: float, action: Callable[[], None]) -> None:
+        """Do something every ``period_s`` of host time until the node is deactivated."""
+        self._repeated.append(self.create_timer(period_s, action, clock=self._steady))
 
     def start(self) -> None:
         """Configure and activate, if ``autostart`` says so; raises StartError."""
@@ -277,6 +278,8 @@ class ManagedNode(LifecycleNode):
     def _stop_working(self) -> None:
         while self._inputs:
             self.destroy_subscription(self._inputs.pop())
+        while self._repeated:
+            self.destroy_timer(self._repeated.pop())
         self.deactivate()
 
     def _release(self) -> None:
@@ -334,77 +337,3 @@ def _answer(action: Callable[[], str], response: Any) -> Any:
         response.message = str(error)
         response.success = False
     return response
-
-
-class _StopRequested(BaseException):
-    """A signal came while the node was being started; passes through ``except Exception``."""
-
-
-def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
-    """Run one node until its work is done or the process is told to end; return the exit code.
-
-    The code is 0 after a signal, a shutdown by a lifecycle manager or the end of the data, 1 when
-    the node could not start or failed, and 2 when its ROS arguments cannot be read.
-
-    Args:
-        argv: arguments including the program's name; default: those of the process.
-    """
-    # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
-    # Ours only ask: the node ends between two callbacks, with everything still at hand.
-    stop = threading.Event()
-    try:
-        rclpy.init(
-            args=None if argv is None else list(argv),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
-    except RuntimeError as error:  # how rclpy says that it cannot read the arguments
-        reason = str(error).partition(", at /")[0]
-        print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
-        return 2
-    starting = threading.Event()
-    starting.set()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_on_signal, stop, starting))
-    try:
-        return _run(node_type, stop, starting)
-    except _StopRequested:
-        return 0
-    except StartError:  # has been logged
-        return 1
-    except ParameterException as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        try_shutdown()
-
-
-def _on_signal(
-    stop: threading.Event, starting: threading.Event, number: int, frame: FrameType | None
-) -> None:
-    if stop.is_set():  # the second one ends the process at once
-        os._exit(128 + number)
-    stop.set()
-    if starting.is_set():  # compiling and loading may take many seconds
-        raise _StopRequested
-
-
-def _run(
-    node_type: Callable[[], ManagedNode], stop: threading.Event, starting: threading.Event
-) -> int:
-    node = node_type()
-    # A third of SingleThreadedExecutor's cost per message. Only with a finite timeout does it
-    # dispatch, and a callback that asks for the message's info would end it.
-    executor = EventsExecutor()
-    executor.add_node(node)
-    try:
-        node.start()
-        starting.clear()
-        while node.exit_code is None and not stop.is_set():
-            executor.spin_once(timeout_sec=SPIN_S)
-        node.say_goodbye()
-        return node.exit_code or 0
-    finally:
-        starting.clear()
-        node.stop()
-        executor.shutdown()
-        node.destroy_node()

@@ -6,40 +6,40 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64
 
 from hybrid_pose_ros.evaluation.running import RunningEvaluation, format_report
-from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose_from_message
+from hybrid_pose_ros.messages import (
+    CAMERA_INFO_QOS,
+    camera_from_info,
+    joints_from_message,
+    pose_from_message,
+)
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.running import run_node
 
 TRUTH_TOPIC: Final = "/ground_truth/pose_3d"
 
 
-def _reliable(depth: int, durability: DurabilityPolicy) -> QoSProfile:
+def _reliable(depth: int) -> QoSProfile:
     return QoSProfile(
         reliability=ReliabilityPolicy.RELIABLE,
-        durability=durability,
+        durability=DurabilityPolicy.VOLATILE,
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
     )
 
 
-LOSSLESS_QOS: Final = _reliable(4000, DurabilityPolicy.VOLATILE)
+LOSSLESS_QOS: Final = _reliable(4000)
 """A pose that is lost would be missing in the errors: ten seconds of 400 Hz may wait."""
 
-CAMERA_INFO_QOS: Final = _reliable(1, DurabilityPolicy.VOLATILE)
-"""Volatile: drivers of either kind match; those in doubt send it again and again."""
-
-ERROR_QOS: Final = _reliable(10, DurabilityPolicy.VOLATILE)
+ERROR_QOS: Final = _reliable(10)
 
 
 class EvaluatorNode(ManagedNode):
@@ -51,7 +51,7 @@ class EvaluatorNode(ManagedNode):
     Subscribes: CAMERA/pose (PoseKeypoints), CAMERA/camera_info (sensor_msgs/CameraInfo), pose_3d
     and /ground_truth/pose_3d (PoseKeypoints3D). Publishes: ~/CAMERA/error_px, ~/pose_3d/error_mm
     (std_msgs/Float64; mean of the newest 100 poses), ~/CAMERA/mpjpe_px, ~/pose_3d/mpjpe_mm
-    (std_msgs/Float64; mean since the start).
+    (std_msgs/Float64; mean since the start). Services: ~/statistics (Trigger).
     """
 
     PARAMETERS = (
@@ -72,7 +72,6 @@ class EvaluatorNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("evaluator", **kwargs)
         self._evaluation: RunningEvaluation | None = None
-        self._timer: Timer | None = None
         self._malformed = 0
 
     def configure(self) -> None:
@@ -100,16 +99,10 @@ class EvaluatorNode(ManagedNode):
             )
         self.listen_to(PoseKeypoints3D, "pose_3d", self._on_pose_3d, LOSSLESS_QOS)
         self.listen_to(PoseKeypoints3D, TRUTH_TOPIC, self._on_truth, LOSSLESS_QOS)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(
-            1.0 / self.number("rate_hz"), self._publish_errors, clock=steady
-        )
+        self.repeat(1.0 / self.number("rate_hz"), self._publish_errors)
 
     def deactivate(self) -> None:
         """Write the figures."""
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
         evaluation, self._evaluation = self._evaluation, None
         if evaluation is None:
             return

@@ -29,12 +29,13 @@ from hybrid_pose_ros.messages import (
     event_packet_message,
     stamp_from_ns,
 )
-from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.graph import FRAME_ID, SOURCES
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.read_ahead import ReadAhead
+from hybrid_pose_ros.nodes.running import run_node
 
 LIVE_SOURCES = ("camera", "network")
 

@@ -13,6 +13,14 @@ from functools import partial
 from pathlib import Path
 
 from hybrid_pose_ros import PACKAGE
+from hybrid_pose_ros.nodes.arguments import (
+    Argument,
+    GraphError,
+    absolute_path,
+    complete,
+    existing_file,
+    number,
+)
 
 SOURCES = ("camera", "recording", "network", "simulator")
 
@@ -20,16 +28,6 @@ FRAME_ID = "event_camera"
 """Frame of the camera unless a parameter says otherwise."""
 
 Value = bool | int | float | str
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of the graph, the same on every command line; values are text there."""
-
-    name: str
-    default: str
-    description: str
-    choices: tuple[str, ...] = ()
 
 
 ARGUMENTS = (
@@ -80,10 +78,6 @@ WORLD_FRAME = "world"
 """Frame of poses in space unless a parameter says otherwise."""
 
 
-class GraphError(ValueError):
-    """An argument of the graph is wrong; the message says which and the remedy."""
-
-
 @dataclass(frozen=True)
 class NodeSpec:
     """One node.
@@ -125,13 +119,13 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     Raises:
         GraphError: an argument is unknown, not among its choices, missing or not a number.
     """
-    values = _complete(ARGUMENTS, arguments)
+    values = complete(ARGUMENTS, arguments)
     source = values["source"]
     if source == "recording" and not values["recording"]:
         raise GraphError("source recording needs the path of a file: recording")
     files = [share / "config" / "nodes.yaml", share / "config" / f"{source}.yaml"]
     if values["params"]:
-        files.append(_existing("params", values["params"]))
+        files.append(existing_file("params", values["params"]))
     model = _model(values)
     camera = partial(_node, _absolute(values["namespace"]), tuple(files))
     return [
@@ -155,7 +149,7 @@ def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSp
         GraphError: as :func:`pose_graph`; or there are fewer than two cameras, more than the
             simulator has, or not as many recordings.
     """
-    values = _complete(MULTI_CAMERA_ARGUMENTS, arguments)
+    values = complete(MULTI_CAMERA_ARGUMENTS, arguments)
     cameras = [_absolute(name.strip()) for name in values["cameras"].split(",")]
     if len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras:
         raise GraphError(
@@ -166,7 +160,7 @@ def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSp
     if source != "none":
         files.append(share / "config" / f"{source}.yaml")
     if values["params"]:
-        files.append(_existing("params", values["params"]))
+        files.append(existing_file("params", values["params"]))
     drivers = _drivers(values, cameras)
     model = _model(values)
     has_visualizers = "true" in (values["visualizer"], values["rviz"])
@@ -186,7 +180,7 @@ def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSp
             specs.append(camera("event_driver", {**drivers[index], **together}))
     fusion: dict[str, Value] = {"cameras": names}
     if values["calibration"]:
-        path = Path(_path(values["calibration"]))
+        path = absolute_path(values["calibration"])
         if not path.exists():
             raise GraphError(f"calibration: there is no folder or file {path}")
         fusion["calibration"] = str(path)
@@ -255,21 +249,6 @@ def share_directory(prefix: Path) -> Path:
     return prefix / "share" / PACKAGE
 
 
-def _complete(table: Sequence[Argument], arguments: Mapping[str, str]) -> dict[str, str]:
-    """Return the values with defaults, checked against names and choices."""
-    values = {argument.name: argument.default for argument in table}
-    if unknown := arguments.keys() - values.keys():
-        raise GraphError(f"unknown argument {sorted(unknown)[0]}")
-    values |= arguments
-    for argument in table:
-        if argument.choices and values[argument.name] not in argument.choices:
-            raise GraphError(
-                f"{argument.name} must be one of {', '.join(argument.choices)}, "
-                f"not {values[argument.name]!r}"
-            )
-    return values
-
-
 def _node(
     namespace: str,
     files: tuple[Path, ...],
@@ -282,7 +261,7 @@ def _node(
 
 
 def _model(values: Mapping[str, str]) -> dict[str, Value]:
-    return {"checkpoint": _path(values["model"])} if values["model"] else {}
+    return {"checkpoint": str(existing_file("model", values["model"]))} if values["model"] else {}
 
 
 def _drivers(values: Mapping[str, str], cameras: Sequence[str]) -> list[dict[str, Value]]:
@@ -291,7 +270,7 @@ def _drivers(values: Mapping[str, str], cameras: Sequence[str]) -> list[dict[str
         return []
     common: dict[str, Value] = {"source": values["source"]}
     if values["rate"]:
-        common["rate"] = _number(float, "rate", values["rate"])
+        common["rate"] = number(float, "rate", values["rate"])
     if values["source"] == "simulator":
         from hybrid_pose_ros.geometry.cameras import DHP19_LIKE  # scipy: not for every command
 
@@ -304,43 +283,25 @@ def _drivers(values: Mapping[str, str], cameras: Sequence[str]) -> list[dict[str
             f"recording: {len(cameras)} cameras need as many paths, with commas between them, "
             f"not {len(paths)}"
         )
-    return [{**common, "path": str(_existing("recording", path))} for path in paths]
+    return [{**common, "path": str(existing_file("recording", path))} for path in paths]
 
 
 def _driver_parameters(values: Mapping[str, str]) -> dict[str, Value]:
     parameters: dict[str, Value] = {"source": values["source"]}
     if values["recording"]:
-        parameters["path"] = str(_existing("recording", values["recording"]))
+        parameters["path"] = str(existing_file("recording", values["recording"]))
     if values["rate"]:
-        parameters["rate"] = _number(float, "rate", values["rate"])
+        parameters["rate"] = number(float, "rate", values["rate"])
     if values["host"]:
         parameters["host"] = values["host"]
     if values["port"]:
-        parameters["port"] = _number(int, "port", values["port"])
+        parameters["port"] = number(int, "port", values["port"])
     return parameters
 
 
 def _absolute(namespace: str) -> str:
     stripped = namespace.strip("/")
     return f"/{stripped}" if stripped else ""
-
-
-def _number(kind: type[int] | type[float], name: str, text: str) -> int | float:
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise GraphError(f"{name} must be a number, not {text!r}") from error
-
-
-def _path(text: str) -> str:
-    return str(Path(text).expanduser().absolute())
-
-
-def _existing(name: str, text: str) -> Path:
-    path = Path(_path(text))
-    if not path.is_file():
-        raise GraphError(f"{name}: there is no file {path}")
-    return path
 
 
 def _yaml(value: Value) -> str:

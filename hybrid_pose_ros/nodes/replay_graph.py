@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Final
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.nodes.graph import Argument, GraphError, NodeSpec, Value
+from hybrid_pose_ros.nodes.arguments import (
+    Argument,
+    GraphError,
+    absolute_path,
+    complete,
+    existing_file,
+    number,
+)
+from hybrid_pose_ros.nodes.graph import NodeSpec, Value
 
 CLOCK_HZ: Final = 40
 """Rate of /clock, that of `ros2 bag play`."""
@@ -62,18 +70,16 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
         share: the package's share directory.
 
     Raises:
-        GraphError: an argument is unknown, or names a file that is missing.
+        GraphError: an argument is unknown, not among its choices, or names a file that is
+            missing.
     """
-    values = {argument.name: argument.default for argument in ARGUMENTS}
-    if unknown := arguments.keys() - values.keys():
-        raise GraphError(f"unknown argument {sorted(unknown)[0]}")
-    values |= arguments
+    values = complete(ARGUMENTS, arguments)
     files = [share / "config" / "nodes.yaml"]
     if values["params"]:
-        files.append(_existing("params", values["params"]))
+        files.append(existing_file("params", values["params"]))
     steps: dict[str, Value] = {"packet_type": played.packet_type}
     if values["model"]:
-        steps["checkpoint"] = str(_existing("model", values["model"]))
+        steps["checkpoint"] = str(existing_file("model", values["model"]))
     ann, snn = dict(steps), dict(steps)
     if played.lockstep:
         ann |= {"rate_hz": LOCKSTEP_ANN_HZ, "step_ms": 0.0}
@@ -101,7 +107,7 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
     if played.has_truth:
         report: dict[str, Value] = {"cameras": names}
         if values["report"]:
-            report["report"] = str(Path(values["report"]).expanduser().absolute())
+            report["report"] = str(absolute_path(values["report"]))
         specs.append(node("evaluator", "", report, played.lockstep))
     return specs
 
@@ -112,27 +118,13 @@ def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[st
     Raises:
         GraphError: rate or start offset are no numbers that `ros2 bag play` takes.
     """
-    if _number("rate", arguments["rate"]) <= 0:
+    if number(float, "rate", arguments["rate"]) <= 0:
         raise GraphError("rate must be larger than 0")
     command = ["ros2", "bag", "play", arguments["bag"], "--clock", str(CLOCK_HZ)]
     command += ["--rate", arguments["rate"]]
-    if _number("start_offset", arguments["start_offset"]) > 0:
+    if number(float, "start_offset", arguments["start_offset"]) > 0:
         command += ["--start-offset", arguments["start_offset"]]
     command.append("--disable-keyboard-controls")  # launch has no terminal to give
     if arguments["loop"] == "true":
         command.append("--loop")
     return [*command, "--topics", *topics]
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise GraphError(f"{name} must be a number, not {text!r}") from error
-
-
-def _existing(name: str, text: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    if not path.is_file():
-        raise GraphError(f"{name}: there is no file {path}")
-    return path

@@ -8,10 +8,11 @@ from typing import Any
 
 from hybrid_pose_ros.messages import POSE_QOS, pose_from_message
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.rep155 import rep155_skeleton
+from hybrid_pose_ros.nodes.running import run_node
 
 
 class SkeletonAdapterNode(ManagedNode):

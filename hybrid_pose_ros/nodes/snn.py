@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `snn`: events and initialisations -> a pose at every step."""
 
+import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,27 +16,38 @@ from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate
 from hybrid_pose_ros.messages import (
     POSE_QOS,
     STATE_INIT_QOS,
-    pose_message,
+    serialised_pose,
     stamp_to_ns,
     state_init_from_message,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.base import run_node
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.mailbox import Mailbox
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.running import run_node
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
+
+
+@dataclass(frozen=True)
+class _Replay:
+    """Steps to be run again: the estimator that keeps them, and the initialisation's time."""
+
+    estimator: SnnEstimator
+    sensor_time: int
 
 
 class SnnNode(StepNode):
     """Steps the SNN and publishes a pose for every step of sensor time.
 
     When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot
-    be used is refused and counted; the state stays as it was.
+    be used is refused and counted; the state stays as it was. One that comes late has the steps
+    since its moment run again in a thread of its own, while poses go on without it.
 
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
-    (std_msgs/UInt64), the sensor time (ns) of each initialisation taken. Services: ~/pause
+    (std_msgs/UInt64), the sensor time (ns) of each initialisation taken, published once all poses
+    that follow have it in them. Services: ~/pause
     (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
     """
 
@@ -78,6 +91,9 @@ class SnnNode(StepNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("snn", **kwargs)
+        self._worker: threading.Thread | None = None
+        self._network: SnnEstimator | None = None
+        self._replay: _Replay | None = None
 
     def configure(self) -> None:
         """Load the model."""
@@ -100,6 +116,7 @@ class SnnNode(StepNode):
 
     def adopt(self, estimator: SnnEstimator) -> None:
         """Take over an estimator; it begins with the sensor."""
+        self._drop_replay()
         self._network = estimator
         self._estimator: SnnEstimator | None = None
         self._early: StateInit | None = None
@@ -113,11 +130,29 @@ class SnnNode(StepNode):
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
         self._refused, self._refusal = Meter(), ""
         self._durations, self._latency = Durations(), Durations()
+        self._replays: Mailbox[_Replay] = Mailbox()
+        self._worker = threading.Thread(target=self._work, args=(self._replays,), name="replay")
+        self._worker.start()
         self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS)
         super().activate()
 
+    def deactivate(self) -> None:
+        """Let the step that is being run again end."""
+        if self._worker is not None:
+            self._replays.close()
+            self._drop_replay()
+            self._worker.join()
+            self._worker = None
+
+    def check(self) -> None:
+        """End the process when a replay has broken down; its traceback is on stderr."""
+        if self._worker is not None and not self._worker.is_alive():
+            self.get_logger().fatal("the replay thread ended by an error")
+            self.exit_code = 1
+
     def begin(self, view: GridView) -> None:
         """Begin at rest with this sensor."""
+        assert self._network is not None
         self._network.reset(view)
         self._estimator = self._network
         self._first_index = None
@@ -144,7 +179,7 @@ class SnnNode(StepNode):
             pose = self._estimator.step(step)
             self._durations.add(time.perf_counter_ns() - start)
             header = group[-1].header
-            self._publisher.publish(pose_message(pose, header, self.sensor))
+            self._publisher.publish(serialised_pose(pose, header, self.sensor))
             self._poses.add()
             self._latency.add(self.now_ns() - stamp_to_ns(header.stamp))
             self._last_pose = pose
@@ -190,20 +225,42 @@ class SnnNode(StepNode):
                 return
 
     def _on_state_init(self, message: StateInit) -> None:
+        if self._paused:
+            return
+        if self._estimator is None:
+            self._early = message  # `ann` has had a packet that is still on its way to us
+            return
+        if self._replay is not None:  # too slow for rate_hz: the poses wait
+            self._catch_up(self._replay)
         try:
-            if self._paused:
-                return
-            if self._estimator is None:
-                self._early = message  # `ann` has had a packet that is still on its way to us
-                return
-            self._estimator.initialise(state_init_from_message(message))
+            done = self._estimator.initialise(state_init_from_message(message))
         except InitRejectedError as error:
             self._refused.add()
             self._refusal = str(error)
             self.complain(f"initialisation {message.seq} refused: {error}")
+            return
+        self._replay = _Replay(self._estimator, message.sensor_time)
+        if done:
+            self._tell(self._replay)
         else:
-            self._inits.add()
-            self._taken.publish(UInt64(data=message.sensor_time))
+            self._replays.put(self._replay)
+
+    def _work(self, replays: Mailbox[_Replay]) -> None:
+        while (replay := replays.take()) is not None:
+            self._catch_up(replay)
+
+    def _catch_up(self, replay: _Replay) -> None:
+        if replay.estimator.catch_up():
+            self._tell(replay)
+
+    def _tell(self, replay: _Replay) -> None:
+        self._inits.add()
+        self._taken.publish(UInt64(data=replay.sensor_time))
+
+    def _drop_replay(self) -> None:
+        if self._replay is not None:
+            self._replay.estimator.reset()
+            self._replay = None
 
 
 def main() -> int:

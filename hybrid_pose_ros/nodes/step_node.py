@@ -6,18 +6,25 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
 from std_msgs.msg import Header
 
+from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step
-from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.inference.step_length import StepLengthError, with_step
-from hybrid_pose_ros.messages import EVENTS_QOS, Sensor
+from hybrid_pose_ros.messages import EVENTS_QOS, Sensor, event_packet_message
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
+from hybrid_pose_ros.nodes.packets import (
+    PACKET_TYPE,
+    PacketHeader,
+    chosen_packet_type,
+    read_packet,
+)
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 
 
@@ -26,7 +33,7 @@ class StampedStep:
     """A step and the header of the packet that completed it."""
 
     step: Step
-    header: Header
+    header: PacketHeader
 
 
 class StepNode(ManagedNode):
@@ -106,6 +113,7 @@ class StepNode(ManagedNode):
         self.adopt(self.prepare(checkpoint))
         self.checkpoint = checkpoint
         self._packet_type = chosen_packet_type(self)
+        self._read_once(checkpoint)
 
     def activate(self) -> None:
         """Listen to events, with an empty memory."""
@@ -115,8 +123,10 @@ class StepNode(ManagedNode):
         self._events = Meter()
         self._malformed_reported = 0
         self._paused = False
+        self._waiting: list[bytes] = []
+        self._waiting_since_ns = 0
         self._subscription = self.listen_to(
-            self._packet_type, "events", self._on_packet, EVENTS_QOS
+            self._packet_type, "events", self._on_packet, EVENTS_QOS, raw=True
         )
 
     def diagnose(self, report: Report) -> None:
@@ -183,6 +193,19 @@ class StepNode(ManagedNode):
                 self.begin(self._stream.view)
         return f"{config.name} {checkpoint.digest}, steps of {config.step_ns / 1e6:g} ms"
 
+    def _read_once(self, checkpoint: Checkpoint) -> None:
+        """Read a packet, so that what that needs is compiled before the first one comes."""
+        packet = event_packet_message(
+            encode("mono", make_events([0], [0], [0], True)),
+            encoding="mono",
+            width=1,
+            height=1,
+            seq=0,
+            header=Header(),
+        )
+        stream = StepStream(checkpoint.config.view.fit, checkpoint.config.step_ns)
+        stream.push(read_packet(serialize_message(packet), type(packet)))
+
     def _load(self) -> Checkpoint:
         """Read the model that the parameters name; raises StartError."""
         step_ms = self.number("step_ms")
@@ -194,30 +217,42 @@ class StepNode(ManagedNode):
 
     # Events.
 
-    def _on_packet(self, first: Any) -> None:
-        """Take all that is in the queue, so that its age is known and one call serves it."""
-        packets, delay_ns = [first], 0
+    def _on_packet(self, first: bytes) -> None:
+        """Take all that is in the queue, so that its age is known and one call serves it.
+
+        It is served after what else has come until now. Otherwise, when packets come faster than
+        they are served, the executor would be kept busy by those that came meanwhile, and all
+        other messages, timers and services would wait behind them, longer and longer.
+        """
+        waiting = self._waiting
+        if not waiting:
+            assert self.executor is not None
+            self.executor.create_task(self._serve)
+        waiting.append(first)
         handle = self._subscription.handle
-        while len(packets) < EVENTS_QOS.depth:
-            with handle:
-                taken = handle.take_message(self._packet_type, False)
-            if taken is None:
-                break
-            if len(packets) == 1:
-                # The executor does not tell when `first` came; the next one came soon after.
-                delay_ns = time.time_ns() - taken[1]["received_timestamp"]
-            packets.append(taken[0])
-        if self._paused:
+        with handle:
+            while taken := handle.take_message(self._packet_type, True):
+                if not self._waiting_since_ns:
+                    # The executor does not tell when `first` came; the next one came soon after.
+                    self._waiting_since_ns = taken[1]["received_timestamp"]
+                waiting.append(taken[0])
+
+    def _serve(self) -> None:
+        packets, self._waiting = self._waiting, []
+        since_ns, self._waiting_since_ns = self._waiting_since_ns, 0
+        if self._paused or self.state != "active":
             return
+        delay_ns = time.time_ns() - since_ns if since_ns else 0
         steps: list[StampedStep] = []
-        for packet in packets:
-            steps = self._decode(packet, steps)
+        for data in packets:
+            steps = self._decode(data, steps)
         if steps:
             self.process(steps, delay_ns)
 
-    def _decode(self, packet: Any, steps: list[StampedStep]) -> list[StampedStep]:
+    def _decode(self, data: bytes, steps: list[StampedStep]) -> list[StampedStep]:
         new_stream = self._stream.view is None
         try:
+            packet = self._read(data)
             pushed = self._stream.push(packet)
         except MalformedPacketError as error:
             self.complain(f"malformed packet dropped: {error}")
@@ -233,3 +268,10 @@ class StepNode(ManagedNode):
             self.restart()
             steps = []
         return steps + [StampedStep(step, packet.header) for step in pushed.steps]
+
+    def _read(self, data: bytes) -> Any:
+        try:
+            return read_packet(data, self._packet_type)
+        except MalformedPacketError as error:
+            self._stream.reader.refuse(str(error))
+            raise

@@ -10,10 +10,7 @@ from typing import Any, Final
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecyclePublisher
-from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -30,9 +27,10 @@ from hybrid_pose_ros.messages import (
     pose_from_message,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.running import run_node
 from hybrid_pose_ros.nodes.visuals import skeleton_markers_3d
 from hybrid_pose_ros.skeleton import JOINTS
 
@@ -105,7 +103,6 @@ class TriangulatorNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("triangulator", **kwargs)
         self._fusion: PoseFusion | None = None
-        self._periodic: list[Timer] = []
 
     def configure(self) -> None:
         """Read the calibration, and offer the topics."""
@@ -146,16 +143,11 @@ class TriangulatorNode(ManagedNode):
                     partial(self._on_info, name),
                     CAMERA_INFO_QOS,
                 )
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._periodic = [
-            self.create_timer(EXPIRY_S, self._expire, clock=steady),
-            self.create_timer(1.0 / self.number("marker_rate_hz"), self._draw, clock=steady),
-        ]
+        self.repeat(EXPIRY_S, self._expire)
+        self.repeat(1.0 / self.number("marker_rate_hz"), self._draw)
 
     def deactivate(self) -> None:
         """Forget what waits."""
-        while self._periodic:
-            self.destroy_timer(self._periodic.pop())
         self._fusion = None
 
     def diagnose(self, report: Report) -> None:
@@ -250,7 +242,7 @@ class TriangulatorNode(ManagedNode):
             return
         self._stamps[pose.sensor_time_ns] = message.header.stamp
         if len(self._stamps) > MAX_STAMPS:
-            del self._stamps[min(self._stamps)]
+            del self._stamps[next(iter(self._stamps))]  # the first that came
         self._publish(
             self._fusion.add(
                 name, pose.sensor_time_ns, pose.keypoints, pose.confidence, time.monotonic_ns()

@@ -6,7 +6,6 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-from rclpy.timer import Timer
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -18,10 +17,11 @@ from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS, VISUAL_QOS, Sensor, pose_from_message
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import ManagedNode, run_node
+from hybrid_pose_ros.nodes.base import ManagedNode
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.running import run_node
 from hybrid_pose_ros.nodes.visuals import cloud_message, image_message, skeleton_markers
 
 POSE_HOLD_S = 0.3
@@ -71,7 +71,6 @@ class VisualizerNode(ManagedNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("visualizer", **kwargs)
-        self._timer: Timer | None = None
 
     def configure(self) -> None:
         """Offer the topics."""
@@ -95,13 +94,7 @@ class VisualizerNode(ManagedNode):
         self._malformed_reported = 0
         self.listen_to(self._packet_type, "events", self._on_packet, EVENTS_QOS)
         self.listen_to(PoseKeypoints, "pose", self._on_pose, POSE_QOS)
-        self._timer = self.create_timer(1.0 / self.number("rate_hz"), self._draw)
-
-    def deactivate(self) -> None:
-        """Stop drawing."""
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
+        self.repeat(1.0 / self.number("rate_hz"), self._draw)
 
     def diagnose(self, report: Report) -> None:
         """Report on what was drawn."""

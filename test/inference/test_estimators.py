@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streaming inference: late initialisations, replay, gaps, rejections - to the bit."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ def lively_network(seed: int = 0) -> HybridPoseNetwork:
             second.norm.weight.fill_(0.7)
         network.ann.head.conv.bias.uniform_(0.1, 0.4)  # no joint without a velocity
         network.motion.readout.weight.normal_(std=2.0)
-        network.snn.motion.weight.normal_(std=0.02)
+        network.snn.motion.readout.weight.normal_(std=0.01)
     return network
 
 
@@ -73,7 +74,7 @@ def steps() -> list[Step]:
 @pytest.fixture(scope="module")
 def inits(checkpoint: Checkpoint, view: GridView, steps: Sequence[Step]) -> dict[int, StateInit]:
     """The ANN's answer before steps FIRST + 10 and FIRST + 20."""
-    ann = AnnEstimator(checkpoint, view)
+    ann = AnnEstimator(checkpoint, view, precision="float32")
     found = {}
     for step in steps[:20]:
         ann.push(step)
@@ -90,6 +91,7 @@ def follow(
     for position, step in enumerate(steps):
         if position in arrivals:
             snn.initialise(arrivals[position])
+            snn.catch_up()
         poses.append(snn.step(step))
     return poses
 
@@ -138,7 +140,7 @@ def test_a_late_initialisation_leaves_the_same_state(
     punctual, late = SnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     follow(punctual, steps[:30], {10: inits[10], 20: inits[20]})
     follow(late, steps[:30], {10: inits[10], 29: inits[20]})
-    found, expected = late._snn.state(), punctual._snn.state()
+    found, expected = late._live.snn.state(), punctual._live.snn.state()
     assert torch.equal(found.heatmaps, expected.heatmaps)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.equal(found.velocity, expected.velocity)
@@ -175,7 +177,7 @@ def test_variants_run(name: str, view: GridView, steps: list[Step]) -> None:
     ann.push(steps[0])
     snn.initialise(ann.infer())
     assert snn.step(steps[1]).steps_since_init == 1
-    assert (snn._snn.state().velocity is None) == (name == "no_delta")
+    assert (snn._live.snn.state().velocity is None) == (name == "no_delta")
 
 
 def test_an_initialisation_for_the_future_waits_for_its_moment(
@@ -207,16 +209,16 @@ def test_a_later_initialisation_leaves_what_the_network_leaves(
     snn = SnnEstimator(checkpoint, view)
     follow(snn, steps[: 20 - silent], {10: inits[10]})
     network = checkpoint.network
-    init = decode_state(inits[20].tensors, snn._snn.shapes)
+    init = decode_state(inits[20].tensors, snn._live.snn.shapes)
     with torch.no_grad():
-        own = network.snn.silence(snn._snn.state(), silent)
+        own = network.snn.silence(snn._live.snn.state(), silent)
         expected = network.snn(
             torch.from_numpy(steps[20].counts)[None].float(), network.reinitialise(init, own)
         )[1]
         overwritten = network.snn(torch.from_numpy(steps[20].counts)[None].float(), init)[1]
     snn.initialise(inits[20])
     snn.step(steps[20])
-    found = snn._snn.state()
+    found = snn._live.snn.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-3)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, atol=1e-4)
@@ -253,7 +255,7 @@ def test_age_and_confidence(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     later = [snn.step(step) for step in steps[10:]]
-    peak = snn._snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
+    peak = snn._live.snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
     trust = 0.5 ** ((later[-1].init_age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
     assert np.allclose(later[-1].confidence, peak[0].numpy() * trust)
 
@@ -264,13 +266,13 @@ def test_skipped_steps_leak_in_closed_form(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     snn.step(steps[10])
-    before = snn._snn.state()
+    before = snn._live.snn.state()
     snn.step(replace(steps[11], index=steps[10].index + 201))
     reference = SparseSnn(checkpoint.network.snn, 65, 87)
     with torch.no_grad():
         reference.load(checkpoint.network.snn.silence(before, 200))
     reference.step(steps[11].counts)
-    found, expected = snn._snn.state(), reference.state()
+    found, expected = snn._live.snn.state(), reference.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-6)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, atol=1e-6)
@@ -403,3 +405,85 @@ def test_the_ann_sees_skipped_steps_as_empty(
     ann.push(replace(steps[4], index=FIRST + 5000))
     windows, _ = ann.snapshot()
     assert windows.sum() == steps[4].events
+
+
+def test_poses_go_on_without_a_late_initialisation_until_it_has_caught_up(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    without = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    snn = SnnEstimator(checkpoint, view)
+    poses = follow(snn, steps[:26], {10: inits[10]})
+    assert not snn.initialise(inits[20])
+    assert snn.behind == 6
+    taken_at = None
+    for position, step in enumerate(steps[26:], 26):
+        poses.append(snn.step(step))
+        if taken_at is None and snn.catch_up(3):
+            taken_at = position + 1
+    assert taken_at == 30  # three steps run again for each new one
+    assert snn.behind == 0
+    assert all(map(equal, poses[:taken_at], without[:taken_at]))
+    assert all(map(equal, poses[taken_at:], punctual[taken_at:]))
+    assert not any(map(equal, without[20:], punctual[20:]))
+
+
+def test_another_initialisation_ends_the_catch_up_before_it(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:24], {})
+    assert not snn.initialise(inits[10])
+    assert not snn.catch_up(2)
+    assert not snn.initialise(inits[20])
+    assert snn.behind == 4
+    assert snn.catch_up()
+    assert all(map(equal, punctual[24:], [snn.step(step) for step in steps[24:]]))
+
+
+def test_a_reset_drops_what_is_being_caught_up_with(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:15], {})
+    assert not snn.initialise(inits[10])
+    snn.catch_up(1)
+    snn.reset()
+    assert not snn.catch_up()
+    fresh = SnnEstimator(checkpoint, view)
+    assert all(equal(snn.step(step), fresh.step(step)) for step in steps[20:24])
+
+
+def test_a_catch_up_in_another_thread_leads_to_the_same_poses(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:26], {10: inits[10]})
+    snn.initialise(inits[20])
+    thread = threading.Thread(target=snn.catch_up)
+    thread.start()
+    poses = [snn.step(step) for step in steps[26:36]]
+    thread.join()
+    poses += [snn.step(step) for step in steps[36:]]
+    begun = [pose.sensor_time_ns - pose.init_age_ns for pose in poses]
+    taken = [time == (FIRST + 20) * T for time in begun]
+    assert taken == sorted(taken)
+    assert all(taken[10:])
+    got = [pose for pose, late in zip(poses, taken, strict=True) if late]
+    assert all(map(equal, got, punctual[-len(got) :]))
+
+
+def test_a_twin_shares_the_weights_alone(checkpoint: Checkpoint, steps: list[Step]) -> None:
+    snn, reference = (SparseSnn(checkpoint.network.snn, 65, 87) for _ in range(2))
+    twin = snn.twin()
+    for step, other in zip(steps[:4], steps[10:14], strict=True):
+        snn.step(step.counts)
+        twin.step(other.counts)
+        reference.step(step.counts)
+    assert torch.equal(snn.state().heatmaps, reference.state().heatmaps)
+    assert not torch.equal(twin.state().heatmaps, reference.state().heatmaps)
+    for name, layer in snn.layers.items():
+        assert layer.synapses.weights is twin.layers[name].synapses.weights
+        assert not np.shares_memory(layer.membrane, twin.layers[name].membrane)

@@ -25,6 +25,7 @@ from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.base import ManagedNode
 from hybrid_pose_ros.nodes.health import Report
 
@@ -114,7 +115,7 @@ class Bench:
         self.until(lambda: publisher.get_subscription_count() > 0)
         return publisher
 
-    def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         """Spin until a condition holds; fail after a while."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -128,6 +129,12 @@ class Bench:
         self.executor.shutdown()
         for node in (*self.nodes, self.probe):
             node.destroy_node()
+
+
+@pytest.fixture
+def asked_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nodes report only when the test asks: each report starts the counts for the next."""
+    monkeypatch.setattr(base, "HOUSEKEEPING_S", 3600.0)
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ MS = 1_000_000
 RATE = 0.3
 """Sensor seconds per second: slow enough for a machine that does other things, too."""
 
+LIMIT_S = 180.0
+"""For what takes seconds on a machine that does nothing else."""
+
 WITHOUT_MS = 600
 """Age of the state at which the SNN reports an error in this test."""
 
@@ -55,17 +58,17 @@ def test_poses_flow_without_the_ann_and_recover_with_it(bench: Any, graph: Graph
     def age_ms() -> int:
         return int(poses[-1].init_age // MS)
 
-    bench.until(lambda: poses and age_ms() >= 0, seconds=60)
+    bench.until(lambda: poses and age_ms() >= 0, seconds=LIMIT_S)
 
     graph.kill("ann")
-    bench.until(lambda: age_ms() > WITHOUT_MS, seconds=60)
-    bench.until(lambda: levels[-1:] == [DiagnosticStatus.ERROR], seconds=60)
+    bench.until(lambda: age_ms() > WITHOUT_MS, seconds=LIMIT_S)
+    bench.until(lambda: levels[-1:] == [DiagnosticStatus.ERROR], seconds=LIMIT_S)
     aging = [pose for pose in poses if pose.init_age > 300 * MS]
     for before, after in itertools.pairwise(aging):
         assert after.sensor_time - before.sensor_time == after.init_age - before.init_age > 0
         assert after.steps_since_init > before.steps_since_init
 
     graph.restart("ann")
-    bench.until(lambda: 0 <= age_ms() < 300, seconds=60)
-    bench.until(lambda: levels[-1:] == [DiagnosticStatus.OK], seconds=60)
+    bench.until(lambda: 0 <= age_ms() < 300, seconds=LIMIT_S)
+    bench.until(lambda: levels[-1:] == [DiagnosticStatus.OK], seconds=LIMIT_S)
     assert graph.poll() == {}

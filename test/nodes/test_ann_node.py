@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running ann node: when it infers, what it says of itself, and that the snn takes it."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
 
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
@@ -21,6 +25,8 @@ from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.health import Level
 from hybrid_pose_ros.nodes.snn import SnnNode
+
+pytestmark = pytest.mark.usefixtures("asked_only")
 
 STEP_NS = 10_000_000
 
@@ -113,6 +119,38 @@ def test_snn_takes_what_ann_sends(bench: Any, checkpoint: Path) -> None:
     events.publish(bench.packet(step))
     bench.until(lambda: poses)
     assert poses[0].init_age >= 0
+
+
+@pytest.mark.parametrize("name", ["runtime", "precision"])
+def test_what_there_is_none_of(bench: Any, name: str) -> None:
+    with pytest.raises(InvalidParameterValueException, match=f"{name} must be one of .*float8"):
+        bench.run(AnnNode, start=False, **{name: "float8"})
+
+
+def test_a_runtime_that_is_not_installed(
+    bench: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    node = bench.run(AnnNode, start=False, checkpoint=str(checkpoint), runtime="openvino")
+    with pytest.raises(StartError, match=r"runtime openvino: .*requirements-openvino\.txt"):
+        node.start()
+
+
+def test_runtime_and_precision_last_until_a_reload(bench: Any, checkpoint: Path) -> None:
+    node = bench.run(AnnNode, checkpoint=str(checkpoint), precision="float32")
+
+    def reload() -> tuple[bool, str]:
+        client = bench.probe.create_client(Trigger, "ann/reload")
+        bench.until(client.service_is_ready)
+        future = client.call_async(Trigger.Request())
+        bench.until(future.done)
+        return future.result().success, bench.report(node).values["runtime"]
+
+    assert bench.report(node).values["runtime"] == "torch, float32"
+    assert reload() == (True, "torch, float32")
+    node.set_parameters([Parameter("precision", value="bfloat16")])
+    assert bench.report(node).values["runtime"] == "torch, float32"
+    assert reload() == (True, "torch, bfloat16")
 
 
 def test_rate_that_is_no_whole_number_of_steps(bench: Any, checkpoint: Path) -> None:

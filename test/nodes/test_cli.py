@@ -89,7 +89,10 @@ def test_run_ends_with_a_required_node(tmp_path: Path) -> None:
 def test_a_failure_is_reported_and_the_rest_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with graph(tmp_path, required="time.sleep(0.8)", other="sys.exit(4)") as nodes:
+    told = tmp_path / "told"
+    fail = f"import os; open({str(told)!r}, 'w').close(); os._exit(4)"
+    wait = f"import os\nwhile not os.path.exists({str(told)!r}): time.sleep(0.01)\ntime.sleep(0.5)"
+    with graph(tmp_path, other=fail, required=wait) as nodes:
         assert cli_run.watch(nodes) == 4
     assert capsys.readouterr().err == "hybrid-pose run: other ended with code 4\n"
     assert nodes.poll()["required"] == 0

@@ -29,6 +29,8 @@ from hybrid_pose_ros.nodes.health import Level
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 CAMERA = DHP19_LIKE[0]
+pytestmark = pytest.mark.usefixtures("asked_only")
+
 STEP_NS = 10_000_000
 
 

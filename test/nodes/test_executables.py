@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_pose_ros.nodes.processes import STOP_TIMEOUT_S
+
 
 def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     code = f"from hybrid_pose_ros.nodes.start import start_node; start_node({node!r})"
@@ -32,8 +34,8 @@ def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -
                 break
         begin = time.monotonic()
         process.send_signal(number)
-        assert process.wait(10) == 0
-        assert time.monotonic() - begin < 2.0
+        assert process.wait(60) == 0
+        assert time.monotonic() - begin < STOP_TIMEOUT_S, "it would have been killed"
         assert "Traceback" not in process.stderr.read()
     finally:
         process.kill()
@@ -51,7 +53,7 @@ def test_a_wrong_start_is_one_clear_line(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     process = start("snn", tmp_path, *arguments)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     [line] = errors.strip().splitlines()
     assert message in line
@@ -59,7 +61,7 @@ def test_a_wrong_start_is_one_clear_line(
 
 def test_arguments_that_cannot_be_read_are_code_2(tmp_path: Path) -> None:
     process = start("visualizer", tmp_path, "--no-such-option")
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert errors.splitlines()[-1].startswith("error: the ROS arguments cannot be read: ")
     assert "--no-such-option" in errors
@@ -67,16 +69,27 @@ def test_arguments_that_cannot_be_read_are_code_2(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("node", ["event_driver", "ann", "snn", "visualizer"])
 def test_a_signal_ends_a_working_node_at_any_moment(tmp_path: Path, node: str) -> None:
-    """While Python starts, while modules are imported, while the model is loaded, and at work."""
-    for seconds in (0.3, 1.0, 4.0):
+    """While modules are imported, while the model is loaded, and at work."""
+    for seconds in (0.0, 0.7, 3.7):
         process = start(node, tmp_path)
         assert process.stderr is not None
         try:
+            while not catches(process.pid, signal.SIGTERM):
+                assert process.poll() is None
+                time.sleep(0.001)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
             assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) in ((0, -signal.SIGINT) if seconds < 1.0 else (0,))
-            assert seconds < 1.0 or "Traceback" not in process.stderr.read()
+            assert process.wait(60) == 0
+            assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Return whether a process has a handler for a signal, as `start_node` sets it first."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False

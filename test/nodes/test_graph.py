@@ -47,8 +47,8 @@ def test_nodes_of_the_default_graph() -> None:
 
 def test_command_line_of_a_node(tmp_path: Path) -> None:
     recording, extra, model = (tmp_path / name for name in ("it's.aedat4", "my.yaml", "m.st"))
-    recording.touch()
-    extra.touch()
+    for path in (recording, extra, model):
+        path.touch()
     nodes = specs(
         source="recording",
         recording=str(recording),
@@ -78,6 +78,7 @@ def test_command_line_of_a_node(tmp_path: Path) -> None:
         ({"rate": "fast"}, "rate must be a number, not 'fast'"),
         ({"port": "1.5"}, "port"),
         ({"params": "/no/file.yaml"}, "params"),
+        ({"model": "/no/model"}, "model: there is no file /no/model"),
         ({"colour": "red"}, "unknown argument colour"),
     ],
 )
@@ -184,7 +185,7 @@ def test_the_prefix_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "nothing happened in time"
         time.sleep(0.01)
@@ -214,7 +215,7 @@ def processes(tmp_path: Path) -> Graph:
 def test_processes_live_and_end_together(
     processes: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybrid_pose_ros.nodes.processes.STOP_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("hybrid_pose_ros.nodes.processes.STOP_TIMEOUT_S", 2.0)
     logs = {name: tmp_path / "log" / f"{name}.log" for name in ("good", "stubborn")}
     with processes:
         until(lambda: processes.poll() == {"broken": 3})

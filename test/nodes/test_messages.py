@@ -19,6 +19,7 @@ from hybrid_pose_ros.messages import (
     event_packet_type,
     pose_from_message,
     pose_message,
+    serialised_pose,
     stamp_from_ns,
     stamp_to_ns,
     state_init_from_message,
@@ -83,6 +84,15 @@ def test_pose_over_the_wire(source: str) -> None:
     assert_equal(pose_from_message(message), pose)
     assert message.header == HEADER
     assert (message.width, message.height) == (346, 260)
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20))
+def test_a_serialised_pose_is_what_rclpy_makes_of_the_message(frame_id: str) -> None:
+    header = Header(stamp=HEADER.stamp, frame_id=frame_id)
+    expected = serialize_message(pose_message(sample_pose(), header, SENSOR))
+    wire = serialised_pose(sample_pose(), header, SENSOR)
+    assert len(wire) == len(expected)
+    assert deserialize_message(wire, PoseKeypoints) == deserialize_message(expected, PoseKeypoints)
 
 
 def test_pose_with_unknown_source_or_ids_is_refused() -> None:

@@ -16,10 +16,13 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from hybrid_pose_ros.messages import POSE_QOS
-from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.messages import POSE_QOS, STATE_INIT_QOS
+from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 
 MS = 1_000_000
+LIMIT_S = 180.0
+"""Four processes that compile, on a machine that does other things, too."""
+
 NODES = ("snn", "ann", "visualizer", "event_driver")
 
 
@@ -36,22 +39,23 @@ def run(tmp_path: Path, checkpoint: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=LIMIT_S)
+        print(errors)  # what pytest shows if the test has failed
 
 
 class Operator:
     """Talks to the nodes of the graph."""
 
-    def __init__(self, bench: Any) -> None:
-        self.bench = bench
+    def __init__(self, bench: Any, run: subprocess.Popen[str]) -> None:
+        self.bench, self.run = bench, run
         self.poses: list[PoseKeypoints] = []
         bench.probe.create_subscription(PoseKeypoints, "/lab/pose", self.poses.append, POSE_QOS)
 
     def call(self, name: str, kind: Any, request: Any) -> Any:
         client = self.bench.probe.create_client(kind, name)
-        self.bench.until(client.service_is_ready, seconds=30)
+        self.bench.until(client.service_is_ready, seconds=LIMIT_S)
         future = client.call_async(request)
-        self.bench.until(future.done, seconds=30)
+        self.bench.until(future.done, seconds=LIMIT_S)
         return future.result()
 
     def set(self, node: str, **values: Any) -> None:
@@ -68,7 +72,12 @@ class Operator:
     def fresh(self, count: int, *, initialised: bool = True) -> list[PoseKeypoints]:
         """Return that many poses that come from now on, initialised ones if wanted."""
         self.poses.clear()
-        self.bench.until(lambda: len(self._wanted(initialised)) >= count, seconds=60)
+
+        def have_come() -> bool:
+            assert self.run.poll() is None, "the graph has ended"
+            return len(self._wanted(initialised)) >= count
+
+        self.bench.until(have_come, seconds=LIMIT_S)
         return self._wanted(initialised)
 
     def _wanted(self, initialised: bool) -> list[PoseKeypoints]:
@@ -78,7 +87,7 @@ class Operator:
 def test_a_graph_is_operated_and_ended_by_ctrl_c(
     bench: Any, run: subprocess.Popen[str], checkpoint: Path
 ) -> None:
-    operator = Operator(bench)
+    operator = Operator(bench, run)
     assert operator.fresh(20)[-1].sensor_time > 0
 
     # twice as many steps, in both nodes
@@ -87,10 +96,12 @@ def test_a_graph_is_operated_and_ended_by_ctrl_c(
         assert operator.trigger(f"{node}/reload").endswith("@5ms, steps of 5 ms")
     times = [pose.sensor_time for pose in operator.fresh(20)]
     # steps are merged where a core is busy
-    assert not (np.diff(times) % (5 * MS)).any() and np.diff(times).min() == 5 * MS
+    assert not (np.diff(times) % (5 * MS)).any() and (np.diff(times) % (10 * MS)).any()
 
+    inits = bench.collect(StateInit, "/lab/state_init", STATE_INIT_QOS)
     operator.set("ann", rate_hz=50.0)
-    operator.bench.until(lambda: operator.poses[-1].init_age < 60 * MS, seconds=60)
+    bench.until(lambda: any(init.sensor_time % (100 * MS) for init in inits), seconds=LIMIT_S)
+    assert not any(init.sensor_time % (20 * MS) for init in inits)
 
     # a paused simulation: nothing comes; then it goes on where it was
     pause = SetBool.Request(data=True)
@@ -99,13 +110,13 @@ def test_a_graph_is_operated_and_ended_by_ctrl_c(
     def values() -> dict[str, str]:
         return dict(json.loads(operator.trigger("snn/statistics"))["values"])
 
-    operator.bench.until(lambda: values()["step ms"] == "5", seconds=60)  # told once a second
+    operator.bench.until(lambda: values()["step ms"] == "5", seconds=LIMIT_S)  # told once a second
     assert values()["model"].endswith("@5ms")
     assert operator.call("/lab/event_driver/pause", SetBool, SetBool.Request()).success
     operator.fresh(5)
 
     run.send_signal(signal.SIGINT)
-    _, errors = run.communicate(timeout=20)
+    _, errors = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0
     assert "Traceback" not in errors
     assert not _running(os.environ["ROS_DOMAIN_ID"])

@@ -62,6 +62,8 @@ def test_wrong_arguments_are_named() -> None:
         specs(played, colour="red")
     with pytest.raises(GraphError, match="model: there is no file /no/model"):
         specs(played, model="/no/model")
+    with pytest.raises(GraphError, match="visualizer must be one of true, false, not 'yes'"):
+        specs(played, visualizer="yes")
     with pytest.raises(GraphError, match="params"):
         specs(played, params="/no/params")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running snn node: poses, initialisations, and all that may go wrong with its input."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,8 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.snn import SnnNode
+
+pytestmark = pytest.mark.usefixtures("asked_only")
 
 STEP_NS = 10_000_000
 
@@ -249,3 +252,30 @@ def test_overload_merges_steps_and_says_so(bench: Any, checkpoint: Path) -> None
     assert report.values["steps merged"] == str(39 - len(snn.poses))
     assert report.level == Level.WARN
     assert "overload" in report.message
+
+
+def test_packets_that_come_faster_than_they_are_served_hold_up_nothing_else(
+    snn: SnnBench, state_init: StateInit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = snn.node.process
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(0.004)
+        process(*arguments)
+
+    monkeypatch.setattr(snn.node, "process", slowly)
+    packets = [snn.bench.packet(snn.next_step + k) for k in range(600)]
+    going = threading.Event()
+
+    def flood() -> None:
+        for packet in packets:
+            snn.events.publish(packet)
+            going.wait(0.001)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    snn.bench.until(lambda: len(snn.poses) > 20)
+    snn.init(state_init, snn.next_step + 5)
+    snn.wait("initialisations accepted", "1")
+    assert thread.is_alive()
+    thread.join()

@@ -32,6 +32,8 @@ from hybrid_pose_ros.nodes.triangulator import TriangulatorNode
 from hybrid_pose_ros.skeleton import JOINTS
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
+pytestmark = pytest.mark.usefixtures("asked_only")
+
 STEP_NS = 10_000_000
 NAMES = ("cam0", "cam1", "cam2", "cam3")
 

@@ -19,6 +19,9 @@ from hybrid_pose_ros.nodes.processes import Graph
 RATE = "0.1"
 """Sensor seconds per second: slow enough for a machine that does other things, too."""
 
+LIMIT_S = 300.0
+"""For what takes seconds on a machine that does nothing else."""
+
 STEPS = 20
 
 
@@ -52,14 +55,14 @@ def test_poses_in_space_go_on_without_a_camera_and_with_it_again(bench: Any, gra
     def views() -> set[int]:
         return {pose.views for pose in poses[-STEPS:]}
 
-    bench.until(lambda: 3 in views(), seconds=150)
+    bench.until(lambda: 3 in views(), seconds=LIMIT_S)
     graph.kill("cam1/snn")
     graph.kill("cam1/ann")
-    bench.until(lambda: views() == {2}, seconds=100)
-    bench.until(lambda: messages[-1:] == ["no poses, or too late: cam1"], seconds=60)
+    bench.until(lambda: views() == {2}, seconds=LIMIT_S)
+    bench.until(lambda: messages[-1:] == ["no poses, or too late: cam1"], seconds=LIMIT_S)
     graph.restart("cam1/snn")
     graph.restart("cam1/ann")
-    bench.until(lambda: 3 in views(), seconds=150)
+    bench.until(lambda: 3 in views(), seconds=LIMIT_S)
     assert graph.poll() == {}
     for before, after in itertools.pairwise(pose.sensor_time for pose in poses):
         assert after > before

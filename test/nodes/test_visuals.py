@@ -111,11 +111,27 @@ def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
     assert images[0].header.frame_id == "cam"
     assert clouds[0].width == 80
     plain = bytes(images[-1].data)
-    poses.publish(pose_message(pose(), HEADER, Sensor(346, 260)))
-    bench.until(lambda: arrays and bytes(images[-1].data) != plain)
+
+    def skeleton_is_shown() -> bool:
+        poses.publish(pose_message(pose(), HEADER, Sensor(346, 260)))
+        return bool(arrays) and bytes(images[-1].data) != plain
+
+    bench.until(skeleton_is_shown)
     assert len(arrays[0].markers) == 2
     # without new poses the skeleton is not shown for ever
     bench.until(lambda: bytes(images[-1].data) == plain)
     # and events of another sensor are refused
     events.publish(bench.packet(4, width=640))
     bench.until(lambda: bench.report(node).values["packets malformed"] == "1")
+
+
+def test_the_node_draws_while_the_time_of_a_bag_stands_still(bench: Any) -> None:
+    bench.run(VisualizerNode, use_sim_time=True)  # and nobody publishes /clock
+    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    arrays = bench.collect(MarkerArray, "markers", VISUAL_QOS)
+
+    def markers_come() -> bool:
+        poses.publish(pose_message(pose(), HEADER, Sensor(346, 260)))
+        return bool(arrays)
+
+    bench.until(markers_come, seconds=20)
