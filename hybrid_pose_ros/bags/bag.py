@@ -108,6 +108,7 @@ class BagWriter:
         self._path, self._topics, self._store, self._written = path, topics, store, written
         self._queue: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
         self._put_bytes = self._taken_bytes = 0
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="bag")
 
     def __enter__(self) -> "BagWriter":
@@ -124,19 +125,20 @@ class BagWriter:
         self._thread.join()
 
     def put(self, received: Received) -> None:
-        """Have a message written; returns at once.
+        """Have a message written; returns at once. Any thread may call it.
 
         Raises:
             RuntimeError: the writing thread has ended by an error that is none of the disk's.
         """
         if not self._thread.is_alive() and self.failure is None:
             raise RuntimeError(f"{self._path}: the writing thread is gone")
-        pending = self._put_bytes - self._taken_bytes
-        if self.failure or pending + len(received.data) > MAX_PENDING_BYTES:
-            self.dropped += 1
-            return
-        self._put_bytes += len(received.data)
-        self._queue.put(received)
+        with self._lock:
+            pending = self._put_bytes - self._taken_bytes
+            if self.failure or pending + len(received.data) > MAX_PENDING_BYTES:
+                self.dropped += 1
+                return
+            self._put_bytes += len(received.data)
+            self._queue.put(received)
 
     def _write(self) -> None:
         try:

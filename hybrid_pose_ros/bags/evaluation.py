@@ -75,6 +75,7 @@ class OfflinePipeline:
                 due = self._ann.snapshot()
         if due is not None:
             self._snn.initialise(self._ann.infer(due))
+            self._snn.catch_up()
         return poses
 
 

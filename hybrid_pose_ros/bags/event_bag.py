@@ -86,8 +86,6 @@ class BagFile:
         self._partial = path.with_name(f"{path.name}.partial")
         self._storage = storage
         self._compress = compress and storage == "mcap"
-        self._stack = contextlib.ExitStack()
-        self.messages = 0
 
     def __enter__(self) -> "BagFile":
         if self._path.exists():
@@ -124,7 +122,6 @@ class BagFile:
         with self._failures():
             data = self._store.serialize_cdr(message, link.msgtype)
             self._writer.write(link, stamp_ns, data)
-        self.messages += 1
 
     def note(self, key: str, value: str) -> None:
         """Write a line into the metadata (``custom_data``)."""

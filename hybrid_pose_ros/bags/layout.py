@@ -68,13 +68,18 @@ def host_base_ns(first_sensor_ns: int) -> int:
     return 0 if first_sensor_ns >= _UNIX_FROM_NS else _BASE_NS
 
 
-def make_qos(*, depth: int, latched: bool = False) -> Qos:
-    """Return reliable, keep last; ``latched``: those who come later get the last message."""
+def make_qos(*, depth: int, reliable: bool = True, latched: bool = False) -> Qos:
+    """Return what a publisher offers that keeps its last ``depth`` messages.
+
+    Args:
+        reliable: what a subscriber misses is sent again; else best effort.
+        latched: subscribers that come later get the messages kept (transient local).
+    """
     forever = QosTime(sec=0, nsec=0)
     return Qos(
         history=QosHistory.KEEP_LAST,
         depth=depth,
-        reliability=QosReliability.RELIABLE,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
         durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
         deadline=forever,
         lifespan=forever,

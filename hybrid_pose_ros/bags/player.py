@@ -166,14 +166,19 @@ class PlayClock:
         self.rate = rate
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        self._bag_ns = 0  # at the host's time _since_ns
-        self._since_ns = now_ns()
+        self._bag_ns = 0  # at the host's time _since_ns; None: it stands still there
+        self._since_ns: int | None = now_ns()
         self._paused = False
 
     @property
     def paused(self) -> bool:
         """Whether time stands still."""
         return self._paused
+
+    def hold(self, bag_ns: int) -> None:
+        """Set the time; it stands still until the next :meth:`jump`."""
+        with self._lock:
+            self._bag_ns, self._since_ns = bag_ns, None
 
     def jump(self, bag_ns: int) -> None:
         """Set the time: at the start, and where the bag starts over."""
@@ -191,7 +196,9 @@ class PlayClock:
         """Let time go on."""
         with self._lock:
             if self._paused:
-                self._since_ns, self._paused = self._now_ns(), False
+                self._paused = False
+                if self._since_ns is not None:
+                    self._since_ns = self._now_ns()
 
     def toggle(self) -> None:
         """Pause or resume."""
@@ -216,6 +223,6 @@ class PlayClock:
             return self._bag_time_ns()
 
     def _bag_time_ns(self) -> int:
-        if self._paused or self.rate == 0.0:
+        if self._paused or self._since_ns is None or self.rate == 0.0:
             return self._bag_ns
         return self._bag_ns + round((self._now_ns() - self._since_ns) * self.rate)

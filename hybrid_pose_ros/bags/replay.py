@@ -119,7 +119,7 @@ class Replay:
         self._node: BagPlayerNode
 
     def __enter__(self) -> "Replay":
-        self.clock.jump(self.plan.start_ns)
+        self.clock.hold(self.plan.start_ns)  # until all are there to hear
         if self.plan.record is not None:
             writer = BagWriter(self.plan.record, self._recorded_topics(), self._store)
             self._recorder = self._stack.enter_context(writer)
@@ -307,8 +307,9 @@ class Replay:
         while not self._lockstep.wait(camera, 0.1):
             tick()
             self._tick_clock()
-            if time.monotonic() > deadline:
-                first = min(self._lockstep.owed(camera), key=lambda answer: answer.sensor_ns)
+            owed = self._lockstep.owed(camera)  # nothing if the last has just come
+            if owed and time.monotonic() > deadline:
+                first = min(owed, key=lambda answer: answer.sensor_ns)
                 raise LockstepError(
                     f"{camera or '/'}: the {first.kind.value} for {first.sensor_ns * 1e-9:.3f} s "
                     f"of sensor time did not come within {PATIENCE_S:g} s"

@@ -3,10 +3,11 @@
 
 import signal
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from rich.console import Console
@@ -113,16 +114,15 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
     with ExitStack() as stack:
         recorder = stack.enter_context(Recorder(NAMESPACE, plan.bag, share, whole))
         session = _Session(plan, outcome, recorder, console)
-        try:
-            # The driver comes last: on a busy machine it would not wait long enough.
-            session.graphs.append(stack.enter_context(Graph(nodes, prefix, log_dir=plan.logs)))
-            session.await_nodes()
-            if outcome.fatal is None:
-                player = Graph([driver], prefix, log_dir=plan.logs)
-                session.graphs.append(stack.enter_context(player))
-                session.watch()
-        except KeyboardInterrupt:
-            outcome.interrupted = True
+        stack.enter_context(session.note_signals())
+        # The driver comes last: on a busy machine it would not wait long enough.
+        session.graphs.append(stack.enter_context(Graph(nodes, prefix, log_dir=plan.logs)))
+        session.await_nodes()
+        if session.goes_on:
+            player = Graph([driver], prefix, log_dir=plan.logs)
+            session.graphs.append(stack.enter_context(player))
+            session.watch()
+        if outcome.interrupted:
             console.print("interrupted; writing what was measured ...")
         session.look_after_processes()
         session.settle()
@@ -172,11 +172,36 @@ class _Session:
         self.measured = outcome.measured
         self.graphs: list[Graph] = []
 
+    @contextmanager
+    def note_signals(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the run between two polls; the second one ends it at once.
+
+        An exception out of the middle of :meth:`collect` would lose what it had taken.
+        """
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if self.outcome.interrupted:
+                raise KeyboardInterrupt
+            self.outcome.interrupted = True
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, note) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing has happened that ends the run."""
+        return self.outcome.fatal is None and not self.outcome.interrupted
+
     def await_nodes(self) -> None:
         """Wait until each node is at work, or has ended."""
         (nodes,) = self.graphs
         deadline = time.monotonic() + START_TIMEOUT_S
-        while self.outcome.fatal is None:
+        while self.goes_on:
             time.sleep(POLL_S)
             self.collect()
             self.look_after_processes()
@@ -194,7 +219,7 @@ class _Session:
         """Show the live table until the end."""
         start = time.monotonic()
         with Live(console=self.console, auto_refresh=False, transient=True) as live:
-            while self.outcome.fatal is None and not self._is_over():
+            while self.goes_on and not self._is_over():
                 time.sleep(REFRESH_S)
                 self.collect()
                 self.look_after_processes()

@@ -4,18 +4,11 @@
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.bags.bag import Topic
+from hybrid_pose_ros.bags.layout import make_qos
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
     EVENTS_QOS,
@@ -48,20 +41,9 @@ def graph_topics(namespace: str) -> list[RawTopic]:
 
 def bag_topic(topic: RawTopic) -> Topic:
     """Return how a topic is described in a bag."""
-    offered = topic.offered
-    unset = QosTime(0, 0)
-    return Topic(
-        topic.name,
-        topic.type_name,
-        Qos(
-            QosHistory[offered.history.name],
-            offered.depth,
-            QosReliability[offered.reliability.name],
-            QosDurability[offered.durability.name],
-            unset,
-            unset,
-            QosLiveliness[offered.liveliness.name],
-            unset,
-            avoid_ros_namespace_conventions=False,
-        ),
+    offered = make_qos(
+        depth=topic.offered.depth,
+        reliable=topic.offered.reliability.name == "RELIABLE",
+        latched=topic.offered.durability.name == "TRANSIENT_LOCAL",
     )
+    return Topic(topic.name, topic.type_name, offered)

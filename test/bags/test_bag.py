@@ -2,15 +2,18 @@
 from pathlib import Path
 
 import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
-from rosbags.interfaces import QosHistory, QosReliability
+from rosbags.interfaces import QosDurability, QosHistory, QosReliability
 from rosbags.rosbag2 import Reader
 
 from hybrid_pose_ros.bags import bag
 from hybrid_pose_ros.bags.bag import BagError, BagWriter, Received, make_typestore, read_bag
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
+from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
+from hybrid_pose_ros.nodes.listener import RawTopic
 
 TOPICS = [bag_topic(topic) for topic in graph_topics("/cam0")]
 
@@ -83,6 +86,18 @@ def test_all_topics_are_listed_with_what_their_publishers_offer(
         assert offered.depth == topic.offered.depth
         assert offered.history == QosHistory.KEEP_LAST
         assert offered.reliability == QosReliability.RELIABLE
+
+
+def test_what_a_publisher_offers_becomes_that_of_the_bag() -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    for profile, reliability, durability in (
+        (POSE_QOS, QosReliability.RELIABLE, QosDurability.VOLATILE),
+        (EVENTS_QOS, QosReliability.BEST_EFFORT, QosDurability.VOLATILE),
+        (latched, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL),
+    ):
+        offered = bag_topic(RawTopic("/x", PoseKeypoints, EVENTS_QOS, profile)).offered
+        assert (offered.reliability, offered.durability) == (reliability, durability)
+        assert offered.depth == profile.depth
 
 
 def test_reading_picks_topics_in_order_of_arrival(tmp_path: Path, share: Path) -> None:

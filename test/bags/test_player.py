@@ -109,6 +109,21 @@ def test_time_of_the_bag_runs_at_its_rate_and_stands_still_in_a_pause() -> None:
     assert clock.bag_ns() == 7
 
 
+def test_time_of_the_bag_can_be_held_at_the_start() -> None:
+    host = HostClock()
+    clock = PlayClock(2.0, host)
+    clock.hold(1000)
+    host.now += 50
+    assert clock.bag_ns() == 1000
+    clock.toggle()
+    clock.toggle()
+    host.now += 50
+    assert clock.bag_ns() == 1000
+    clock.jump(1000)
+    host.now += 50
+    assert clock.bag_ns() == 1100
+
+
 def test_without_limit_everything_is_due_but_not_in_a_pause() -> None:
     host = HostClock()
     clock = PlayClock(0.0, host)

@@ -29,7 +29,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
         rclpy.try_shutdown()
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing came in time"
