@@ -60,10 +60,28 @@ export check_machine
 	$(PIP) install -c constraints.txt -r requirements.txt -r requirements-build.txt
 	touch $@
 
-.venv/.test-tools: .venv/.made requirements-test.txt requirements-report.txt constraints.txt
+.venv/.test-tools: .venv/.made requirements-test.txt requirements-openvino.txt requirements-report.txt constraints.txt
 	$(PIP) install -c constraints.txt -r requirements-test.txt
 	touch $@
 
+# One step of the engine and of the simulator: numba compiles them and keeps the result beside the
+# installed modules, else the first start would wait for that (9 s of CPU time).
+define compile
+import numpy as np
+from hybrid_pose_ros.events.binning import Step
+from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+from hybrid_pose_ros.simulation.source import SimulatorSource
+checkpoint = load_checkpoint()
+view = checkpoint.config.view
+silence = np.zeros((2, view.grid_height, view.grid_width), np.uint16)
+snn = SnnEstimator(checkpoint, view.fit(view.view_width, view.view_height))
+snn.step(Step(index=0, counts=silence, events=0))
+SimulatorSource("walking", 0.01, 0).read()
+endef
+export compile
+
 .venv/.installed: .venv/.requirements $(SOURCES)
 	$(PIP) install --no-build-isolation --no-deps .
+	@echo "compiling ..."; $(BIN)/python -P -c "$$compile"
 	touch $@

@@ -8,7 +8,7 @@ from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
 
-PARTS = ("step", "pose", "system", "scaling")
+PARTS = ("step", "ann", "pose", "system", "scaling")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,9 +16,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "bench",
         help="measure what a pose costs, beside its peers",
-        description="Measure one SNN step beside torch and other libraries, the CPU time of a "
-        "pose beside dense networks, the latency of the running system, and how cost grows with "
-        "events and spikes. Nothing else should run on the machine meanwhile.",
+        description="Measure one SNN step beside torch and other libraries, the ANN in several "
+        "runtimes, the CPU time of a pose beside dense networks, the latency of the running "
+        "system, and how cost grows with events and spikes. Nothing else should run on the "
+        "machine meanwhile.",
     )
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--json", type=Path, help="measure, and write the figures to this file")

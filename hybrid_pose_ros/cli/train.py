@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
         command.add_argument("--batch", type=int, default=32 if stage == "ann" else 16)
         command.add_argument("--learning-rate", type=float, default=1e-3)
         command.add_argument(
-            "--window", type=int, default=5 if stage == "ann" else 10, help="steps per sample"
+            "--window", type=int, default=2 if stage == "ann" else 10, help="steps per sample"
         )
         command.add_argument("--strip", type=int, default=48, help="columns around the person")
         command.add_argument("--report-every", type=int, default=500, help="updates")

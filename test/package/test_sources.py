@@ -80,6 +80,7 @@ def test_imports_point_downwards():
     ("library", "parts"),
     [
         ("rclpy", {"messages", "nodes"}),
+        ("launch", {"nodes"}),
         (
             "torch",
             {
