@@ -121,6 +121,7 @@ def recording(stream: Stream, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_node_that_fails_is_named_with_its_log(recording: Path, tmp_path: Path) -> None:
-    missing = tmp_path / "none.safetensors"
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no model")
     with pytest.raises(BenchError, match=r"(ann|snn) ended with code 1; see .*\.log"):
-        run_system(Run(recording, 100, missing, 0.5), find_prefix(), tmp_path)
+        run_system(Run(recording, 100, broken, 0.5), find_prefix(), tmp_path)
