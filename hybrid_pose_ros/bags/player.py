@@ -166,8 +166,8 @@ class PlayClock:
         self.rate = rate
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        self._bag_ns = 0  # at the host's time _since_ns; None: it stands still there
-        self._since_ns: int | None = now_ns()
+        self._bag_ns = 0  # at the host's time _since_ns
+        self._since_ns: int | None = now_ns()  # None: the bag's time is held
         self._paused = False
 
     @property

@@ -299,7 +299,7 @@ def _export(args: argparse.Namespace) -> int:
         variant = HybridPoseNetwork(variant_of(EDGE, name))
         trained = torch.load(file, weights_only=True)["network"]
         # the stage `snn` trains a part of the hybrid, which has more
-        variant.load_state_dict({name: trained[name] for name in variant.state_dict()})
+        variant.load_state_dict({key: trained[key] for key in variant.state_dict()})
         target = variant_path(args.checkpoint.parent, EDGE, name)
         save_variant(target, variant, base, name)
         written.append(str(target))

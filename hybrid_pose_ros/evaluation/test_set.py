@@ -263,10 +263,9 @@ def _bin(
     grid = view.fit(recording.width, recording.height)
     ticks = round(plan.seconds * 1e9) // TICK_NS
     counts = np.zeros((ticks, 2, view.grid_height, view.grid_width), np.uint8)
-    cells = grid.cell_numbers(recording.events)
     ends = np.searchsorted(recording.events["t"], (np.arange(ticks) + 1) * TICK_NS)
-    for tick, part in enumerate(np.split(cells, ends)[:ticks]):
-        np.minimum(grid.count_cells(part), 255, out=counts[tick], casting="unsafe")
+    for tick, part in enumerate(np.split(recording.events, ends)[:ticks]):
+        np.minimum(grid.histogram(part), 255, out=counts[tick], casting="unsafe")
     truth, counted = recording.truth, _counted(plan)
     if not np.array_equal(truth.label_ns[counted] % INSTANT_NS, np.zeros(plan.instants)):
         raise ValueError("the labels do not lie at the instants at which poses are compared")

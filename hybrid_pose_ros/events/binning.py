@@ -165,29 +165,16 @@ class GridView:
         Raises:
             IndexError: an event lies outside the sensor.
         """
-        return self.count_cells(self.cell_numbers(events))
+        self.check(events)
+        counts = np.zeros(self.shape, np.uint16)
+        self.count_until(events, 0, np.iinfo(np.int64).max, counts)
+        return counts
 
-    def cell_numbers(self, events: EventArray) -> NDArray[np.int64]:
-        """Number the cell of each event, for :meth:`count_cells`.
-
-        Returns:
-            [n]: (polarity * grid_height + row) * grid_width + column, and the number after the
-            last cell's for an event outside the grid.
-
-        Raises:
-            IndexError: an event lies outside the sensor.
-        """
-        numbers: NDArray[np.int64] = self._row_terms[events["y"]]
-        numbers += self._column_terms[events["x"]]
-        numbers += events["polarity"] * np.int64(self.grid_height * self.grid_width)
-        np.minimum(numbers, self._outside, out=numbers)
-        return numbers
-
-    def count_cells(self, numbers: NDArray[np.int64]) -> NDArray[np.uint16]:
-        """Count the events of each cell from :meth:`cell_numbers`; see :meth:`histogram`."""
-        counts = np.bincount(numbers, minlength=self._outside + 1)[: self._outside]
-        saturated = np.minimum(counts, MAX_COUNT, out=counts).astype(np.uint16)
-        return saturated.reshape(2, self.grid_height, self.grid_width)
+    def check(self, events: EventArray) -> None:
+        """Raise IndexError where an event lies outside the sensor."""
+        width, height = self.sensor_width, self.sensor_height
+        if len(events) and (events["x"].max() >= width or events["y"].max() >= height):
+            raise IndexError(f"an event lies outside the sensor of {width}x{height} pixels")
 
     def count_until(
         self, events: EventArray, first: int, end_ns: int, counts: NDArray[np.uint16]
@@ -195,7 +182,7 @@ class GridView:
         """Add the events from ``first`` on that lie before ``end_ns``; return the next one.
 
         Args:
-            events: in order of time, all on the sensor: that is not checked.
+            events: in order of time, all on the sensor, which :meth:`check` tells.
             counts: contiguous [2, grid_height, grid_width], changed in place; they saturate.
         """
         return int(
@@ -288,9 +275,7 @@ class StepBinner:
                 f"sensor time jumps back: event at {int(times[0])} ns after the bin that "
                 f"begins at {self._index * self._step_ns} ns was begun"
             )
-        sensor = self._view.sensor_width, self._view.sensor_height
-        if events["x"].max() >= sensor[0] or events["y"].max() >= sensor[1]:
-            raise IndexError(f"an event lies outside the sensor of {sensor[0]}x{sensor[1]} pixels")
+        self._view.check(events)
         done: list[Step] = []
         start = 0
         while start < count:

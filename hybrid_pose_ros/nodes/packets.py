@@ -42,21 +42,21 @@ def chosen_packet_type(node: ManagedNode) -> type:
         ) from error
 
 
-class PacketStamp(NamedTuple):
+class ReceivedStamp(NamedTuple):
     """The fields of a `Time`."""
 
     sec: int
     nanosec: int
 
 
-class PacketHeader(NamedTuple):
+class ReceivedHeader(NamedTuple):
     """The fields of a `Header`."""
 
-    stamp: PacketStamp
+    stamp: ReceivedStamp
     frame_id: str
 
 
-def header_message(header: PacketHeader) -> Header:
+def header_message(header: ReceivedHeader) -> Header:
     """Return a `Header` with these fields."""
     stamp = Time(sec=header.stamp.sec, nanosec=header.stamp.nanosec)
     return Header(stamp=stamp, frame_id=header.frame_id)
@@ -65,7 +65,7 @@ def header_message(header: PacketHeader) -> Header:
 class ReceivedPacket(NamedTuple):
     """The fields of an `EventPacket`; ``events`` are bytes of the message, not a copy."""
 
-    header: PacketHeader
+    header: ReceivedHeader
     height: int
     width: int
     seq: int
@@ -115,7 +115,7 @@ def read_packet(data: bytes, message_type: type) -> Any:
         raise MalformedPacketError(
             f"not a serialised EventPacket: {len(events)} bytes of events instead of {length}"
         )
-    header = PacketHeader(PacketStamp(sec, nanosec), frame_id)
+    header = ReceivedHeader(ReceivedStamp(sec, nanosec), frame_id)
     return ReceivedPacket(header, height, width, seq, time_base, encoding, is_bigendian, events)
 
 

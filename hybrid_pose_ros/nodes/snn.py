@@ -47,8 +47,8 @@ class SnnNode(StepNode):
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
     (std_msgs/UInt64), the sensor time (ns) of each initialisation taken, published once all poses
-    that follow have it in them. Services: ~/pause
-    (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
+    that follow have it in them. Services: ~/pause (SetBool), ~/reset, ~/reload and ~/statistics
+    (Trigger).
     """
 
     PARAMETERS = (
@@ -239,11 +239,12 @@ class SnnNode(StepNode):
             self._refusal = str(error)
             self.complain(f"initialisation {message.seq} refused: {error}")
             return
-        self._replay = _Replay(self._estimator, message.sensor_time)
+        replay = _Replay(self._estimator, message.sensor_time)
         if done:
-            self._tell(self._replay)
+            self._tell(replay)
         else:
-            self._replays.put(self._replay)
+            self._replay = replay
+            self._replays.put(replay)
 
     def _work(self, replays: Mailbox[_Replay]) -> None:
         while (replay := replays.take()) is not None:

@@ -21,7 +21,7 @@ from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.packets import (
     PACKET_TYPE,
-    PacketHeader,
+    ReceivedHeader,
     chosen_packet_type,
     read_packet,
 )
@@ -33,7 +33,7 @@ class StampedStep:
     """A step and the header of the packet that completed it."""
 
     step: Step
-    header: PacketHeader
+    header: ReceivedHeader
 
 
 class StepNode(ManagedNode):

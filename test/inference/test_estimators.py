@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streaming inference: late initialisations, replay, gaps, rejections - to the bit."""
 
-import threading
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,88 +18,12 @@ from hybrid_pose_ros.inference.snn_estimator import (
     SnnEstimator,
 )
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
-from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate, StateInit
-from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from hybrid_pose_ros.inference.state import InitRejectedError, StateInit
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import EDGE, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 
-T = EDGE.step_ns
-FIRST = 1000  # index of the first step of the test stream
-
-
-def lively_network(seed: int = 0) -> HybridPoseNetwork:
-    """An untrained network whose every layer spikes, so that poses depend on the whole state."""
-    torch.manual_seed(seed)
-    network = HybridPoseNetwork(EDGE)
-    with torch.no_grad():
-        for name, synapse in network.snn.synapses.items():
-            synapse.norm.weight.fill_(4.0)
-            synapse.norm.bias.fill_(0.3 if name == "head" else 0.9)
-        network.snn.readout.conv.weight.normal_(std=0.3)
-        network.ann.head.conv.weight.normal_(std=0.1)
-        for second in network.initialiser.second.values():
-            second.norm.weight.fill_(0.7)
-        network.ann.head.conv.bias.uniform_(0.1, 0.4)  # no joint without a velocity
-        network.motion.readout.weight.normal_(std=2.0)
-        network.snn.motion.readout.weight.normal_(std=0.01)
-    return network
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    path: Path = tmp_path_factory.mktemp("model") / "lively.safetensors"
-    save_checkpoint(path, lively_network(), {})
-    return load_checkpoint(path)
-
-
-@pytest.fixture(scope="module")
-def view() -> GridView:
-    return EDGE.view.fit(346, 260)
-
-
-@pytest.fixture(scope="module")
-def steps() -> list[Step]:
-    rng = np.random.default_rng(5)
-    return [
-        Step(
-            FIRST + k, counts := rng.poisson(0.3, (2, 65, 87)).astype(np.uint16), int(counts.sum())
-        )
-        for k in range(40)
-    ]
-
-
-@pytest.fixture(scope="module")
-def inits(checkpoint: Checkpoint, view: GridView, steps: Sequence[Step]) -> dict[int, StateInit]:
-    """The ANN's answer before steps FIRST + 10 and FIRST + 20."""
-    ann = AnnEstimator(checkpoint, view, precision="float32")
-    found = {}
-    for step in steps[:20]:
-        ann.push(step)
-        if (step.index + 1) % 10 == 0:
-            found[step.index + 1 - FIRST] = ann.infer()
-    return found
-
-
-def follow(
-    snn: SnnEstimator, steps: Sequence[Step], arrivals: dict[int, StateInit]
-) -> list[PoseEstimate]:
-    """Step through a stream; an initialisation arrives before the step of its key."""
-    poses = []
-    for position, step in enumerate(steps):
-        if position in arrivals:
-            snn.initialise(arrivals[position])
-            snn.catch_up()
-        poses.append(snn.step(step))
-    return poses
-
-
-def equal(a: PoseEstimate, b: PoseEstimate) -> bool:
-    return (
-        a.sensor_time_ns == b.sensor_time_ns
-        and np.array_equal(a.keypoints, b.keypoints)
-        and np.array_equal(a.confidence, b.confidence)
-        and (a.steps_since_init, a.init_age_ns) == (b.steps_since_init, b.init_age_ns)
-    )
+from .conftest import FIRST, T, equal, follow
 
 
 @pytest.mark.parametrize("delay", [1, 3, 7, 15])
@@ -405,85 +326,3 @@ def test_the_ann_sees_skipped_steps_as_empty(
     ann.push(replace(steps[4], index=FIRST + 5000))
     windows, _ = ann.snapshot()
     assert windows.sum() == steps[4].events
-
-
-def test_poses_go_on_without_a_late_initialisation_until_it_has_caught_up(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
-    without = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
-    snn = SnnEstimator(checkpoint, view)
-    poses = follow(snn, steps[:26], {10: inits[10]})
-    assert not snn.initialise(inits[20])
-    assert snn.behind == 6
-    taken_at = None
-    for position, step in enumerate(steps[26:], 26):
-        poses.append(snn.step(step))
-        if taken_at is None and snn.catch_up(3):
-            taken_at = position + 1
-    assert taken_at == 30  # three steps run again for each new one
-    assert snn.behind == 0
-    assert all(map(equal, poses[:taken_at], without[:taken_at]))
-    assert all(map(equal, poses[taken_at:], punctual[taken_at:]))
-    assert not any(map(equal, without[20:], punctual[20:]))
-
-
-def test_another_initialisation_ends_the_catch_up_before_it(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
-    snn = SnnEstimator(checkpoint, view)
-    follow(snn, steps[:24], {})
-    assert not snn.initialise(inits[10])
-    assert not snn.catch_up(2)
-    assert not snn.initialise(inits[20])
-    assert snn.behind == 4
-    assert snn.catch_up()
-    assert all(map(equal, punctual[24:], [snn.step(step) for step in steps[24:]]))
-
-
-def test_a_reset_drops_what_is_being_caught_up_with(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    follow(snn, steps[:15], {})
-    assert not snn.initialise(inits[10])
-    snn.catch_up(1)
-    snn.reset()
-    assert not snn.catch_up()
-    fresh = SnnEstimator(checkpoint, view)
-    assert all(equal(snn.step(step), fresh.step(step)) for step in steps[20:24])
-
-
-def test_a_catch_up_in_another_thread_leads_to_the_same_poses(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
-    snn = SnnEstimator(checkpoint, view)
-    follow(snn, steps[:26], {10: inits[10]})
-    snn.initialise(inits[20])
-    thread = threading.Thread(target=snn.catch_up)
-    thread.start()
-    poses = [snn.step(step) for step in steps[26:36]]
-    thread.join()
-    poses += [snn.step(step) for step in steps[36:]]
-    begun = [pose.sensor_time_ns - pose.init_age_ns for pose in poses]
-    taken = [time == (FIRST + 20) * T for time in begun]
-    assert taken == sorted(taken)
-    assert all(taken[10:])
-    got = [pose for pose, late in zip(poses, taken, strict=True) if late]
-    assert all(map(equal, got, punctual[-len(got) :]))
-
-
-def test_a_twin_shares_the_weights_alone(checkpoint: Checkpoint, steps: list[Step]) -> None:
-    snn, reference = (SparseSnn(checkpoint.network.snn, 65, 87) for _ in range(2))
-    twin = snn.twin()
-    for step, other in zip(steps[:4], steps[10:14], strict=True):
-        snn.step(step.counts)
-        twin.step(other.counts)
-        reference.step(step.counts)
-    assert torch.equal(snn.state().heatmaps, reference.state().heatmaps)
-    assert not torch.equal(twin.state().heatmaps, reference.state().heatmaps)
-    for name, layer in snn.layers.items():
-        assert layer.synapses.weights is twin.layers[name].synapses.weights
-        assert not np.shares_memory(layer.membrane, twin.layers[name].membrane)

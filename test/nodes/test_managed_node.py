@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Life, parameters and diagnostics that all nodes share."""
 
-import importlib.util
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -108,8 +107,6 @@ UNIT = re.compile(
 
 @pytest.mark.parametrize("name", EXECUTABLES)
 def test_parameters_are_described_and_limited(bench: Any, name: str) -> None:
-    if importlib.util.find_spec(f"hybrid_pose_ros.nodes.{name}") is None:
-        pytest.skip(f"there is no {name}")
     node = bench.run(node_class(name), start=False)
     for spec in (AUTOSTART, *node.PARAMETERS):
         descriptor = node.describe_parameter(spec.name)
