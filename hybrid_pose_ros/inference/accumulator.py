@@ -9,7 +9,7 @@ import torch
 
 from hybrid_pose_ros.inference import heatmap_kernels
 from hybrid_pose_ros.inference.kernels import F32, Spikes
-from hybrid_pose_ros.inference.simd import LANES
+from hybrid_pose_ros.inference.simd import LANES, zeros
 from hybrid_pose_ros.networks.motion import SHIFT_REACH
 from hybrid_pose_ros.networks.snn import SpikingUNet
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -40,27 +40,27 @@ class Accumulator:
         wide: Spikes,
     ) -> None:
         length = width + 2 * SHIFT_REACH
-        self._padded = np.zeros((height, length, LANES), np.float32)
+        self._padded = zeros(height, length, LANES)
         self.maps: F32 = self._inner(self._padded)
         self._flat = self._padded.ravel()
         self._width = width
         with torch.no_grad():
             weights = snn.readout.conv.weight[:, :, 0, 0].T.numpy()
-            readout = np.zeros((len(weights), LANES), np.float32)
+            readout = zeros(len(weights), LANES)
             readout[:, :NUM_JOINTS] = weights
             self.decay: F32 = snn.decay.flatten().numpy()
-            decay = np.zeros(LANES, np.float32)
+            decay = zeros(LANES)
             decay[:NUM_JOINTS] = self.decay if snn.config.accumulate else 0.0
-            self._best = np.zeros(length * LANES, np.float32)
+            self._best = zeros(length * LANES)
             self._read = (*spikes, snn.layer_channels["up3"])
             self._accumulate = (self._flat, decay, *self._read, readout.ravel(), width)
             self.velocity: F32 | None = None
             if not snn.config.motion:
                 return
-            self.velocity = np.zeros((NUM_JOINTS, 2), np.float32)
+            self.velocity = zeros(NUM_JOINTS, 2)
             self.inertia: F32 = snn.motion.inertia.numpy()
             said = snn.motion.readout.weight.permute(3, 2, 1, 0)  # [features, 13, 3, 13]
-            weights = np.zeros((*said.shape[:3], LANES), np.float32)
+            weights = zeros(*said.shape[:3], LANES)
             weights[..., :NUM_JOINTS] = said.numpy()
             self._accelerate = (
                 self._flat,
@@ -79,8 +79,8 @@ class Accumulator:
                 decay,
                 *self._read,
                 readout.ravel(),
-                np.zeros(2 * (2 * SHIFT_REACH + 1) * LANES, np.float32),
-                np.zeros(heatmap_kernels.ROWS * width * LANES, np.float32),
+                zeros(2 * (2 * SHIFT_REACH + 1) * LANES),
+                zeros(heatmap_kernels.ROWS * width * LANES),
                 width,
             )
 

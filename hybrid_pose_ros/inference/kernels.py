@@ -3,7 +3,7 @@
 
 Spikes are lists (:class:`Spikes`). A layer is computed row by row: the weights of all spikes that
 reach a row are added up in a buffer that stays in the nearest cache, and then the row's neurons
-leak, charge and fire at once, 16 at a time, and append to the layer's own list. Maps are float32
+leak, charge and fire at once, 64 at a time, and append to the layer's own list. Maps are float32
 in channels-last order, their channels filled up to a multiple of 16 with neurons that never fire.
 Every kernel writes into arrays that its caller owns and allocates nothing.
 """
@@ -33,6 +33,9 @@ inner = numba.njit(  # type: ignore[call-overload]
 COLUMN_SHIFT: Final = 16
 COLUMN: Final = 1 << COLUMN_SHIFT
 CHANNEL_MASK: Final = COLUMN - 1
+
+_NEURONS = 4 * LANES
+"""Neurons that are advanced in one go, as many as bits in the mask of those that fired."""
 
 
 class Spikes(NamedTuple):
@@ -92,8 +95,10 @@ class Layer(NamedTuple):
         membrane: flat [h, w, C].
         out: the layer's spikes.
         row: room for a row of currents, with margins of k // 2 cells, or of what is resampled.
-        low: room for all currents before they are upsampled, [h' * (w' + 2 * (k // 2)) * C]; empty
-            where they are not.
+        skip: what a spike of ``b`` adds to the one neuron that it reaches, [C], where it is not
+            convolved; else empty.
+        between: room for two rows of currents that are upsampled along x alone, [2 * w * C];
+            empty where they are not.
         resampling: of the currents; its columns are, for each 16 neurons of a row, where in
             ``row`` the two vectors of currents begin. Or of the spikes. Empty where nothing is.
         upsampled_a, upsampled_b: room for the inputs once they are upsampled; without rows where
@@ -111,45 +116,12 @@ class Layer(NamedTuple):
     membrane: F32
     out: Spikes
     row: F32
-    low: F32
+    skip: F32
+    between: F32
     resampling: Resampling
     upsampled_a: Spikes
     upsampled_b: Spikes
     mixed: F32
-
-
-@compiled
-def encode_levels(counts: NDArray[np.uint16], levels: I64, out: Spikes) -> None:
-    """Thermometer code of counts [2, H, W]: channels OFF, ON of each level."""
-    n = 0
-    out.starts[0] = 0
-    for y in range(counts.shape[1]):
-        for polarity in range(2):
-            for x in range(counts.shape[2]):
-                count = counts[polarity, y, x]
-                if count == 0:
-                    continue
-                for i in range(len(levels)):
-                    if count >= levels[i]:
-                        out.entries[n] = (x << COLUMN_SHIFT) + 2 * i + polarity
-                        n += 1
-        out.starts[y + 1] = n
-
-
-@compiled
-def encode_counts(counts: NDArray[np.uint16], out: Spikes) -> None:
-    """Counts [2, H, W] as values of two channels."""
-    n = 0
-    out.starts[0] = 0
-    for y in range(counts.shape[1]):
-        for polarity in range(2):
-            for x in range(counts.shape[2]):
-                count = counts[polarity, y, x]
-                if count:
-                    out.entries[n] = (x << COLUMN_SHIFT) + polarity
-                    out.values[n] = count
-                    n += 1
-        out.starts[y + 1] = n
 
 
 @inner
@@ -192,57 +164,91 @@ def _collect(spikes: Spikes, first: int, synapses: Synapses, y: int, row: F32, b
 
 
 @inner
+def _skip(spikes: Spikes, skip: F32, y: int, row: F32, begin: int) -> None:
+    """Add the spikes of row ``y``, each to its own neuron."""
+    for n in range(spikes.starts[y], spikes.starts[y + 1]):
+        entry = np.int64(spikes.entries[n])
+        channel = entry & CHANNEL_MASK
+        row[begin + (entry >> COLUMN_SHIFT) * len(skip) + channel] += skip[channel]
+
+
+@inner
+def _append(out: Spikes, n: int, names: NDArray[np.int32], first: int, fired: int) -> int:
+    """Append the neurons of a mask to spikes, of which there are ``n``; return their number."""
+    while fired:
+        out.entries[n] = names[first + simd.lowest_bit(fired)]
+        n += 1
+        fired &= fired - 1
+    return n
+
+
+@inner
 def _fire(layer: Layer, a: Spikes, b: Spikes) -> None:
     """One step of a layer whose inputs have its own resolution, or with stride 2 twice that."""
     synapses, names, keep = layer.synapses, layer.names, layer.keep
     membrane, row, out = layer.membrane, layer.row, layer.out
     margin = synapses.kernel // 2 * synapses.channels
+    whole = len(keep) - len(keep) % _NEURONS
     n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
         simd.copy_run(row, 0, synapses.bias, 0, len(row) // LANES)
-        for spikes, first in ((a, 0), (b, layer.channels_a)):
-            _collect(spikes, first, synapses, y, row, 0)
+        _collect(a, 0, synapses, y, row, 0)
+        if len(layer.skip):
+            _skip(b, layer.skip, y, row, margin)
+        else:
+            _collect(b, layer.channels_a, synapses, y, row, 0)
         begin = y * len(keep)
-        for block in range(len(keep) // LANES):
-            i = block * LANES
+        for i in range(0, whole, _NEURONS):
+            fired = simd.fire_4(membrane, begin + i, keep, i, row, margin + i)
+            n = _append(out, n, names, i, fired)
+        for i in range(whole, len(keep), LANES):
             fired = simd.fire(membrane, begin + i, keep, i, row, margin + i)
-            while fired:
-                out.entries[n] = names[i + simd.lowest_bit(fired)]
-                n += 1
-                fired &= fired - 1
+            n = _append(out, n, names, i, fired)
         out.starts[y + 1] = n
+
+
+@inner
+def _widen(layer: Layer, y: int) -> None:
+    """Make row ``y`` of the currents that are upsampled, and upsample it along x."""
+    synapses, row, between = layer.synapses, layer.row, layer.between
+    resampling = layer.resampling
+    simd.copy_run(row, 0, synapses.bias, 0, len(row) // LANES)
+    _collect(layer.a, 0, synapses, y, row, 0)
+    _collect(layer.b, layer.channels_a, synapses, y, row, 0)
+    begin = (y & 1) * len(layer.keep)
+    for block in range(len(resampling.columns)):
+        left, right = resampling.columns[block, 0], resampling.columns[block, 1]
+        wl, wr = resampling.column_weights[block, 0], resampling.column_weights[block, 1]
+        simd.mix(between, begin + block * LANES, row, left, wl, row, right, wr)
 
 
 @inner
 def _fire_upsampled(layer: Layer) -> None:
     """One step of a layer whose currents are upsampled."""
-    synapses, names, keep = layer.synapses, layer.names, layer.keep
-    membrane, low, mixed, out = layer.membrane, layer.low, layer.row, layer.out
-    resampling = layer.resampling
-    length = len(mixed)
-    for y in range(len(low) // length):
-        simd.copy_run(low, y * length, synapses.bias, 0, length // LANES)
-        for spikes, first in ((layer.a, 0), (layer.b, layer.channels_a)):
-            _collect(spikes, first, synapses, y, low, y * length)
-    n = 0
+    names, keep, membrane, out = layer.names, layer.keep, layer.membrane, layer.out
+    between, resampling = layer.between, layer.resampling
+    whole = len(keep) - len(keep) % _NEURONS
+    ready = n = 0
     out.starts[0] = 0
     for y in range(len(out.starts) - 1):
-        top, bottom = resampling.rows[y, 0] * length, resampling.rows[y, 1] * length
+        upper, lower = resampling.rows[y, 0], resampling.rows[y, 1]
+        while ready <= lower:
+            _widen(layer, ready)
+            ready += 1
+        top, bottom = (upper & 1) * len(keep), (lower & 1) * len(keep)
         wt, wb = resampling.row_weights[y, 0], resampling.row_weights[y, 1]
-        simd.mix_run(mixed, 0, low, top, wt, low, bottom, wb, length // LANES)
         begin = y * len(keep)
-        for block in range(len(keep) // LANES):
-            i = block * LANES
-            left, right = resampling.columns[block, 0], resampling.columns[block, 1]
-            wl, wr = resampling.column_weights[block, 0], resampling.column_weights[block, 1]
-            fired = simd.fire_between(
-                membrane, begin + i, keep, i, mixed, left, wl, mixed, right, wr
+        for i in range(0, whole, _NEURONS):
+            fired = simd.fire_between_4(
+                membrane, begin + i, keep, i, between, top + i, wt, between, bottom + i, wb
             )
-            while fired:
-                out.entries[n] = names[i + simd.lowest_bit(fired)]
-                n += 1
-                fired &= fired - 1
+            n = _append(out, n, names, i, fired)
+        for i in range(whole, len(keep), LANES):
+            fired = simd.fire_between(
+                membrane, begin + i, keep, i, between, top + i, wt, between, bottom + i, wb
+            )
+            n = _append(out, n, names, i, fired)
         out.starts[y + 1] = n
 
 
@@ -308,7 +314,7 @@ def _layer(plan: I64) -> Layer:
     """The layer whose parts a plan names."""
     synapses = Synapses(_floats(plan, 8), _floats(plan, 9), plan[10, 0], plan[11, 0], plan[12, 0])
     resampling = Resampling(
-        _pairs(plan, 21), _weight_pairs(plan, 22), _pairs(plan, 23), _weight_pairs(plan, 24)
+        _pairs(plan, 22), _weight_pairs(plan, 23), _pairs(plan, 24), _weight_pairs(plan, 25)
     )
     return Layer(
         _spikes(plan, 0),
@@ -322,10 +328,11 @@ def _layer(plan: I64) -> Layer:
         _spikes(plan, 16),
         _floats(plan, 19),
         _floats(plan, 20),
+        _floats(plan, 21),
         resampling,
-        _spikes(plan, 25),
-        _spikes(plan, 28),
-        _floats(plan, 31),
+        _spikes(plan, 26),
+        _spikes(plan, 29),
+        _floats(plan, 32),
     )
 
 
@@ -339,7 +346,7 @@ def advance(plans: I64) -> None:
     """
     for i in range(len(plans)):
         layer = _layer(plans[i])
-        if len(layer.low):
+        if len(layer.between):
             _fire_upsampled(layer)
             continue
         a, b = layer.a, layer.b

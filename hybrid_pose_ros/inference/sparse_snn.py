@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.inference import kernels
+from hybrid_pose_ros.inference import input_kernels, kernels
 from hybrid_pose_ros.inference.accumulator import Accumulator
 from hybrid_pose_ros.inference.kernels import F32, Layer, Resampling, Spikes, Synapses
-from hybrid_pose_ros.inference.simd import LANES
+from hybrid_pose_ros.inference.simd import LANES, aligned, zeros
 from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
@@ -36,10 +36,6 @@ _INPUTS = {
     "up2": ("up1", "down2"),
     "up3": ("up2", "down1"),
 }
-
-
-def _zeros(*shape: int) -> F32:
-    return np.zeros(shape, np.float32)
 
 
 def _padded(channels: int) -> int:
@@ -80,17 +76,13 @@ def _synapses(snn: SpikingUNet, name: str, width: int) -> Synapses:
     with torch.no_grad():
         leak = neuron.leak.flatten()
         weight = convolution.weight * leak[:, None, None, None]
-        if name == "res2":  # the spikes that skip the convolution
-            skip = torch.zeros_like(weight)
-            skip[:, :, kernel // 2, kernel // 2] = torch.diag(leak)
-            weight = torch.cat((weight, skip), 1)
         bias = convolution.bias * leak
     columns = [k for phase in range(stride) for k in reversed(range(phase, kernel, stride))]
     fill = [(0, _padded(len(leak)) - len(leak))]
     weights = np.pad(weight.numpy().transpose(1, 2, 3, 0)[:, :, columns], [(0, 0)] * 3 + fill)
     return Synapses(
-        weights=np.ascontiguousarray(weights).ravel(),
-        bias=np.tile(np.pad(bias.numpy(), fill), width + 2 * (kernel // 2)),
+        weights=aligned(weights).ravel(),
+        bias=aligned(np.tile(np.pad(bias.numpy(), fill), width + 2 * (kernel // 2))),
         kernel=kernel,
         stride=stride,
         channels=_padded(len(leak)),
@@ -114,9 +106,9 @@ class _Neurons(NamedTuple):
     layer: Layer
 
 
-_NOTHING = Spikes(np.zeros(0, np.int32), np.zeros(0, np.int32), _zeros(0))
+_NOTHING = Spikes(np.zeros(0, np.int32), np.zeros(0, np.int32), zeros(0))
 _UNCHANGED = Resampling(
-    np.zeros((0, 2), np.int64), _zeros(0, 2), np.zeros((0, 2), np.int64), _zeros(0, 2)
+    np.zeros((0, 2), np.int64), zeros(0, 2), np.zeros((0, 2), np.int64), zeros(0, 2)
 )
 
 
@@ -201,8 +193,9 @@ class SparseSnn:
         resamples = name.startswith("up")
         spikes_first = resamples and snn.config.upsample_first
         currents_first = resamples and not snn.config.upsample_first
-        membrane = _zeros(height, width, synapses.channels)
-        keep = np.pad(1 - leak, (0, synapses.channels - channels))
+        membrane = zeros(height, width, synapses.channels)
+        fill = (0, synapses.channels - channels)
+        keep = np.pad(1 - leak, fill)
         names = np.arange(width)[:, None] * kernels.COLUMN + np.arange(synapses.channels)
         resampling = _UNCHANGED
         upsampled = [_NOTHING, _NOTHING]
@@ -219,15 +212,17 @@ class SparseSnn:
             channels_b=counts[1],
             synapses=synapses,
             names=names.astype(np.int32).ravel(),
-            keep=np.tile(keep, width),
+            keep=aligned(np.tile(keep, width)),
             membrane=membrane.ravel(),
             out=_spikes(height, width, channels),
-            row=np.zeros_like(synapses.bias),
-            low=_zeros(source[0] * len(synapses.bias) if currents_first else 0),
+            row=zeros(len(synapses.bias)),
+            # in the residual block the second input is added to the currents
+            skip=aligned(np.pad(leak, fill)) if name == "res2" else zeros(0),
+            between=zeros(2 * width * synapses.channels if currents_first else 0),
             resampling=resampling,
             upsampled_a=upsampled[0],
             upsampled_b=upsampled[1],
-            mixed=_zeros(source[1] * max(counts) if spikes_first else 0),
+            mixed=zeros(source[1] * max(counts) if spikes_first else 0),
         )
         return _Neurons(membrane[..., :channels], leak, layer)
 
@@ -326,9 +321,9 @@ class SparseSnn:
     def step(self, counts: NDArray[np.uint16]) -> None:
         """Advance by one step with the event counts [2, height, width] (OFF, ON)."""
         if len(self._levels):
-            kernels.encode_levels(counts, self._levels, self._input)
+            input_kernels.encode_levels(counts, self._levels, self._input)
         else:
-            kernels.encode_counts(counts, self._input)
+            input_kernels.encode_counts(counts, self._input)
         kernels.advance(self._plans)
         self._output.step()
 
