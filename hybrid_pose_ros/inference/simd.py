@@ -27,16 +27,24 @@ _FUSED = ("contract",)
 
 _CACHE_LINE = 64
 
+_PAGE = 2 << 20
+"""Bytes of a large page: with few pages, an address is found without a walk through tables."""
+
+_room: NDArray[np.uint8] = np.zeros(0, np.uint8)
+
 
 def zeros(*shape: int) -> NDArray[np.float32]:
-    """Make an array whose vectors lie each in one cache line: across two, sums take twice as long.
-
-    NumPy's own begin at any multiple of 16 bytes.
-    """
-    size = int(np.prod(shape))
-    room = np.zeros(size + _CACHE_LINE // 4, np.float32)
-    first = -room.ctypes.data % _CACHE_LINE // 4
-    return room[first : first + size].reshape(shape)
+    """Make an array whose vectors lie each in one cache line, beside those made before."""
+    global _room
+    size = 4 * int(np.prod(shape))
+    first = -_room.ctypes.data % _CACHE_LINE
+    if first + size > len(_room):
+        # for 4 MB and more NumPy asks the system for large pages; what is not used takes none
+        _room = np.zeros(3 * _PAGE + size, np.uint8)
+        first = -_room.ctypes.data % _PAGE
+    array = _room[first : first + size].view(np.float32).reshape(shape)
+    _room = _room[first + size :]
+    return array
 
 
 def aligned(array: NDArray[np.float32]) -> NDArray[np.float32]:
