@@ -3,12 +3,13 @@
 
 from typing import Final
 
-from hybrid_pose_ros.evaluation.markdown import Figures, rate, table
+from hybrid_pose_ros.evaluation.markdown import Figures, px, rate, table
+from hybrid_pose_ros.evaluation.models import RARE_MS
 from hybrid_pose_ros.evaluation.plots import NAMES
 from hybrid_pose_ros.evaluation.published import PUBLISHED_POWER_W
 
-_LEFT_OUT: Final = ("mean_pose", "hybrid_engine", "hybrid_live")
-"""They cost nothing, or what the hybrid does."""
+_LEFT_OUT: Final = ("mean_pose", "hybrid_engine", "hybrid_live", *RARE_MS)
+"""They cost nothing, or what the hybrid does, or have a table of their own."""
 
 
 def energy(figures: Figures, plot: str) -> str:
@@ -44,6 +45,41 @@ def energy(figures: Figures, plot: str) -> str:
         "multiply-accumulate per neuron and step for its membrane, and upsampling, readout and "
         "the motion of the heatmaps (`hybrid_pose_ros/evaluation/energy.py` has the formulas). "
         "Both leave out memory traffic; neither was measured on a device."
+    )
+
+
+def rare(figures: Figures) -> str:
+    """What the time between two runs of the ANN costs and saves."""
+    models = figures["models"]
+    ann = models["ann"]
+    rows = []
+    for name, period_ms in {"hybrid": 100, **RARE_MS}.items():
+        model = models[name]
+        row = [f"{period_ms} ms"]
+        for figure in ("mpjpe_px", "mpjpe_px_mocap"):
+            if model[figure] is None:
+                row += [px(None), ""]
+            else:
+                row += [px(model[figure]), f"{100 * (model[figure] / ann[figure] - 1):+.1f} %"]
+        for figure in ("power_w_paper", "power_w_honest"):
+            row.append(f"{100 * (1 - model[figure] / ann[figure]):.1f} %")
+        rows.append(row)
+    heads = (
+        "an ANN run every",
+        "33 movements (px)",
+        "against the ANN",
+        "captured (px)",
+        "against the ANN",
+        "power saved, paper's proxy",
+        "honest proxy",
+    )
+    share = 100 * models["ann_held"]["power_w_honest"] / ann["power_w_honest"]
+    return (
+        "## How often the ANN has to run\n\nBeside the ANN at every step, "
+        f"{px(ann['mpjpe_px'])} px on the 33 movements and {px(ann['mpjpe_px_mocap'])} px on "
+        f"captured motion. At 10 Hz the ANN's own runs take {share:.1f} % of what it takes at "
+        "every step, so that no SNN, however cheap, saves more than the rest; who wants to save "
+        "more sets `ann.ros__parameters.rate_hz` lower.\n\n" + table(heads, rows)
     )
 
 

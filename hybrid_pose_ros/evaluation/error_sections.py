@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from hybrid_pose_ros.evaluation.markdown import Figures, percent, px, table
+from hybrid_pose_ros.evaluation.models import RARE_MS
 from hybrid_pose_ros.evaluation.plots import NAMES
 from hybrid_pose_ros.evaluation.protocols import LATE_MS, WINDOW_INSTANTS
 from hybrid_pose_ros.evaluation.published import PUBLISHED_PER_STEP_PX, PUBLISHED_PX
@@ -36,7 +37,7 @@ def comparison(figures: Figures) -> str:
     models = figures["models"]
     rows = []
     for name in NAMES:
-        if name not in models or name == "hybrid_300ms":
+        if name not in models or name in RARE_MS:
             continue
         model = models[name]
         paper = PUBLISHED_PX.get(name)

@@ -43,7 +43,7 @@ from hybrid_pose_ros.evaluation.test_set import (
 )
 from hybrid_pose_ros.networks.config import ViewConfig
 
-FORMAT = 2
+FORMAT = 3
 """Of the figures; a report of another format is refused."""
 
 _worker: tuple[Protocols, ViewConfig] | None = None

@@ -18,6 +18,9 @@ from hybrid_pose_ros.networks.layers import fold_batchnorm
 SHORT_STEPS: Final = {"200hz": 5_000_000, "500hz": 2_000_000, "1000hz": 1_000_000}
 """The hybrid's own weights, converted to shorter steps: name -> length in ns."""
 
+RARE_MS: Final = {f"hybrid_{ms}ms": ms for ms in (120, 150, 200, 300)}
+"""The hybrid with an ANN that runs less often: name -> time between two runs."""
+
 
 @dataclass(frozen=True)
 class Model:
@@ -69,7 +72,7 @@ MODELS: Final = {
     "hybrid_late_20ms_no_replay": _hybrid("hybrid"),
     "hybrid_late_50ms_no_replay": _hybrid("hybrid"),
     "hybrid_late_100ms_no_replay": _hybrid("hybrid"),
-    "hybrid_300ms": _hybrid("hybrid_300ms", ann_hz=10.0 / 3),
+    **{name: _hybrid(name, ann_hz=1000.0 / ms) for name, ms in RARE_MS.items()},
     "mean_pose": Model(),
 }
 """All models, in the order of tables."""

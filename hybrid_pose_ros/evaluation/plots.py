@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hybrid_pose_ros.evaluation.models import RARE_MS
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -24,7 +26,7 @@ NAMES: Final = {
     "hybrid_200hz": "hybrid at 200 Hz",
     "hybrid_500hz": "hybrid at 500 Hz",
     "hybrid_1000hz": "hybrid at 1000 Hz",
-    "hybrid_300ms": "hybrid, initialised every 300 ms",
+    **{name: f"hybrid, initialised every {ms} ms" for name, ms in RARE_MS.items()},
     "mean_pose": "mean pose",
 }
 """Models by the names that people read."""

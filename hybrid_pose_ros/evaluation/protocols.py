@@ -19,7 +19,7 @@ import torch
 
 from hybrid_pose_ros.evaluation.energy import Activity, SpikeMeter
 from hybrid_pose_ros.evaluation.engine import Engine, EngineRun
-from hybrid_pose_ros.evaluation.models import SHORT_STEPS, Networks
+from hybrid_pose_ros.evaluation.models import RARE_MS, SHORT_STEPS, Networks
 from hybrid_pose_ros.evaluation.runs import (
     Input,
     Poses,
@@ -27,7 +27,6 @@ from hybrid_pose_ros.evaluation.runs import (
     decoded,
     run_ann,
     run_torch,
-    samples,
 )
 from hybrid_pose_ros.evaluation.test_set import INSTANT_NS, WINDOW_NS, BinnedPerformance
 from hybrid_pose_ros.networks.motion import MAX_VELOCITY
@@ -35,9 +34,6 @@ from hybrid_pose_ros.networks.snn import SnnState
 
 WINDOW_INSTANTS: Final = WINDOW_NS // INSTANT_NS
 """Instants in a window."""
-
-LONG_WINDOWS: Final = 3
-"""Windows without a new initialisation in ``hybrid_300ms``."""
 
 LATE_MS: Final = (20, 50, 100)
 """How late the ANN's answer comes in ``hybrid_late_*``; not more than a window."""
@@ -149,10 +145,10 @@ class _Performance:
             taken = engine.run(data, arrivals, end, inits)
             self._poses[f"{name}_no_replay"] = taken.poses.last(end)
 
-        rare = [0, *range(1, data.windows + 1, LONG_WINDOWS)]  # numbers among the starts
-        chosen = [c * len(starts) + number for c in range(data.cameras) for number in rare]
-        few = engine.run(data, [starts[number] for number in rare], end, samples(inits, chosen))
-        self._found("hybrid_300ms", few)
+        for name, period_ms in RARE_MS.items():
+            rare = [starts[0], *range(0, end, period_ms * 1_000_000 // INSTANT_NS)]
+            _, few = self._networks.hybrid.initial_state(data.histories(rare))
+            self._found(name, engine.run(data, rare, end, few))
 
         if self._networks.hybrid.config.carry:
             self._found("hybrid_reset", engine.run(data, starts, end, inits, carry=False))

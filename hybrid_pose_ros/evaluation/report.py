@@ -50,6 +50,7 @@ def write_report(
         error_sections.movements(figures, plots["movements"]),
         error_sections.joints(figures),
         energy_sections.energy(figures, plots["energy"]),
+        energy_sections.rare(figures),
         energy_sections.firing(figures),
         _confidence(figures, plots["reliability"]),
         _trained(figures),

@@ -17,11 +17,11 @@ from hybrid_pose_ros.evaluation.energy import (
     firing_rates,
     power,
 )
-from hybrid_pose_ros.evaluation.models import MODELS, Networks
-from hybrid_pose_ros.evaluation.protocols import LONG_WINDOWS, WINDOW_INSTANTS
+from hybrid_pose_ros.evaluation.models import MODELS, RARE_MS, Networks
+from hybrid_pose_ros.evaluation.protocols import WINDOW_INSTANTS
 from hybrid_pose_ros.evaluation.reliability import NEAR_PX, reliability
 from hybrid_pose_ros.evaluation.runs import Poses
-from hybrid_pose_ros.evaluation.test_set import Performance, Truth
+from hybrid_pose_ros.evaluation.test_set import INSTANT_NS, Performance, Truth
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.geometry.triangulation import triangulate
@@ -68,7 +68,7 @@ def error_figures(
     }
     names = [r.performance.name for r in results if r.performance.kind == "movement"]
     joined = np.concatenate(errors["movement"])
-    cycle = WINDOW_INSTANTS * (LONG_WINDOWS if model == "hybrid_300ms" else 1)
+    cycle = RARE_MS[model] * 1_000_000 // INSTANT_NS if model in RARE_MS else WINDOW_INSTANTS
     by_name = {
         name: np.concatenate(
             [part for part, its in zip(errors["movement"], names, strict=True) if its == name]

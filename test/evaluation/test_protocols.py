@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_pose_ros.evaluation.models import MODELS, SHORT_STEPS, Networks
+from hybrid_pose_ros.evaluation.models import MODELS, RARE_MS, SHORT_STEPS, Networks
 from hybrid_pose_ros.evaluation.protocols import (
     LATE_MS,
     Outcome,
@@ -130,7 +130,7 @@ def test_ann_at_every_instant_and_held(
 @pytest.mark.parametrize(("camera", "instant"), CASES)
 @pytest.mark.parametrize(
     "model",
-    ["hybrid", "hybrid_engine", "hybrid_reset", "hybrid_300ms", "hybrid_no_init_untrained"],
+    ["hybrid", "hybrid_engine", "hybrid_reset", "hybrid_no_init_untrained", *RARE_MS],
 )
 def test_hybrid_from_its_initialisations(
     networks: Networks,
@@ -141,8 +141,9 @@ def test_hybrid_from_its_initialisations(
     instant: int,
 ) -> None:
     alone = Alone(networks.hybrid, performance)
-    start = 0 if model == "hybrid_300ms" else instant // 10 * 10
-    starts = [start] if model == "hybrid_reset" else range(-10, start + 1, 10)
+    period = RARE_MS.get(model, 100) // 10
+    start = instant // period * period
+    starts = [start] if model == "hybrid_reset" else [-10, *range(0, start + 1, period)]
     state = alone.chain(camera, starts, at_rest=model == "hybrid_no_init_untrained")
     check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
 

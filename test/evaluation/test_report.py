@@ -11,7 +11,7 @@ import pytest
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.evaluation.error_sections import verdict
 from hybrid_pose_ros.evaluation.evaluate import FORMAT
-from hybrid_pose_ros.evaluation.models import MODELS
+from hybrid_pose_ros.evaluation.models import MODELS, RARE_MS
 from hybrid_pose_ros.evaluation.plots import NAMES, draw_plots
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.skeleton import JOINTS
@@ -26,7 +26,7 @@ def _model(name: str) -> dict[str, Any]:
         "mpjpe_px": error,
         "median_px": error / 2,
         "mpjpe_px_mocap": error + 1,
-        "mpjpe_px_per_step": [error] * (30 if name == "hybrid_300ms" else 10),
+        "mpjpe_px_per_step": [error] * (RARE_MS.get(name, 100) // 10),
         "pck": {"5": 0.5, "10": 0.75, "20": 0.9},
         "mpjpe_px_per_joint": dict.fromkeys(JOINTS, error),
         "mpjpe_px_per_movement": {"clap": error, "kick_left": error + 2},
@@ -149,6 +149,10 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
         assert (
             f"| {step} ms | {NAMES[name]} | {ERRORS[name]:.2f} | {ERRORS[name] + 1:.2f} |" in text
         )
+    error = ERRORS["hybrid_150ms"]
+    more = [100 * (e / a - 1) for e, a in ((error, ann), (error + 1, ann + 1))]
+    row = f"| 150 ms | {error:.2f} | {more[0]:+.1f} % | {error + 1:.2f} | {more[1]:+.1f} % |"
+    assert row + " 0.0 % | 0.0 % |" in text
     assert "| kick left (new) |" in text and "| left hand |" in text
     assert "| head | 3.10 |" in text
     assert "| all neurons | 2.75 |" in text
