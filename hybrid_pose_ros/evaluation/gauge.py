@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.movements import make_motion
@@ -35,11 +36,16 @@ CHANNELS: Final = (2, 3)
 FRAME_EVENTS: Final = 30_000
 """Events of all four cameras in one frame."""
 
+_RECORDING_S: Final = 20.0
+"""Length of the data set's recordings, about."""
+
 CLEANING: Final = FilterConfig(
-    background_activity_us=70_000, hot_pixel_hz=100.0, hot_pixel_learn_s=0.5
+    background_activity_us=SUPPORT_US,
+    hot_pixel_hz=HOT_EVENTS / _RECORDING_S,
+    hot_pixel_learn_s=0.5,
 )
-"""The data set's authors use the same time for background activity. They find hot pixels by a
-count over a whole recording; these are short, so it is a rate here."""
+"""As the data set's authors clean. They find hot pixels by a count over a whole recording; these
+are short, so it is a rate here. A lower one takes a jogger's legs for hot pixels."""
 
 WARM_UP_S: Final = CLEANING.hot_pixel_learn_s
 """Time at the start of a recording that is simulated but not judged."""
@@ -77,18 +83,24 @@ def simulate_cameras(
             background=sample_background(rng, camera.width, camera.height, first.lighting.glare),
             seed=int(rng.integers(2**31)),
         )
-        recordings[channel] = _clean(simulate_recording(scene, seconds + WARM_UP_S))
+        recordings[channel] = clean(simulate_recording(scene, seconds + WARM_UP_S), channel)
     return recordings
 
 
-def _clean(recording: Recording) -> Recording:
+def clean(recording: Recording, channel: int) -> Recording:
+    """Clean the events of a channel as the data set's authors do, and cut off the warm-up."""
     chain = FilterChain(CLEANING, recording.width, recording.height)
     events, batch_ns = recording.events, 100_000_000
     cuts = np.searchsorted(
         events["t"], np.arange(batch_ns, int(events["t"][-1]) + batch_ns, batch_ns)
     )
-    clean = np.concatenate([chain.apply(batch) for batch in np.split(events, cuts)])
-    return replace(recording, events=clean[clean["t"] >= WARM_UP_S * 1e9])
+    events = np.concatenate([chain.apply(batch) for batch in np.split(events, cuts)])
+    keep = events["t"] >= WARM_UP_S * 1e9
+    for camera, left, right, top, bottom in MASKS:
+        if camera == channel:
+            columns = (events["x"] >= left) & (events["x"] < right)
+            keep &= ~(columns & (events["y"] >= top) & (events["y"] < bottom))
+    return replace(recording, events=events[keep])
 
 
 def cut_frames(

@@ -131,12 +131,15 @@ def _gait(pose: Pose, rng: np.random.Generator, *, jog: bool) -> None:
         leg, arm = pose.legs[side], pose.arms[side]
         forward = np.sin(2 * np.pi * cycle)
         leg.flexion = 0.12 + swing * forward
+        # feet land close to the line below the body, 0.1 to 0.2 m apart
+        leg.abduction = 0.5 * leg.abduction - (0.09 if jog else 0.07)
         lifted = _pulse(cycle + 0.5 * share, share)
         leg.knee = 0.15 + (rng.uniform(0.9, 1.3) if jog else rng.uniform(0.7, 1.0)) * lifted
         arm.flexion += -arms * forward
         arm.elbow = elbow + 0.25 * np.abs(forward)
-    pose.twist += 0.12 * np.sin(2 * np.pi * phase)
+    # the hips turn with the leg that swings forwards, the shoulders against them
     pose.yaw += 0.05 * np.sin(2 * np.pi * phase)
+    pose.twist -= 0.12 * np.sin(2 * np.pi * phase)
     if jog:
         pose.lift += rng.uniform(0.03, 0.08) * np.abs(np.sin(2 * np.pi * phase))
 
@@ -157,6 +160,8 @@ def _jump(
     crouch = _pulse(part, 0.5) * rng.uniform(0.5, 1.0)
     landing = _pulse(part - 0.5 - flight, min(0.5 - flight, 0.3)) * rng.uniform(0.2, 0.6)
     bend = np.maximum(crouch, landing * (part > 0.5 + flight))
+    if hop:  # one leg does not carry a deep crouch
+        bend = 0.6 * bend
     for side in legs:
         pose.legs[side].flexion += 0.7 * bend
         pose.legs[side].knee += 1.4 * bend
@@ -164,9 +169,11 @@ def _jump(
         other = pose.legs[_OTHER[legs[0]]]
         other.flexion += rng.uniform(0.1, 0.5)
         other.knee += rng.uniform(1.0, 1.7)
-    pose.lean += 0.4 * bend
+        pose.legs[legs[0]].abduction -= 0.2  # the foot is below the body's middle
+    pose.lean += (0.25 if hop else 0.4) * bend
     for side in SIDES:
-        pose.arms[side].flexion += rng.uniform(0.3, 1.5) * _pulse(part - 0.3, 0.6) - 0.5 * bend
+        raised = rng.uniform(0.3, 1.5) * _pulse(part - 0.3, 0.6)
+        pose.arms[side].flexion += (0.5 if hop else 1.0) * raised - 0.5 * bend
     if forwards:
         pose.offset[:, 1] += 0.25 * np.sin(np.pi * phase)
 

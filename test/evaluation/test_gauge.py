@@ -2,6 +2,7 @@
 """The gauge: frames, labels, errors and the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,7 @@ import torch
 
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.evaluation.dhp19_cnn import Dhp19Cnn, count_image
-from hybrid_pose_ros.evaluation.gauge import CHANNELS, cut_frames, locate
+from hybrid_pose_ros.evaluation.gauge import CHANNELS, clean, cut_frames, locate
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.simulation.recording import Recording, Truth
@@ -64,6 +65,27 @@ def test_frames_too_short_for_a_label_are_left_out() -> None:
     with_label = [frame for frame in frames if frame]
     assert frames == with_label
     assert 0 < len(frames) < 2000 / 3
+
+
+def test_cleaning_silences_hot_pixels_and_lamps_but_not_what_moves() -> None:
+    # a block of 3x3 pixels at 200 Hz each, as a jogger's legs make; a pair of hot ones at 2 kHz;
+    # a pair where a lamp shines into camera 2
+    places = [(150 + i % 3, 200 + i // 3) for i in range(9)], [(50, 60), (51, 60)]
+    lamp = [(100, 120), (101, 120)]
+    events = []
+    for pixels, hz in ((places[0], 200), (places[1], 2000), (lamp, 200)):
+        t = np.repeat(np.arange(2 * hz) * (1000 * MS // hz), len(pixels))
+        x, y = np.tile(pixels, (2 * hz, 1)).T
+        events.append(make_events(t, x, y, np.ones(len(t), bool)))
+    merged = np.concatenate(events)
+    merged = merged[np.argsort(merged["t"], kind="stable")]
+    dirty = replace(recording(1, 0), events=merged)
+    for channel, lamp_stays in ((2, False), (3, True)):
+        cleaned = clean(dirty, channel).events
+        assert cleaned["t"].min() >= 500 * MS  # the warm-up
+        assert (cleaned["y"] >= 200).sum() == 9 * 300  # 1.5 s
+        assert (cleaned["y"] == 60).sum() == 0
+        assert ((cleaned["y"] == 120).sum() == 2 * 300) == lamp_stays
 
 
 def test_the_highest_pixel_is_found() -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.mocap import load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion, rotate_about_vertical
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, PLACE_M, SESSIONS, make_motion
@@ -141,6 +142,30 @@ def test_feet_take_turns_in_walking(name: str) -> None:
     right, left = perform(name).joints_m[:, FEET, 1].T
     assert np.corrcoef(right, left)[0, 1] < -0.5
     assert np.ptp(right) > 0.25
+
+
+@pytest.mark.parametrize("name", ["walking", "slow_jogging"])
+def test_steps_are_narrow_and_shoulders_turn_against_the_feet(name: str) -> None:
+    for seed in range(4):
+        joints = perform(name, seed=seed).joints_m
+        apart, ahead = np.moveaxis(joints[:, FEET[0], :2] - joints[:, FEET[1], :2], -1, 0)
+        assert 0.0 < np.median(apart) < 0.28
+        shoulders = (
+            joints[:, joint_id("right_shoulder"), 1] - joints[:, joint_id("left_shoulder"), 1]
+        )
+        assert np.corrcoef(ahead, shoulders)[0, 1] < -0.3
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_who_hops_stands_above_one_foot_and_bends_it_a_little(side: str) -> None:
+    for seed in range(4):
+        joints = perform(f"hop_{side}", seed=seed).joints_m
+        hips = joints[:, [joint_id("right_hip"), joint_id("left_hip")], 0].mean(1)
+        assert np.abs(np.median(joints[:, joint_id(f"{side}_foot"), 0] - hips)) < 0.12
+        hip, knee, foot = (joints[:, joint_id(f"{side}_{j}")] for j in ("hip", "knee", "foot"))
+        thigh, shank = unit(hip - knee), unit(foot - knee)
+        flexion = np.pi - np.arccos(np.sum(thigh * shank, -1))
+        assert 0.3 < flexion.max() < 1.3
 
 
 def test_a_hop_keeps_the_other_foot_up() -> None:
