@@ -22,6 +22,10 @@ STAGES = ("ann", "snn", "hybrid")
 WINDOW_NS = 100_000_000
 """Length of the windows that are validated: the time between two runs of the ANN."""
 
+_EARLIER_WINDOWS = 3
+_CARRY_SAMPLES = 192
+"""What the carry is fitted on: so many samples at most, each after so many earlier windows."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `train` and its own subcommands."""
@@ -268,6 +272,8 @@ def _export(args: argparse.Namespace) -> int:
     )
     from hybrid_pose_ros.networks.config import EDGE, VARIANTS, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+    from hybrid_pose_ros.training.carry_fit import fit_carry
+    from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
     from hybrid_pose_ros.training.shards import open_shards
 
     path = args.out / "hybrid.pt"
@@ -276,6 +282,19 @@ def _export(args: argparse.Namespace) -> int:
     state = torch.load(path, weights_only=True)
     network = HybridPoseNetwork(EDGE)
     network.load_state_dict(state["network"])
+    network.eval()
+    size = min(args.samples, 32)
+    batches = BatchSource(
+        open_shards(args.data / "validation", EDGE),
+        EDGE,
+        batch=size,
+        steps=WINDOW_NS // EDGE.step_ns,
+        seed=1,
+        augmentation=NO_AUGMENTATION,
+        earlier=(_EARLIER_WINDOWS,),
+    )
+    samples = [batches[i] for i in range(min(args.samples, _CARRY_SAMPLES) // size)]
+    fit_carry(network, samples)
     measure = _validation(open_shards(args.data / "test", EDGE), EDGE, args.samples, COMPARED)
     # half-precision weights are what users get, so they are what is measured
     save_checkpoint(args.checkpoint, network, {})
@@ -287,6 +306,7 @@ def _export(args: argparse.Namespace) -> int:
         "updates": state["update"],
         "train_recordings": len(shards),
         "train_minutes": sum(len(s.counts) for s in shards) * EDGE.step_ns / 60e9,
+        "kept_heatmaps": [round(share, 2) for share in network.carry.heatmaps.tolist()],
         "test_px": figures,
     }
     digest = save_checkpoint(args.checkpoint, network, summary)
@@ -300,6 +320,8 @@ def _export(args: argparse.Namespace) -> int:
         trained = torch.load(file, weights_only=True)["network"]
         # the stage `snn` trains a part of the hybrid, which has more
         variant.load_state_dict({key: trained[key] for key in variant.state_dict()})
+        if variant.config.carry:
+            fit_carry(variant.eval(), samples)
         target = variant_path(args.checkpoint.parent, EDGE, name)
         save_variant(target, variant, base, name)
         written.append(str(target))

@@ -4,7 +4,8 @@
 ``ann``: the ANN's heatmaps. ``snn``: the SNN alone, from rest, over all steps. ``hybrid``: the
 SNN and the initialiser from the frozen ANN's activations, over the steps after the last
 initialisation of a batch; those before it bring the SNN into the state in which it meets one. In a
-network with motion the velocities are trained along with the heatmaps.
+network with motion the velocities are trained along with the heatmaps, and in ``hybrid`` also how
+far they have carried a joint since the initialisation: errors that last do more harm than noise.
 """
 
 import math
@@ -21,6 +22,9 @@ from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.training.sampling import Batch
 
 MOTION_WEIGHT: Final = 2.0
+
+DRIFT_WEIGHT: Final = 0.2
+"""Weight of an error of the displacement since the initialisation, against one of the velocity."""
 
 _STILL: Final = 0.1
 """Velocity in cells per step below which errors count by their square."""
@@ -60,7 +64,8 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     """The heatmaps' mean squared error, scaled so that empty maps cost 1 per visible joint.
 
     In a network with motion, plus :data:`MOTION_WEIGHT` times the error of the velocities in
-    cells per step, averaged over visible joints.
+    cells per step, averaged over visible joints; with the hybrid, that of the displacements in
+    cells counts :data:`DRIFT_WEIGHT` times as much.
     """
     config = network.config
     if stage is Stage.HYBRID:
@@ -79,12 +84,18 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     if stage is Stage.SNN:
         state = network.snn.rest(batch.windows.shape[1], height, width)
     losses = []
+    carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
         loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
         if after.velocity is not None:
             moved = batch.points[step] - batch.points[step - 1]
             seen = batch.visible[step] & batch.visible[step - 1]
             loss = loss + _motion_loss(after.velocity, moved, seen)
+            if stage is Stage.HYBRID:
+                carried = carried + after.velocity
+                moved = batch.points[step] - batch.points[0]
+                seen = batch.visible[step] & batch.visible[0]
+                loss = loss + DRIFT_WEIGHT * _motion_loss(carried, moved, seen)
         losses.append(loss)
     return sum(losses[1:], losses[0]) / len(losses)
 

@@ -97,6 +97,8 @@ def train_stage(
         done = _restore(state_file, plan, network, optimizer, schedule)
     folder.mkdir(parents=True, exist_ok=True)
     if plan.compiled:
+        # with and without gradients and frozen BatchNorm, one after the other
+        torch._dynamo.config.recompile_limit = 32
         network.snn.compile(dynamic=False)
     device = next(network.parameters()).device
     batches = DataLoader(source, batch_size=None, sampler=range(done, plan.updates), num_workers=1)
