@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.array import EventArray, join_events
 from hybrid_pose_ros.events.sources.base import EventSource
 
 MAX_EVENTS_PER_PACKET: Final = 40_000
@@ -30,22 +30,24 @@ def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
     while (batch := source.read()) is not None:
         if not len(batch):
             if source.live and held:
-                yield np.concatenate(held)
+                yield join_events(held)
                 held = []
             yield batch
             continue
-        numbers = batch["t"] // packet_ns
-        cuts = np.flatnonzero(np.diff(numbers)) + 1
-        if held and held[0]["t"][0] // packet_ns != numbers[0]:
-            yield np.concatenate(held)
+        first, last = (int(batch["t"][i]) // packet_ns for i in (0, -1))
+        if held and held[0]["t"][0] // packet_ns != first:
+            yield join_events(held)
             held = []
+        # in order of time: an edge is found faster than every event divided
+        edges = np.arange(first + 1, last + 1) * packet_ns
+        cuts = np.unique(np.searchsorted(batch["t"], edges))
         *complete, rest = np.split(batch, cuts)
         for part in complete:
-            yield np.concatenate([*held, part])
+            yield join_events([*held, part])
             held = []
         held.append(rest)
     if held:
-        yield np.concatenate(held)
+        yield join_events(held)
 
 
 class Pacer:

@@ -2,6 +2,7 @@
 """The ANN over a stream of event steps."""
 
 import copy
+import math
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -34,6 +35,14 @@ def sum_windows(history: NDArray[np.generic], widths: Sequence[int]) -> NDArray[
     return np.concatenate(windows)
 
 
+def longest_block(window_steps: Sequence[int], period_steps: int) -> int:
+    """Return how many steps can be pushed as one, for an inference every ``period_steps``.
+
+    The edges of the windows then lie between blocks, and the ANN's input is the same.
+    """
+    return math.gcd(period_steps, *window_steps)
+
+
 class AnnEstimator:
     """Keeps the recent steps and turns them into state initialisations.
 
@@ -42,10 +51,13 @@ class AnnEstimator:
         view: the mapping from the sensor to the model's grid.
         runtime: what computes them, one of ``ann_runtime.RUNTIMES``.
         precision: one of ``ann_runtime.PRECISIONS``.
+        block_steps: how many of the model's steps are pushed as one. Where an inference is wanted
+            less often than at every step, larger blocks cost less; see :func:`longest_block`.
 
     Attributes:
         runtime: as given.
         precision: ``float32`` or ``bfloat16``.
+        block_ns: sensor time that each pushed step covers.
 
     Raises:
         RuntimeMissingError: the runtime is not installed.
@@ -60,6 +72,8 @@ class AnnEstimator:
         view: GridView,
         runtime: str = "torch",
         precision: str = "auto",
+        *,
+        block_steps: int = 1,
     ) -> None:
         self._config = checkpoint.config
         self._model_id = checkpoint.digest
@@ -69,19 +83,20 @@ class AnnEstimator:
         fold_batchnorm(network)
         self._forward = make_forward(network, runtime, self.precision)
         self._view = view
-        grid = self._config.view
-        length = self._config.ann.history_steps
-        self._ring: NDArray[np.uint16] = np.zeros(
-            (length, 2, grid.grid_height, grid.grid_width), np.uint16
-        )
-        self._newest = -1  # index of the newest step; step k lies at k modulo the ring's length
         self._seq = 0
+        self.reset(view, block_steps)
 
-    def reset(self, view: GridView | None = None) -> None:
-        """Forget all events; with a view, go on with those of its sensor."""
+    def reset(self, view: GridView | None = None, block_steps: int | None = None) -> None:
+        """Forget all events; go on with those of another sensor or in other blocks, if given."""
         if view is not None:
             self._view = view
-        self._ring[:] = 0
+        if block_steps is not None:
+            self._widths = [width // block_steps for width in self._config.ann.window_steps]
+            self.block_ns = block_steps * self._config.step_ns
+        # step k lies at k modulo the ring's length
+        self._ring: NDArray[np.uint16] = np.zeros(
+            (sum(self._widths), *self._view.shape), np.uint16
+        )
         self._newest = -1
 
     def push(self, step: Step) -> None:
@@ -105,8 +120,7 @@ class AnnEstimator:
         """Return the network's input, and the sensor time in ns up to which it holds events."""
         oldest = (self._newest + 1) % len(self._ring)
         history = np.concatenate((self._ring[oldest:], self._ring[:oldest]))
-        windows = sum_windows(history, self._config.ann.window_steps)
-        return windows, (self._newest + 1) * self._config.step_ns
+        return sum_windows(history, self._widths), (self._newest + 1) * self.block_ns
 
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
         """Run the ANN and the initialiser, by default on the newest steps."""

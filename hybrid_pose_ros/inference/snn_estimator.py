@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SNN over a stream of event steps: reset on initialisation, replay, and catch-up."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -40,12 +41,53 @@ class InitPolicy(Enum):
 
 
 @dataclass(frozen=True)
+class UnpackedInit:
+    """A decoded initialisation: a state of the SNN before the step ``index``."""
+
+    index: int
+    state: SnnState
+
+
+@dataclass(frozen=True)
 class _Past:
-    """A step that was run, and the state before it: ``memory`` at the start of step ``next``."""
+    """A step that was run.
+
+    Attributes:
+        memory: what the state before it leaves, at the start of step ``next``; None if it was not
+            kept.
+    """
 
     step: Step
     memory: Memory | None
     next: int
+
+
+class _Moments:
+    """The moments that initialisations describe: every so many steps.
+
+    What the network's state would leave to an initialisation is kept for these moments alone; to
+    keep it for each step would take a fifth of the step's time.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of none again."""
+        self._first: int | None = None
+        self._period = 0
+
+    def add(self, index: int) -> None:
+        """Learn of an initialisation for the beginning of a step."""
+        if self._first is None:
+            self._first = index
+        self._period = math.gcd(self._period, index - self._first)
+
+    def within(self, first: int, last: int) -> bool:
+        """Whether one may come for the beginning of a step from ``first`` to ``last``."""
+        if self._first is None or not self._period:
+            return True  # not known yet
+        return (last - self._first) // self._period > (first - 1 - self._first) // self._period
 
 
 class _Course:
@@ -54,18 +96,25 @@ class _Course:
     Args:
         snn: the network.
         max_steps: how many steps are kept.
+        moments: for which memories are kept.
         spare: memories that are not needed any more, to be written over.
 
     Attributes:
         snn: the network.
         next_index: of the step that it expects; None before the first.
         init_index: of the step before which it took over a state; None before the first.
+        origin: begins another course as this one began, before all steps that it has kept; None
+            where there is no such way.
     """
 
-    def __init__(self, snn: SparseSnn, max_steps: int, spare: deque[Memory]) -> None:
+    def __init__(
+        self, snn: SparseSnn, max_steps: int, moments: _Moments, spare: deque[Memory]
+    ) -> None:
         self.snn = snn
         self._past: deque[_Past] = deque(maxlen=max_steps)
+        self._moments = moments
         self._spare = spare
+        self.origin: Callable[[_Course], None] | None = None
         self.next_index: int | None = None
         self.init_index: int | None = None
 
@@ -73,18 +122,20 @@ class _Course:
         """Return to rest, without a past."""
         self.snn.rest()
         self._forget()
-        self.next_index = self.init_index = None
+        self.next_index = self.init_index = self.origin = None
 
-    def since(self, index: int) -> list[_Past]:
-        """Return the steps from ``index`` on.
+    def split(self, index: int) -> tuple[list[_Past], list[_Past]]:
+        """Return the steps before ``index`` and from there on.
 
         Raises:
-            InitRejectedError: they are not kept any more.
+            InitRejectedError: the latter are not kept any more.
         """
         oldest = self._past[0].step
         if oldest.index - oldest.merged >= index:
             raise InitRejectedError(f"it is older than the {len(self._past)} steps kept")
-        return [past for past in self._past if past.step.index >= index]
+        past = list(self._past)
+        first = next(i for i, one in enumerate(past) if one.step.index >= index)
+        return past[:first], past[first:]
 
     def take_over(
         self, index: int, state: SnnState, known: bool, memory: Memory | None, at: int | None
@@ -101,16 +152,20 @@ class _Course:
             self.snn.reload(state, memory, max(0, index - at))
         self.init_index = self.next_index = index
         self._forget()
+        self.origin = lambda other: other.take_over(index, state, known, memory, at)
 
     def run(self, step: Step) -> None:
         """Run a step and keep it."""
         next_index = step.index if self.next_index is None else self.next_index
         if self._past and len(self._past) == self._past.maxlen:
             self._forget(1)
-        try:
-            memory = self.snn.memory(self._spare.pop())
-        except IndexError:
-            memory = self.snn.memory()
+            self.origin = None
+        memory = None
+        if self._moments.within(next_index, step.index):
+            try:
+                memory = self.snn.memory(self._spare.pop())
+            except IndexError:
+                memory = self.snn.memory()
         self._past.append(_Past(step, memory, next_index))
         silent = step.index - step.merged + 1 - next_index
         if silent > 0:
@@ -134,8 +189,8 @@ class SnnEstimator:
     of the first when it has caught up: :meth:`initialise` prepares that, :meth:`catch_up` does it.
     Until the first initialisation the SNN runs from rest and its poses have confidence 0.
 
-    :meth:`catch_up` may be called from another thread than the rest, which then waits for at most
-    one step of it, and :meth:`step` not at all.
+    :meth:`unpack` and :meth:`catch_up` may be called from another thread than the rest, which then
+    waits for at most one step of the latter, and :meth:`step` not at all.
 
     Args:
         checkpoint: the model; its SNN is used.
@@ -160,8 +215,10 @@ class SnnEstimator:
         snn = SparseSnn(network.snn, grid.grid_height, grid.grid_width, carry)
         self._policy = init_policy
         spare: deque[Memory] = deque()
-        self._live = _Course(snn, max_replay_steps, spare)
-        self._late = _Course(snn.twin(), max_replay_steps, spare)
+        self._carries = snn.memory() is not None
+        self._moments = _Moments()
+        self._live = _Course(snn, max_replay_steps, self._moments, spare)
+        self._late = _Course(snn.twin(), max_replay_steps, self._moments, spare)
         self._replay: deque[Step] | None = None  # what the late one has to run
         self._late_begins: Callable[[], None] | None = None
         self._late_at_work = threading.Lock()
@@ -169,10 +226,9 @@ class SnnEstimator:
         self.reset(view)
 
     @property
-    def behind(self) -> int:
-        """Steps that :meth:`catch_up` has to run until the last initialisation takes effect."""
-        replay = self._replay
-        return 0 if replay is None else len(replay)
+    def catching_up(self) -> bool:
+        """Whether an initialisation was taken over that has not taken effect yet."""
+        return self._replay is not None
 
     def reset(self, view: GridView | None = None) -> None:
         """Return to rest: no state, no past, no initialisation; with a view, for its sensor."""
@@ -181,24 +237,20 @@ class SnnEstimator:
         with self._late_at_work:
             self._replay = self._late_begins = None
         self._live.rest()
-        self._pending: tuple[int, SnnState] | None = None
+        self._moments.forget()
+        self._pending: UnpackedInit | None = None
 
     def initialise(self, init: StateInit) -> bool:
-        """Take over a state from the ANN.
+        """Do what :meth:`unpack` and then :meth:`take_over` do."""
+        return self.take_over(self.unpack(init))
 
-        A state for a moment not reached yet is kept and applied when the steps get there. One
-        for a moment that has passed takes effect through :meth:`catch_up`; until then the poses go
-        on without it. A catch-up that is still under way is brought to its end first.
-
-        Returns:
-            Whether nothing is left to be caught up with.
+    def unpack(self, init: StateInit) -> UnpackedInit:
+        """Decode a state from the ANN; nothing is changed.
 
         Raises:
-            InitRejectedError: another model or shape, values that are not finite, a time between
-                two steps, or a moment too old; the state is unchanged.
+            InitRejectedError: another model or shape, values that are not finite, or a time
+                between two steps.
         """
-        self.catch_up()
-        live = self._live
         if init.model_id != self._model_id:
             raise InitRejectedError(
                 f"it comes from model {init.model_id}, this one is {self._model_id}"
@@ -208,24 +260,67 @@ class SnnEstimator:
             raise InitRejectedError(
                 f"its time {init.sensor_time_ns} ns is no multiple of {self._config.step_ns} ns"
             )
-        last = live.init_index if self._pending is None else self._pending[0]
+        return UnpackedInit(index, decode_state(init.tensors, self._live.snn.shapes))
+
+    def take_over(self, init: UnpackedInit) -> bool:
+        """Take over a state.
+
+        A state for a moment not reached yet is kept and applied when the steps get there. One
+        for a moment that has passed takes effect through :meth:`catch_up`; until then the poses go
+        on without it. A catch-up that is still under way is brought to its end first.
+
+        Returns:
+            Whether nothing is left to be caught up with.
+
+        Raises:
+            InitRejectedError: a moment too old; the state is unchanged.
+        """
+        self.catch_up()
+        live, index = self._live, init.index
+        last = live.init_index if self._pending is None else self._pending.index
         if last is not None and index <= last:
             raise InitRejectedError(
-                f"its time {init.sensor_time_ns} ns is not after that of the last initialisation"
+                f"its time {index * self._config.step_ns} ns is not after that of the last "
+                "initialisation"
             )
-        state = decode_state(init.tensors, live.snn.shapes)
+        self._moments.add(index)
         if live.next_index is None or index > live.next_index:
-            self._pending = (index, state)
+            self._pending = init
             return True
         if self._policy is InitPolicy.IMMEDIATE or index == live.next_index:
-            self._begin(live.next_index, state)
+            self._begin(live.next_index, init.state)
             return True
-        replay = live.since(index)
-        known, first = live.init_index is not None, replay[0]
-        memory = None if first.memory is None else Memory(*(part.copy() for part in first.memory))
-        self._late_begins = partial(self._late.take_over, index, state, known, memory, first.next)
+        before, replay = live.split(index)
+        self._late_begins = self._beginning(init, before, replay[0])
         self._replay = deque(past.step for past in replay)
         return False
+
+    def _beginning(
+        self, init: UnpackedInit, before: list[_Past], first: _Past
+    ) -> Callable[[], None]:
+        """Return what brings the late course to the beginning of ``first``.
+
+        Raises:
+            InitRejectedError: what the state of that moment leaves is not known any more.
+        """
+        live, late = self._live, self._late
+        known, memory = live.init_index is not None, first.memory
+        if memory is not None or not (known and self._carries):
+            kept = None if memory is None else Memory(*(part.copy() for part in memory))
+            return partial(late.take_over, init.index, init.state, known, kept, first.next)
+        origin = live.origin
+        if origin is None:
+            raise InitRejectedError(
+                "it comes out of turn, and the steps since the last one are not kept any more"
+            )
+
+        def begin() -> None:  # run the steps before that moment again, too
+            origin(late)
+            for past in before:
+                late.run(past.step)
+            late.take_over(init.index, init.state, known, late.snn.memory(), first.next)
+
+        return begin
 
     def catch_up(self, limit: int | None = None) -> bool:
         """Run steps again, from the state of the last initialisation on.
@@ -268,8 +363,8 @@ class SnnEstimator:
                 raise ValueError(f"step {step.index} comes after step {live.next_index - 1}")
             if self._replay is not None:
                 self._replay.append(step)
-        if self._pending is not None and self._pending[0] <= step.index:
-            self._begin(*self._pending)
+        if self._pending is not None and self._pending.index <= step.index:
+            self._begin(self._pending.index, self._pending.state)
         live.run(step)
         return self._pose(live)
 

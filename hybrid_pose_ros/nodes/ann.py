@@ -10,18 +10,24 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
+from hybrid_pose_ros.events.encodings import MalformedPacketError, evt3
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, longest_block
 from hybrid_pose_ros.inference.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
 from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
 from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.mailbox import Mailbox
-from hybrid_pose_ros.nodes.packets import header_message
+from hybrid_pose_ros.nodes.packets import header_message, read_packet
 from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value
 from hybrid_pose_ros.nodes.running import run_node
+from hybrid_pose_ros.nodes.scheduling import take_usual_turns
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
+
+MAX_WAITING = 64
+"""Packets that wait to be decoded together."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,9 @@ class AnnNode(StepNode):
 
     Inference runs in a thread of its own: it takes several steps' time, during which packets must
     be received. When the next period ends before it is done, the input that waits is replaced by
-    the newer one and counted as skipped.
+    the newer one and counted as skipped. Events are counted in the longest blocks of time that
+    the ANN's windows and the period are made of; a change of the rate to a period that is not made
+    of them begins without a past.
 
     Subscribes: events (EventPacket). Publishes: state_init (StateInit), stamped with the host time
     of the packet that made the inference due. Services: ~/pause (SetBool), ~/reset, ~/reload and
@@ -90,7 +98,13 @@ class AnnNode(StepNode):
         view = config.view.fit(config.view.view_width, config.view.view_height)
         runtime, precision = self.text("runtime"), self.text("precision")
         try:
-            estimator = AnnEstimator(checkpoint, view, runtime, precision)
+            estimator = AnnEstimator(
+                checkpoint,
+                view,
+                runtime,
+                precision,
+                block_steps=_block_steps(self.number("rate_hz"), config),
+            )
         except RuntimeMissingError as error:
             raise StartError(str(error)) from error
         estimator.infer()
@@ -100,6 +114,10 @@ class AnnNode(StepNode):
         """Take over an estimator; an inference under way will not be published."""
         self._estimator = estimator
         self._restarts += 1
+
+    def bin_ns(self) -> int:
+        """Return the length of the steps that the estimator takes: the windows need no finer."""
+        return self._estimator.block_ns
 
     def objection(self, name: str, value: Value) -> str:
         """Refuse a rate that does not fit the steps of the model that runs."""
@@ -114,6 +132,7 @@ class AnnNode(StepNode):
         self._jobs: Mailbox[_Job] = Mailbox()
         self._worker = threading.Thread(target=self._work, args=(self._jobs,), name="inference")
         self._worker.start()
+        self._packet_ns = 2**64  # the first packet does not wait
         super().activate()
 
     def deactivate(self) -> None:
@@ -129,6 +148,19 @@ class AnnNode(StepNode):
             self.get_logger().fatal("the inference thread ended by an error")
             self.exit_code = 1
 
+    def may_wait(self, waiting: list[bytes]) -> bool:
+        """Let packets wait that end before the period does: to decode many at once costs less."""
+        try:
+            packet = read_packet(waiting[-1], self._packet_type)
+        except MalformedPacketError:
+            return False
+        last_ns, self._packet_ns = self._packet_ns, packet.time_base
+        length_ns = packet.time_base - last_ns  # as long as the one before it
+        if packet.encoding == evt3.NAME or length_ns <= 0 or len(waiting) >= MAX_WAITING:
+            return False
+        period_ns = self._period_ns()
+        return packet.time_base + length_ns < (last_ns // period_ns + 1) * period_ns
+
     def begin(self, view: GridView) -> None:
         """Begin without a past with this sensor."""
         self._estimator.reset(view)
@@ -140,7 +172,11 @@ class AnnNode(StepNode):
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
-        period = _period_steps(self.number("rate_hz"), self.checkpoint.config.step_ns)
+        period_ns = self._period_ns()
+        if period_ns % self._estimator.block_ns:  # a live change of the rate
+            self._begin_anew()
+            return
+        period = period_ns // self._estimator.block_ns
         job = None
         for stamped in steps:
             self._estimator.push(stamped.step)
@@ -155,8 +191,19 @@ class AnnNode(StepNode):
         if job is not None:
             self._skipped.add(self._jobs.put(job))
 
+    def _period_ns(self) -> int:
+        step_ns = self.checkpoint.config.step_ns
+        return _period_steps(self.number("rate_hz"), step_ns) * step_ns
+
+    def _begin_anew(self) -> None:
+        """Go on in blocks that fit the rate, without a past."""
+        config, view = self.checkpoint.config, self._stream.view
+        self._estimator.reset(view, _block_steps(self.number("rate_hz"), config))
+        self._stream.rebin(config.view.fit, self.bin_ns())
+
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""
+        self.serve_waiting()
         super().diagnose(report)
         inferences, rate = self._inferences.take()
         skipped, _ = self._skipped.take()
@@ -175,6 +222,7 @@ class AnnNode(StepNode):
             )
 
     def _work(self, jobs: Mailbox[_Job]) -> None:
+        take_usual_turns()
         while (job := jobs.take()) is not None:
             init = job.estimator.infer(job.snapshot)
             if job.restarts != self._restarts:
@@ -187,6 +235,10 @@ class AnnNode(StepNode):
 
 def _period_steps(rate_hz: float, step_ns: int) -> int:
     return max(1, round(1e9 / rate_hz / step_ns))
+
+
+def _block_steps(rate_hz: float, config: ModelConfig) -> int:
+    return longest_block(config.ann.window_steps, _period_steps(rate_hz, config.step_ns))
 
 
 def _rate_trouble(rate_hz: float, step_ns: int) -> str:

@@ -174,7 +174,9 @@ class ManagedNode(LifecycleNode):
 
     def now_ns(self) -> int:
         """Return host time as headers have it, in ns."""
-        return int(self.get_clock().now().nanoseconds)
+        clock: Any = self.get_clock()
+        # To ask the system itself costs a fifth of what rclpy takes to do so.
+        return int(clock.now().nanoseconds) if clock.ros_time_is_active else time.time_ns()
 
     def publish_to(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
         """Offer a topic until the node is cleaned up; it is silent while the node is inactive."""

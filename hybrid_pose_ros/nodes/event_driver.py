@@ -26,13 +26,12 @@ from hybrid_pose_ros.messages import (
     CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
     camera_info_message,
-    event_packet_message,
     stamp_from_ns,
 )
 from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.graph import FRAME_ID, SOURCES
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
+from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type, serialised_packet
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.read_ahead import ReadAhead
 from hybrid_pose_ros.nodes.running import run_node
@@ -161,12 +160,13 @@ class EventDriverNode(ManagedNode):
 
     def configure(self) -> None:
         """Open the source."""
-        self._packet_type = chosen_packet_type(self)
+        packet_type = chosen_packet_type(self)
+        self._encoding, self._frame_id = self.text("encoding"), self.text("frame_id")
         self._source = self._open()
         if self.text("together_with"):
             # the others take our publisher as the sign that we can start: no compiling after it
             self._source.ready.wait(TOGETHER_TIMEOUT_S)
-        self._publisher = self.publish_to(self._packet_type, "events", EVENTS_PUBLISHER_QOS)
+        self._publisher = self.publish_to(packet_type, "events", EVENTS_PUBLISHER_QOS)
         self._info = self.publish_to(CameraInfo, "camera_info", CAMERA_INFO_QOS)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
 
@@ -353,17 +353,16 @@ class EventDriverNode(ManagedNode):
 
     def _send_packet(self, events: EventArray) -> None:
         assert self._source is not None
-        encoding = self.text("encoding")
-        message = event_packet_message(
-            encode(encoding, events),
-            encoding=encoding,
+        data = serialised_packet(
+            encode(self._encoding, events),
+            stamp_ns=self.now_ns(),
+            frame_id=self._frame_id,
             width=self._source.width,
             height=self._source.height,
             seq=self._seq,
-            header=Header(stamp=stamp_from_ns(self.now_ns()), frame_id=self.text("frame_id")),
-            message_type=self._packet_type,
+            encoding=self._encoding,
         )
-        self._publisher.publish(message)
+        self._publisher.publish(data)
         self._seq += 1
         self._packets.add()
         self._events.add(len(events))

@@ -12,6 +12,8 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
+from hybrid_pose_ros.nodes.scheduling import take_short_turns
+
 POLL_S = 0.1
 
 DIAGNOSTICS_QOS = QoSProfile(depth=10)
@@ -57,6 +59,7 @@ def listen(
         ready: called once when all subscriptions exist.
         until: asked at least every POLL_S seconds and after each message; True ends it.
     """
+    take_short_turns()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(name)

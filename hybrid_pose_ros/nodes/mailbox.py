@@ -23,6 +23,11 @@ class Mailbox(Generic[T]):
             self._condition.notify()
             return replaced
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is an item in it."""
+        return self._item is not None
+
     def take(self) -> T | None:
         """Wait for an item and take it out; None once the mailbox is closed."""
         with self._condition:

@@ -17,9 +17,14 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.scheduling import take_short_turns
 
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
+
+SWITCH_S = 0.0002
+"""Longest time for which a thread of the node keeps another one, which has a message to serve,
+from running Python. The interpreter's own 5 ms are as long as several steps."""
 
 
 class _StopRequested(BaseException):
@@ -35,6 +40,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     Args:
         argv: arguments including the program's name; default: those of the process.
     """
+    refusal = take_short_turns()  # before there are other threads, which take over what this has
     # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
     # Ours only ask: the node ends between two callbacks, with everything still at hand.
     stop = threading.Event()
@@ -52,7 +58,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, partial(_on_signal, stop, starting))
     try:
-        return _run(node_type, stop, starting)
+        return _run(node_type, stop, starting, refusal)
     except _StopRequested:
         return 0
     except StartError:  # has been logged
@@ -75,9 +81,15 @@ def _on_signal(
 
 
 def _run(
-    node_type: Callable[[], ManagedNode], stop: threading.Event, starting: threading.Event
+    node_type: Callable[[], ManagedNode],
+    stop: threading.Event,
+    starting: threading.Event,
+    refusal: str,
 ) -> int:
+    sys.setswitchinterval(SWITCH_S)
     node = node_type()
+    if refusal:
+        node.get_logger().info(f"messages may wait for other programs: no short turns ({refusal})")
     # A third of SingleThreadedExecutor's cost per message. Only with a finite timeout does it
     # dispatch, and a callback that asks for the message's info would end it.
     executor = EventsExecutor()

@@ -3,10 +3,12 @@
 
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
@@ -26,23 +28,27 @@ from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.mailbox import Mailbox
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.running import run_node
+from hybrid_pose_ros.nodes.scheduling import take_usual_turns
 from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
 
 
 @dataclass(frozen=True)
-class _Replay:
-    """Steps to be run again: the estimator that keeps them, and the initialisation's time."""
+class _Arrival:
+    """A serialised `StateInit`, the estimator that it is for, and in which of its lives."""
 
+    data: bytes
     estimator: SnnEstimator
-    sensor_time: int
+    life: int
 
 
 class SnnNode(StepNode):
     """Steps the SNN and publishes a pose for every step of sensor time.
 
     When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot
-    be used is refused and counted; the state stays as it was. One that comes late has the steps
-    since its moment run again in a thread of its own, while poses go on without it.
+    be used is refused and counted; the state stays as it was. A thread of its own decodes it and,
+    when it comes late, runs the steps since its moment again, while poses go on without it. When
+    the next one has come before that is done, poses wait; of several that have the newest is
+    taken.
 
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
@@ -93,7 +99,10 @@ class SnnNode(StepNode):
         super().__init__("snn", **kwargs)
         self._worker: threading.Thread | None = None
         self._network: SnnEstimator | None = None
-        self._replay: _Replay | None = None
+        self._estimator: SnnEstimator | None = None
+        self._life = 0
+        # Held for a step, and for what must not happen within one.
+        self._turn = threading.Lock()
 
     def configure(self) -> None:
         """Load the model."""
@@ -116,10 +125,10 @@ class SnnNode(StepNode):
 
     def adopt(self, estimator: SnnEstimator) -> None:
         """Take over an estimator; it begins with the sensor."""
-        self._drop_replay()
+        self._end_life()
         self._network = estimator
-        self._estimator: SnnEstimator | None = None
-        self._early: StateInit | None = None
+        self._estimator = None
+        self._early: bytes | None = None
 
     def activate(self) -> None:
         """Listen, with the network at rest."""
@@ -128,19 +137,20 @@ class SnnNode(StepNode):
         self._first_index: int | None = None
         self._last_pose: PoseEstimate | None = None
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
+        self._superseded = Meter()
         self._refused, self._refusal = Meter(), ""
         self._durations, self._latency = Durations(), Durations()
-        self._replays: Mailbox[_Replay] = Mailbox()
-        self._worker = threading.Thread(target=self._work, args=(self._replays,), name="replay")
+        self._arrivals: Mailbox[_Arrival] = Mailbox()
+        self._worker = threading.Thread(target=self._work, args=(self._arrivals,), name="replay")
         self._worker.start()
-        self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS)
+        self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS, raw=True)
         super().activate()
 
     def deactivate(self) -> None:
         """Let the step that is being run again end."""
         if self._worker is not None:
-            self._replays.close()
-            self._drop_replay()
+            self._end_life()
+            self._arrivals.close()
             self._worker.join()
             self._worker = None
 
@@ -153,18 +163,18 @@ class SnnNode(StepNode):
     def begin(self, view: GridView) -> None:
         """Begin at rest with this sensor."""
         assert self._network is not None
-        self._network.reset(view)
+        with self._turn:
+            self._network.reset(view)
         self._estimator = self._network
         self._first_index = None
         self._last_pose = None
         early, self._early = self._early, None
         if early is not None:
-            self._on_state_init(early)
+            self._take(_Arrival(early, self._estimator, self._life))
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
-        assert self._estimator is not None
-        self._estimator.reset()
+        self._end_life()
         self._first_index = None
         self._last_pose = None
 
@@ -176,7 +186,8 @@ class SnnNode(StepNode):
             self._merged.add(len(group) - 1)
             step = merge_steps([stamped.step for stamped in group])
             start = time.perf_counter_ns()
-            pose = self._estimator.step(step)
+            with self._turn:
+                pose = self._estimator.step(step)
             self._durations.add(time.perf_counter_ns() - start)
             header = group[-1].header
             self._publisher.publish(serialised_pose(pose, header, self.sensor))
@@ -201,6 +212,7 @@ class SnnNode(StepNode):
             "steps merged": str(self._merged.total),
             "initialisations accepted": str(self._inits.total),
             "initialisations refused": str(self._refused.total),
+            "initialisations superseded": str(self._superseded.total),
             "subscribers of pose": str(self._publisher.get_subscription_count()),
         }
         if merged:
@@ -224,44 +236,49 @@ class SnnNode(StepNode):
                 report.add(level, trouble.format(age_ns / 1e6))
                 return
 
-    def _on_state_init(self, message: StateInit) -> None:
+    def _on_state_init(self, data: bytes) -> None:
         if self._paused:
             return
         if self._estimator is None:
-            self._early = message  # `ann` has had a packet that is still on its way to us
+            self._early = data  # `ann` has had a packet that is still on its way to us
             return
-        if self._replay is not None:  # too slow for rate_hz: the poses wait
-            self._catch_up(self._replay)
+        arrival = _Arrival(data, self._estimator, self._life)
+        self._superseded.add(self._arrivals.put(arrival))
+
+    def _work(self, arrivals: Mailbox[_Arrival]) -> None:
+        take_usual_turns()
+        while (arrival := arrivals.take()) is not None:
+            self._take(arrival)
+
+    def _take(self, arrival: _Arrival) -> None:
+        """Take an initialisation, and catch up with the poses."""
+        message = deserialize_message(arrival.data, StateInit)
+        estimator = arrival.estimator
         try:
-            done = self._estimator.initialise(state_init_from_message(message))
+            init = estimator.unpack(state_init_from_message(message))
+            with self._turn:
+                if arrival.life != self._life:
+                    return
+                done = estimator.take_over(init)
         except InitRejectedError as error:
             self._refused.add()
             self._refusal = str(error)
             self.complain(f"initialisation {message.seq} refused: {error}")
             return
-        replay = _Replay(self._estimator, message.sensor_time)
+        while not done and estimator.catching_up:
+            # When the next one is here already, the poses wait until this one has taken effect.
+            with self._turn if self._arrivals.is_full else nullcontext():
+                done = estimator.catch_up(1)
         if done:
-            self._tell(replay)
-        else:
-            self._replay = replay
-            self._replays.put(replay)
+            self._inits.add()
+            self._taken.publish(UInt64(data=message.sensor_time))
 
-    def _work(self, replays: Mailbox[_Replay]) -> None:
-        while (replay := replays.take()) is not None:
-            self._catch_up(replay)
-
-    def _catch_up(self, replay: _Replay) -> None:
-        if replay.estimator.catch_up():
-            self._tell(replay)
-
-    def _tell(self, replay: _Replay) -> None:
-        self._inits.add()
-        self._taken.publish(UInt64(data=replay.sensor_time))
-
-    def _drop_replay(self) -> None:
-        if self._replay is not None:
-            self._replay.estimator.reset()
-            self._replay = None
+    def _end_life(self) -> None:
+        """Return to rest; initialisations that have arrived or are being replayed are void."""
+        with self._turn:
+            self._life += 1
+            if self._estimator is not None:
+                self._estimator.reset()
 
 
 def main() -> int:

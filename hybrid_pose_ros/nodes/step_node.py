@@ -104,6 +104,19 @@ class StepNode(ManagedNode):
         """Use completed steps; the packet of the first has waited ``delay_ns`` in our queue."""
         raise NotImplementedError
 
+    def may_wait(self, waiting: list[bytes]) -> bool:
+        """Say whether packets, the last of which just came, may be decoded with later ones."""
+        return False
+
+    def serve_waiting(self) -> None:
+        """Decode what :meth:`may_wait` has let wait."""
+        if self.state == "active":
+            self._serve()
+
+    def bin_ns(self) -> int:
+        """Return the length (ns of sensor time) of the steps that :meth:`process` gets."""
+        return self.checkpoint.config.step_ns
+
     # Managed life.
 
     def configure(self) -> None:
@@ -117,13 +130,13 @@ class StepNode(ManagedNode):
 
     def activate(self) -> None:
         """Listen to events, with an empty memory."""
-        config = self.checkpoint.config
-        self._stream = StepStream(config.view.fit, config.step_ns)
+        self._stream = StepStream(self.checkpoint.config.view.fit, self.bin_ns())
         self._packets = Meter()
         self._events = Meter()
         self._malformed_reported = 0
         self._paused = False
         self._waiting: list[bytes] = []
+        self._is_ordered = False  # to serve them
         self._waiting_since_ns = 0
         self._subscription = self.listen_to(
             self._packet_type, "events", self._on_packet, EVENTS_QOS, raw=True
@@ -163,6 +176,7 @@ class StepNode(ManagedNode):
         self.require_active()
         if wanted == self._paused:
             return "paused already" if wanted else "not paused"
+        self.serve_waiting()
         self._paused = wanted
         if wanted:
             return "paused: packets are dropped until ~/pause with false"
@@ -172,6 +186,7 @@ class StepNode(ManagedNode):
 
     def _reset(self) -> str:
         self.require_active()
+        self.serve_waiting()
         self._forget()
         return "reset: goes on without a past"
 
@@ -184,11 +199,12 @@ class StepNode(ManagedNode):
             raise RefusedError(f"the node is {self.state}; the model is loaded with configure")
         checkpoint = self._load()
         estimator = self.prepare(checkpoint)
+        self.serve_waiting()
         self.checkpoint = checkpoint
         self.adopt(estimator)
         config = checkpoint.config
         if self.state == "active":
-            self._stream.rebin(config.view.fit, config.step_ns)
+            self._stream.rebin(config.view.fit, self.bin_ns())
             if self._stream.view is not None:
                 self.begin(self._stream.view)
         return f"{config.name} {checkpoint.digest}, steps of {config.step_ns / 1e6:g} ms"
@@ -220,14 +236,12 @@ class StepNode(ManagedNode):
     def _on_packet(self, first: bytes) -> None:
         """Take all that is in the queue, so that its age is known and one call serves it.
 
-        It is served after what else has come until now. Otherwise, when packets come faster than
-        they are served, the executor would be kept busy by those that came meanwhile, and all
-        other messages, timers and services would wait behind them, longer and longer.
+        If there is more than one, they are served after what else has come until now. Otherwise,
+        when packets come faster than they are served, the executor would be kept busy by those
+        that came meanwhile, and all other messages, timers and services would wait behind them,
+        longer and longer.
         """
         waiting = self._waiting
-        if not waiting:
-            assert self.executor is not None
-            self.executor.create_task(self._serve)
         waiting.append(first)
         handle = self._subscription.handle
         with handle:
@@ -236,8 +250,17 @@ class StepNode(ManagedNode):
                     # The executor does not tell when `first` came; the next one came soon after.
                     self._waiting_since_ns = taken[1]["received_timestamp"]
                 waiting.append(taken[0])
+        if self._is_ordered or self.may_wait(waiting):
+            return
+        if len(waiting) == 1:
+            self._serve()
+        else:
+            assert self.executor is not None
+            self._is_ordered = True
+            self.executor.create_task(self._serve)
 
     def _serve(self) -> None:
+        self._is_ordered = False
         packets, self._waiting = self._waiting, []
         since_ns, self._waiting_since_ns = self._waiting_since_ns, 0
         if self._paused or self.state != "active":

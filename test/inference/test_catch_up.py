@@ -2,14 +2,16 @@
 """A late initialisation is caught up with while poses go on."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
-from hybrid_pose_ros.inference.state import StateInit
+from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 
 from .conftest import FIRST, T, equal, follow
@@ -23,14 +25,13 @@ def test_poses_go_on_without_a_late_initialisation_until_it_has_caught_up(
     snn = SnnEstimator(checkpoint, view)
     poses = follow(snn, steps[:26], {10: inits[10]})
     assert not snn.initialise(inits[20])
-    assert snn.behind == 6
     taken_at = None
     for position, step in enumerate(steps[26:], 26):
         poses.append(snn.step(step))
         if taken_at is None and snn.catch_up(3):
             taken_at = position + 1
     assert taken_at == 30  # three steps run again for each new one
-    assert snn.behind == 0
+    assert not snn.catching_up
     assert all(map(equal, poses[:taken_at], without[:taken_at]))
     assert all(map(equal, poses[taken_at:], punctual[taken_at:]))
     assert not any(map(equal, without[20:], punctual[20:]))
@@ -45,9 +46,47 @@ def test_another_initialisation_ends_the_catch_up_before_it(
     assert not snn.initialise(inits[10])
     assert not snn.catch_up(2)
     assert not snn.initialise(inits[20])
-    assert snn.behind == 4
+    assert snn.catching_up
     assert snn.catch_up()
     assert all(map(equal, punctual[24:], [snn.step(step) for step in steps[24:]]))
+
+
+def _with_odd_one(
+    snn: SnnEstimator, steps: list[Step], inits: dict[int, StateInit], late: int
+) -> list[PoseEstimate]:
+    """Initialise every ten steps, and then once in between, for a moment ``late`` steps ago."""
+    third, odd = (replace(inits[10], sensor_time_ns=(FIRST + k) * T) for k in (30, 33))
+    return follow(snn, steps, {10: inits[10], 20: inits[20], 30: third, 33 + late: odd})
+
+
+def test_an_initialisation_out_of_turn_is_replayed_as_exactly(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = _with_odd_one(SnnEstimator(checkpoint, view), steps, inits, 0)
+    snn = SnnEstimator(checkpoint, view)
+    late = _with_odd_one(snn, steps, inits, 3)
+    assert late[-1].init_age_ns == (len(steps) - 33) * T
+    assert all(map(equal, punctual[36:], late[36:]))
+    assert not any(map(equal, punctual[33:36], late[33:36]))
+
+
+def test_of_the_past_it_keeps_what_the_next_initialisation_needs(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:32], {10: inits[10], 20: inits[20]})
+    kept = [past.step.index - FIRST for past in snn._live._past if past.memory is not None]
+    assert kept == [20, 30]
+
+
+def test_one_out_of_turn_is_refused_when_the_past_is_too_short(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view, max_replay_steps=5)
+    follow(snn, steps[:36], {10: inits[10], 20: inits[20]})
+    with pytest.raises(InitRejectedError, match="out of turn"):
+        snn.initialise(replace(inits[10], sensor_time_ns=(FIRST + 33) * T))
+    snn.step(steps[36])
 
 
 def test_a_reset_drops_what_is_being_caught_up_with(

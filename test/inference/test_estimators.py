@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import max_pool2d
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, sum_windows
+from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, longest_block, sum_windows
 from hybrid_pose_ros.inference.codec import decode_state, decode_tensor, encode_affine, encode_half
 from hybrid_pose_ros.inference.snn_estimator import (
     CONFIDENCE_HALF_LIFE_NS,
@@ -19,6 +19,7 @@ from hybrid_pose_ros.inference.snn_estimator import (
 )
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
 from hybrid_pose_ros.inference.state import InitRejectedError, StateInit
+from hybrid_pose_ros.inference.step_length import with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import EDGE, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -310,6 +311,24 @@ def test_windows_grow_towards_the_past() -> None:
     history = np.arange(1, 8, dtype=np.uint8).reshape(7, 1, 1, 1) * np.ones((1, 2, 1, 1), np.uint8)
     windows = sum_windows(history, (1, 2, 4))
     assert windows[:, 0, 0].tolist() == [7, 7, 5 + 6, 5 + 6, 1 + 2 + 3 + 4, 1 + 2 + 3 + 4]
+
+
+def test_the_ann_sees_the_same_in_blocks(checkpoint: Checkpoint, view: GridView) -> None:
+    retimed = with_step(checkpoint, T // 5)
+    assert longest_block(retimed.config.ann.window_steps, 50) == 5
+    assert longest_block(retimed.config.ann.window_steps, 12) == 1
+    whole = AnnEstimator(retimed, view)
+    blocks = AnnEstimator(retimed, view, block_steps=5)
+    rng = np.random.default_rng(3)
+    for number in range(3, 7):
+        counts = rng.poisson(0.3, (5, *view.shape)).astype(np.uint16)
+        for k, part in enumerate(counts):
+            whole.push(Step(5 * number + k, part, int(part.sum())))
+        blocks.push(Step(number, counts.sum(0, dtype=np.uint16), int(counts.sum())))
+    found, expected = blocks.snapshot(), whole.snapshot()
+    assert found[1] == expected[1] == 7 * T
+    assert expected[0].any()
+    assert np.array_equal(found[0], expected[0])
 
 
 def test_the_ann_sees_skipped_steps_as_empty(

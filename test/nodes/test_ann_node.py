@@ -65,6 +65,42 @@ def test_one_inference_per_period_of_sensor_time(
         assert message.inference_time > 0
 
 
+def test_packets_wait_for_the_end_of_the_period(
+    bench: Any, events_and_inits: tuple[Any, list[StateInit]]
+) -> None:
+    events, inits = events_and_inits
+    node = bench.nodes[0]
+    events.publish(bench.packet(100))
+    bench.until(lambda: node._packets.total == 1)  # the first one tells the size of the sensor
+    for step in (101, 102, 103):
+        events.publish(bench.packet(step))
+    bench.until(lambda: len(node._waiting) == 3)
+    assert node._packets.total == 1
+    assert bench.report(node).values["packets received"] == "4"  # asked, it decodes them
+    for step in (104, 105):
+        events.publish(bench.packet(step))
+    bench.until(lambda: inits)
+    assert inits[0].sensor_time == 105 * STEP_NS
+
+
+def test_a_period_of_other_blocks_begins_anew(
+    bench: Any, events_and_inits: tuple[Any, list[StateInit]]
+) -> None:
+    events, inits = events_and_inits
+    node = bench.nodes[0]
+    node.set_parameters([Parameter("step_ms", value=5.0)])
+    assert node._reload().endswith("steps of 5 ms")
+    assert node.bin_ns() == 10_000_000
+    node.set_parameters([Parameter("rate_hz", value=200.0)])
+    for step in (100, 101):  # this one shows that the blocks do not fit
+        events.publish(bench.packet(step))
+    bench.until(lambda: node.bin_ns() == 5_000_000)
+    for step in (102, 103, 104):
+        events.publish(bench.packet(step))
+    bench.until(lambda: inits and inits[-1].sensor_time == 104 * STEP_NS + 5_000_000)
+    assert all(init.sensor_time > 101 * STEP_NS for init in inits)
+
+
 def test_nothing_comes_after_sensor_time_went_back_until_a_period_ends(
     bench: Any, events_and_inits: tuple[Any, list[StateInit]]
 ) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.encodings import EncodedPacket, MalformedPacketError
 from hybrid_pose_ros.messages import stamp_from_ns
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes import packets
-from hybrid_pose_ros.nodes.packets import header_message, read_packet
+from hybrid_pose_ros.nodes.packets import header_message, read_packet, serialised_packet
 
 TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 FIELDS = ("height", "width", "seq", "time_base", "encoding", "is_bigendian")
@@ -44,6 +44,24 @@ def test_a_packet_is_read_as_rclpy_reads_it(
     }
     assert bytes(found.events) == events
     assert header_message(found.header) == header
+
+
+@given(TEXTS, TEXTS, st.binary(max_size=40))
+def test_a_packet_that_was_written_is_what_rclpy_reads(
+    frame_id: str, encoding: str, events: bytes
+) -> None:
+    header = Header(stamp=stamp_from_ns(1_700_000_000_123_456_789), frame_id=frame_id)
+    message = packet(header=header, encoding=encoding, events=events)
+    data = serialised_packet(
+        EncodedPacket(message.time_base, events),
+        stamp_ns=1_700_000_000_123_456_789,
+        frame_id=frame_id,
+        width=346,
+        height=260,
+        seq=message.seq,
+        encoding=encoding,
+    )
+    assert deserialize_message(data, EventPacket) == message
 
 
 def test_bytes_that_end_too_early_are_malformed() -> None:

@@ -28,15 +28,30 @@ def encode(events: EventArray) -> EncodedPacket:
         MalformedEventsError: the packet spans 2^32 ns or more.
     """
     time_base = int(events["t"][0])
-    dt = events["t"] - time_base
-    if dt[-1] >> 32:
+    length_ns = int(events["t"][-1]) - time_base
+    if length_ns >> 32:
         raise MalformedEventsError(
-            f"{NAME}: packet of {int(dt[-1])} ns is too long; the limit is 2^32 ns"
+            f"{NAME}: packet of {length_ns} ns is too long; the limit is 2^32 ns"
         )
-    words = np.empty(len(events), _WORD)
-    words["dt"], words["x"] = dt, events["x"]
-    words["y_polarity"] = events["y"] | (events["polarity"].astype(np.uint16) << 15)
+    words = np.empty(len(events), "<u8")
+    _pack(events["t"], events["x"], events["y"], events["polarity"], time_base, words)
     return EncodedPacket(time_base, words.tobytes())
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(
+    t: NDArray[np.int64],
+    x: NDArray[np.uint16],
+    y: NDArray[np.uint16],
+    polarity: NDArray[np.bool_],
+    time_base: int,
+    words: NDArray[np.uint64],
+) -> None:
+    """Write a word for each event."""
+    for i in range(len(words)):
+        word = np.uint64(t[i] - time_base) | np.uint64(x[i]) << np.uint64(32)
+        word |= np.uint64(y[i]) << np.uint64(48) | np.uint64(polarity[i]) << np.uint64(63)
+        words[i] = word
 
 
 @numba.njit(cache=True, nogil=True)

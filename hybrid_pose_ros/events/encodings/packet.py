@@ -5,6 +5,7 @@ from array import array
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
+import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -58,16 +59,27 @@ def check_encodable(encoding: str, events: EventArray, max_coordinate: int) -> N
     times = events["t"]
     if times[0] < 0:
         raise MalformedEventsError(f"{encoding}: sensor time {times[0]} ns is negative")
-    backwards = times[1:] < times[:-1]
-    if backwards.any():
+    backwards, largest = _survey(times, events["x"], events["y"])
+    if backwards:
         raise MalformedEventsError(
-            f"{encoding}: event {backwards.argmax() + 1} is older than the one before it"
+            f"{encoding}: event {backwards} is older than the one before it"
         )
-    largest = max(int(events["x"].max()), int(events["y"].max()))
     if largest > max_coordinate:
         raise MalformedEventsError(
             f"{encoding}: coordinate {largest} does not fit; the largest is {max_coordinate}"
         )
+
+
+@numba.njit(cache=True, nogil=True)
+def _survey(t: NDArray[np.int64], x: NDArray[np.uint16], y: NDArray[np.uint16]) -> tuple[int, int]:
+    """Return the first event older than the one before it, or 0, and the largest coordinate."""
+    backwards, largest, last = 0, 0, t[0]
+    for i in range(len(t)):
+        if t[i] < last and not backwards:
+            backwards = i
+        last = t[i]
+        largest = max(largest, int(x[i]), int(y[i]))
+    return backwards, largest
 
 
 def relative_us(encoding: str, events: EventArray, bits: int) -> tuple[int, NDArray[np.int64]]:
