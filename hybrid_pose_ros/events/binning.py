@@ -12,9 +12,11 @@ from typing import Final
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.compiled import COUNTS, FIELDS, PLACES
 
 MAX_COUNT: Final = 65_535
 """Counts of a cell saturate here."""
@@ -24,7 +26,11 @@ class TimeJumpError(ValueError):
     """Sensor time went backwards."""
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    types.int64(*FIELDS.values(), types.int64, types.int64, PLACES, PLACES, COUNTS),
+    cache=True,
+    nogil=True,
+)
 def _count(
     t: NDArray[np.int64],
     x: NDArray[np.uint16],

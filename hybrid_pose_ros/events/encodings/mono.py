@@ -9,9 +9,11 @@ from typing import Final
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, MalformedEventsError
+from hybrid_pose_ros.events.compiled import FIELDS, NEW_FIELDS, NEW_WORDS, WORDS
 from hybrid_pose_ros.events.encodings.packet import Buffer, EncodedPacket, assemble, read_words
 
 NAME: Final = "mono"
@@ -38,7 +40,7 @@ def encode(events: EventArray) -> EncodedPacket:
     return EncodedPacket(time_base, words.tobytes())
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(types.void(*FIELDS.values(), types.int64, NEW_WORDS), cache=True, nogil=True)
 def _pack(
     t: NDArray[np.int64],
     x: NDArray[np.uint16],
@@ -54,7 +56,11 @@ def _pack(
         words[i] = word
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    types.boolean(WORDS, types.int64, types.int64, types.int64, *NEW_FIELDS.values()),
+    cache=True,
+    nogil=True,
+)
 def _unpack(
     words: NDArray[np.uint64],
     time_base: int,
@@ -93,8 +99,7 @@ class Decoder:
         words = read_words(NAME, time_base, data, _WORD)
         events = np.empty(len(words), EVENT_DTYPE)
         fields = (events["t"], events["x"], events["y"], events["polarity"])
-        aligned = np.require(words.view("<u8"), requirements="A")  # one compiled form will do
-        if _unpack(aligned, time_base, *self._size, *fields):
+        if _unpack(words.view("<u8"), time_base, *self._size, *fields):
             return events
         # What is wrong is said where all encodings have it said.
         y_polarity = words["y_polarity"]

@@ -7,9 +7,11 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import numba
 import numpy as np
+from numba import types
 from numpy.typing import DTypeLike, NDArray
 
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, MalformedEventsError
+from hybrid_pose_ros.events.compiled import FIELDS
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
 """What a decoder reads: anything that lends its bytes."""
@@ -70,7 +72,11 @@ def check_encodable(encoding: str, events: EventArray, max_coordinate: int) -> N
         )
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(
+    types.UniTuple(types.int64, 2)(FIELDS["t"], FIELDS["x"], FIELDS["y"]),
+    cache=True,
+    nogil=True,
+)
 def _survey(t: NDArray[np.int64], x: NDArray[np.uint16], y: NDArray[np.uint16]) -> tuple[int, int]:
     """Return the first event older than the one before it, or 0, and the largest coordinate."""
     backwards, largest, last = 0, 0, t[0]
