@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from hybrid_pose_ros.nodes.scheduling import take_short_turns
+from hybrid_pose_ros.nodes.scheduling import take_short_turns, take_usual_turns
 
 POLL_S = 0.1
 
@@ -76,6 +76,7 @@ def listen(
         node.destroy_node()
     finally:
         try_shutdown()
+        take_usual_turns()
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

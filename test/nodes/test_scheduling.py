@@ -30,6 +30,7 @@ def test_threads_inherit_short_turns_and_may_give_them_up() -> None:
         lengths.append(turn_ns())
 
     def parent() -> None:
+        assert take_usual_turns() == ""  # whatever the thread that started this one has
         lengths.append(turn_ns())
         assert take_short_turns() == ""
         thread = threading.Thread(target=child)
