@@ -217,9 +217,9 @@ def test_steps_of_5_ms_make_200_poses_a_second(bench: Any, checkpoint: Path) -> 
     times = [pose.sensor_time for pose in operated.poses]
     assert set(np.diff(times)) == {5 * MS}
     assert operated.poses[-1].steps_since_init * 5 * MS == operated.poses[-1].init_age
-    # on a busy machine an inference may be skipped
-    between = np.diff([init.sensor_time for init in operated.inits])
-    assert (between > 0).all() and not (between % (100 * MS)).any()
+    periods, rests = np.divmod(np.diff([init.sensor_time for init in operated.inits]), 100 * MS)
+    assert not rests.any() and (periods > 0).all()
+    assert (periods - 1).sum() <= operated.ann._skipped.total  # on a busy machine; else none
     assert operated.value(operated.ann, "step ms") == "5"
 
 
