@@ -12,8 +12,9 @@ from torch import nn
 
 from hybrid_pose_ros.evaluation.energy import READOUT, Activity
 from hybrid_pose_ros.evaluation.runs import Input, Poses, samples
-from hybrid_pose_ros.inference.kernels import COLUMN_SHIFT, Layer, Spikes, compiled
+from hybrid_pose_ros.inference.kernels import Layer
 from hybrid_pose_ros.inference.sparse_snn import SparseSnn
+from hybrid_pose_ros.inference.spikes import COLUMN_SHIFT, Spikes, compiled
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet

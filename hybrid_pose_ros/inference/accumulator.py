@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from hybrid_pose_ros.inference import heatmap_kernels
-from hybrid_pose_ros.inference.kernels import F32, Spikes
 from hybrid_pose_ros.inference.simd import LANES, zeros
+from hybrid_pose_ros.inference.spikes import F32, Spikes, plan
 from hybrid_pose_ros.networks.motion import SHIFT_REACH
 from hybrid_pose_ros.networks.snn import SpikingUNet
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -52,37 +52,33 @@ class Accumulator:
             decay = zeros(LANES)
             decay[:NUM_JOINTS] = self.decay if snn.config.accumulate else 0.0
             self._best = zeros(length * LANES)
-            self._read = (*spikes, snn.layer_channels["up3"])
-            self._accumulate = (self._flat, decay, *self._read, readout.ravel(), width)
-            self.velocity: F32 | None = None
-            if not snn.config.motion:
-                return
-            self.velocity = zeros(NUM_JOINTS, 2)
-            self.inertia: F32 = snn.motion.inertia.numpy()
-            said = snn.motion.readout.weight.permute(3, 2, 1, 0)  # [features, 13, 3, 13]
-            weights = zeros(*said.shape[:3], LANES)
-            weights[..., :NUM_JOINTS] = said.numpy()
-            self._accelerate = (
-                self._flat,
-                *self._read,
-                wide,
-                len(readout),
-                weights.ravel(),
-                self.inertia.ravel(),
-                self.velocity,
-                self._best,
-                np.zeros((len(weights) + 3) * LANES, np.float32),
-            )
-            self._move = (
-                self._flat,
-                self.velocity,
-                decay,
-                *self._read,
-                readout.ravel(),
-                zeros(2 * (2 * SHIFT_REACH + 1) * LANES),
-                zeros(heatmap_kernels.ROWS * width * LANES),
-                width,
-            )
+            motion = snn.config.motion
+            self.velocity: F32 | None = zeros(NUM_JOINTS, 2) if motion else None
+            self.inertia: F32 = snn.motion.inertia.numpy() if motion else zeros(0)
+            said = zeros(0, 0, 0, 0)
+            if motion:
+                features = snn.motion.readout.weight.permute(3, 2, 1, 0).numpy()
+                said = zeros(*features.shape[:3], LANES)  # [features, 13, 3, 16]
+                said[..., :NUM_JOINTS] = features
+        output = heatmap_kernels.Output(
+            *spikes,
+            first_b=snn.layer_channels["up3"],
+            wide=wide,
+            first_wide=len(readout),
+            cells=width,
+            maps=self._flat,
+            decay=decay,
+            readout=readout.ravel(),
+            velocity=zeros(0, 2) if self.velocity is None else self.velocity,
+            inertia=self.inertia.ravel(),
+            weights=said.ravel(),
+            sums=self._best,
+            pooled=zeros((len(said) + 3) * LANES),
+            taps=zeros(2 * (2 * SHIFT_REACH + 1) * LANES),
+            rows=zeros(heatmap_kernels.ROWS * width * LANES),
+        )
+        self._made_of = output  # the plan names its arrays and does not keep them
+        self._plan = np.array(plan(output), np.int64)
 
     @staticmethod
     def _inner(padded: F32) -> F32:
@@ -98,11 +94,7 @@ class Accumulator:
 
     def step(self) -> None:
         """Advance by a step with the spikes that are in the lists."""
-        if self.velocity is None:
-            heatmap_kernels.accumulate(*self._accumulate)
-        else:
-            heatmap_kernels.accelerate(*self._accelerate)
-            heatmap_kernels.move(*self._move)
+        heatmap_kernels.advance(self._plan)
 
     def silence(self, steps: int) -> None:
         """Decay for many steps without spikes, in which nothing moves."""

@@ -7,20 +7,24 @@ moved without a check for the border.
 """
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from hybrid_pose_ros.inference import simd
-from hybrid_pose_ros.inference.kernels import (
+from hybrid_pose_ros.inference.simd import LANES
+from hybrid_pose_ros.inference.spikes import (
     CHANNEL_MASK,
     COLUMN_SHIFT,
     F32,
+    I64,
     Spikes,
     compiled,
+    float_pairs_at,
+    floats_at,
     inner,
+    spikes_at,
 )
-from hybrid_pose_ros.inference.simd import LANES
 from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR
 from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -28,7 +32,47 @@ from hybrid_pose_ros.skeleton import NUM_JOINTS
 _TAPS = 2 * SHIFT_REACH + 1
 
 ROWS: Final = 16
-"""Rows that :func:`move` holds between its two passes; at least 12."""
+"""Rows that a step holds between its two passes; at least 12."""
+
+
+class Output(NamedTuple):
+    """What a step of the accumulator is computed from, and into.
+
+    Attributes:
+        a, b: the spikes that are read; those of ``b`` have the weights from ``first_b`` on.
+        first_b: number of channels of ``a``.
+        wide, first_wide: spikes on the grid of half the resolution and their first feature.
+        cells: W.
+        maps: changed in place.
+        decay: that of each joint, [16].
+        readout: [in, 16], flat.
+        velocity: (x, y) in cells per step, [13, 2], changed in place; beyond the limit it is cut
+            off. Without rows where nothing moves; then what follows is empty.
+        inertia: what is left of the velocity of each joint without spikes, [13].
+        weights: [features, 13, 3, 16], flat: what a feature around a joint says of all joints.
+        sums: room for a row of the maps, [(W + 6) * 16].
+        pooled: room for [features + 3, 16], flat; the last three for what was read.
+        taps: room for those of x and y, [2, 7, 16], flat.
+        rows: room for :data:`ROWS` rows moved along x, [ROWS, W, 16], flat: they are used up
+            while they are in the nearest caches.
+    """
+
+    a: Spikes
+    b: Spikes
+    first_b: int
+    wide: Spikes
+    first_wide: int
+    cells: int
+    maps: F32
+    decay: F32
+    readout: F32
+    velocity: F32
+    inertia: F32
+    weights: F32
+    sums: F32
+    pooled: F32
+    taps: F32
+    rows: F32
 
 
 @inner
@@ -40,27 +84,18 @@ def _read_out(spikes: Spikes, first: int, weights: F32, y: int, row: F32, begin:
         simd.add(row, begin + cell * LANES, weights, channel * LANES)
 
 
-@compiled
-def accumulate(
-    maps: F32, decay: F32, a: Spikes, b: Spikes, first_b: int, readout: F32, cells: int
-) -> None:
-    """Let the maps decay, where they are, and add the increment.
-
-    Args:
-        maps: [H, W + 6, 16], flat.
-        decay: that of each joint, [16].
-        a, b: the spikes that are read; those of ``b`` have the weights from ``first_b`` on.
-        readout: [in, 16], flat.
-        cells: W.
-    """
-    length = (cells + 2 * SHIFT_REACH) * LANES
+@inner
+def _accumulate(output: Output) -> None:
+    """Let the maps decay, where they are, and add the increment."""
+    maps, decay = output.maps, output.decay
+    length = (output.cells + 2 * SHIFT_REACH) * LANES
     for y in range(len(maps) // length):
         for x in range(length // LANES):
             for j in range(LANES):
                 maps[y * length + x * LANES + j] *= decay[j]
         begin = y * length + SHIFT_REACH * LANES
-        _read_out(a, 0, readout, y, maps, begin)
-        _read_out(b, first_b, readout, y, maps, begin)
+        _read_out(output.a, 0, output.readout, y, maps, begin)
+        _read_out(output.b, output.first_b, output.readout, y, maps, begin)
 
 
 @inner
@@ -88,31 +123,11 @@ def _attend_halved(spikes: Spikes, first: int, maps: F32, length: int, pooled: F
                 simd.add_attention(pooled, channel * LANES, maps, cell + LANES)
 
 
-@compiled
-def accelerate(
-    maps: F32,
-    a: Spikes,
-    b: Spikes,
-    first_b: int,
-    wide: Spikes,
-    first_wide: int,
-    weights: F32,
-    inertia: F32,
-    velocity: F32,
-    sums: F32,
-    pooled: F32,
-) -> None:
-    """Change the velocities by the spikes around the joints.
-
-    Args:
-        maps, a, b, first_b: as for :func:`accumulate`.
-        wide, first_wide: spikes on the grid of half the resolution and their first feature.
-        weights: [features, 13, 3, 16], flat: what a feature around a joint says of all joints.
-        inertia: what is left of the velocity of each joint without spikes, [13].
-        velocity: (x, y) in cells per step, [13, 2].
-        sums: room for a row of the maps, [(W + 6) * 16].
-        pooled: room for [features + 3, 16], flat; the last three for what was read.
-    """
+@inner
+def _accelerate(output: Output) -> None:
+    """Change the velocities by the spikes around the joints."""
+    maps, weights, inertia = output.maps, output.weights, output.inertia
+    velocity, sums, pooled = output.velocity, output.sums, output.pooled
     length = len(sums)
     simd.clear_run(sums, 0, length // LANES)
     for y in range(len(maps) // length):
@@ -122,9 +137,9 @@ def accelerate(
     for i in range(LANES, length, LANES):
         simd.add_run(sums, 0, sums, i, 1)
     simd.clear_run(pooled, 0, len(pooled) // LANES)
-    _attend(a, 0, maps, length, pooled)
-    _attend(b, first_b, maps, length, pooled)
-    _attend_halved(wide, first_wide, maps, length, pooled)
+    _attend(output.a, 0, maps, length, pooled)
+    _attend(output.b, output.first_b, maps, length, pooled)
+    _attend_halved(output.wide, output.first_wide, maps, length, pooled)
     read = len(pooled) - 3 * LANES
     for i in range(read):
         j = i % LANES
@@ -168,28 +183,11 @@ def _shift_taps(velocity: F32, axis: int, taps: F32) -> bool:
     return wide
 
 
-@compiled
-def move(
-    maps: F32,
-    velocity: F32,
-    decay: F32,
-    a: Spikes,
-    b: Spikes,
-    first_b: int,
-    readout: F32,
-    taps: F32,
-    rows: F32,
-    cells: int,
-) -> None:
-    """Move each map by its velocity, let it decay, and add the increment.
-
-    Args:
-        maps, decay, a, b, first_b, readout, cells: as for :func:`accumulate`.
-        velocity: (x, y) in cells per step, [13, 2]; beyond the limit it is cut off.
-        taps: room for those of x and y, [2, 7, 16], flat.
-        rows: room for :data:`ROWS` rows moved along x, [ROWS, W, 16], flat: they are used up
-            while they are in the nearest caches.
-    """
+@inner
+def _move(output: Output) -> None:
+    """Move each map by its velocity, let it decay, and add the increment."""
+    maps, velocity, decay, cells = output.maps, output.velocity, output.decay, output.cells
+    taps, rows = output.taps, output.rows
     length, inner = (cells + 2 * SHIFT_REACH) * LANES, cells * LANES
     height = len(maps) // length
     blocks = inner // LANES
@@ -215,12 +213,46 @@ def move(
                 simd.convolve_7(maps, target, rows, source, columns, 0, inner, cells)
             else:
                 simd.convolve_5(maps, target, rows, source + inner, columns, LANES, inner, cells)
-            _read_out(a, 0, readout, row, maps, target)
-            _read_out(b, first_b, readout, row, maps, target)
+            _read_out(output.a, 0, output.readout, row, maps, target)
+            _read_out(output.b, output.first_b, output.readout, row, maps, target)
         place += 1
         if place == ROWS:  # go on at the top with the rows that are still needed
             place = _TAPS - 1
             simd.copy_run(rows, 0, rows, (ROWS - place) * inner, place * blocks)
+
+
+@inner
+def _output(plan: I64) -> Output:
+    """The output whose parts a plan names."""
+    return Output(
+        spikes_at(plan, 0),
+        spikes_at(plan, 3),
+        plan[6, 0],
+        spikes_at(plan, 7),
+        plan[10, 0],
+        plan[11, 0],
+        floats_at(plan, 12),
+        floats_at(plan, 13),
+        floats_at(plan, 14),
+        float_pairs_at(plan, 15),
+        floats_at(plan, 16),
+        floats_at(plan, 17),
+        floats_at(plan, 18),
+        floats_at(plan, 19),
+        floats_at(plan, 20),
+        floats_at(plan, 21),
+    )
+
+
+@compiled
+def advance(plan: I64) -> None:
+    """One step of the accumulator; ``plan`` [parts, 2] names its :class:`Output`."""
+    output = _output(plan)
+    if len(output.velocity):
+        _accelerate(output)
+        _move(output)
+    else:
+        _accumulate(output)
 
 
 @inner
@@ -238,7 +270,8 @@ def decode(maps: F32, cells: int, best: F32, points: F32, confidence: F32) -> No
     """Locate the peak of each map: :func:`hybrid_pose_ros.networks.heatmaps.decode_heatmaps`.
 
     Args:
-        maps, cells: as for :func:`accumulate`.
+        maps: [H, W + 6, 16], flat.
+        cells: W.
         best: room for a row of the maps, [(W + 6) * 16].
         points: receives (x, y) in cells, [13, 2].
         confidence: receives the highest values, clipped to [0, 1], [13].

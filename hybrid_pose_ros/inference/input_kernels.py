@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import simd
-from hybrid_pose_ros.inference.kernels import COLUMN_SHIFT, I64, Spikes, compiled
 from hybrid_pose_ros.inference.simd import LANES
+from hybrid_pose_ros.inference.spikes import COLUMN_SHIFT, I64, Spikes, compiled
 
 _COUNTS = 2 * LANES
 """Counts that are looked at in one go."""

@@ -8,48 +8,30 @@ in channels-last order, their channels filled up to a multiple of 16 with neuron
 Every kernel writes into arrays that its caller owns and allocates nothing.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
-from numba import carray
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import simd
 from hybrid_pose_ros.inference.simd import LANES
-
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
-
-_FASTMATH = {"contract", "nsz"}
-
-compiled = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)
-
-inner = numba.njit(  # type: ignore[call-overload]
-    fastmath=_FASTMATH, no_cpython_wrapper=True, no_cfunc_wrapper=True
+from hybrid_pose_ros.inference.spikes import (
+    CHANNEL_MASK,
+    COLUMN_SHIFT,
+    F32,
+    I64,
+    Spikes,
+    compiled,
+    float_pairs_at,
+    floats_at,
+    inner,
+    integers_at,
+    pairs_at,
+    spikes_at,
 )
-"""For functions that only compiled ones call: nothing is made for calls from Python."""
-
-COLUMN_SHIFT: Final = 16
-COLUMN: Final = 1 << COLUMN_SHIFT
-CHANNEL_MASK: Final = COLUMN - 1
 
 _NEURONS = 4 * LANES
 """Neurons that are advanced in one go, as many as bits in the mask of those that fired."""
-
-
-class Spikes(NamedTuple):
-    """What is not zero in a map, in order of rows.
-
-    Attributes:
-        starts: [h + 1]; the entries of row y are those from ``starts[y]`` to ``starts[y + 1]``.
-        entries: [capacity]; column * 2**16 + channel of each.
-        values: [capacity] where they differ; [0] where all are 1.
-    """
-
-    starts: NDArray[np.int32]
-    entries: NDArray[np.int32]
-    values: F32
 
 
 class Synapses(NamedTuple):
@@ -286,53 +268,30 @@ def _upsample(
 
 
 @inner
-def _spikes(plan: I64, k: int) -> Spikes:
-    return Spikes(
-        carray(simd.pointer(plan[k, 0]), plan[k, 1], np.int32),
-        carray(simd.pointer(plan[k + 1, 0]), plan[k + 1, 1], np.int32),
-        carray(simd.pointer(plan[k + 2, 0]), plan[k + 2, 1], np.float32),
-    )
-
-
-@inner
-def _floats(plan: I64, k: int) -> F32:
-    return carray(simd.pointer(plan[k, 0]), plan[k, 1], np.float32)
-
-
-@inner
-def _pairs(plan: I64, k: int) -> I64:
-    return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.int64)
-
-
-@inner
-def _weight_pairs(plan: I64, k: int) -> F32:
-    return carray(simd.pointer(plan[k, 0]), (plan[k, 1] // 2, 2), np.float32)
-
-
-@inner
 def _layer(plan: I64) -> Layer:
     """The layer whose parts a plan names."""
-    synapses = Synapses(_floats(plan, 8), _floats(plan, 9), plan[10, 0], plan[11, 0], plan[12, 0])
+    weights, bias = floats_at(plan, 8), floats_at(plan, 9)
+    synapses = Synapses(weights, bias, plan[10, 0], plan[11, 0], plan[12, 0])
     resampling = Resampling(
-        _pairs(plan, 22), _weight_pairs(plan, 23), _pairs(plan, 24), _weight_pairs(plan, 25)
+        pairs_at(plan, 22), float_pairs_at(plan, 23), pairs_at(plan, 24), float_pairs_at(plan, 25)
     )
     return Layer(
-        _spikes(plan, 0),
-        _spikes(plan, 3),
+        spikes_at(plan, 0),
+        spikes_at(plan, 3),
         plan[6, 0],
         plan[7, 0],
         synapses,
-        carray(simd.pointer(plan[13, 0]), plan[13, 1], np.int32),
-        _floats(plan, 14),
-        _floats(plan, 15),
-        _spikes(plan, 16),
-        _floats(plan, 19),
-        _floats(plan, 20),
-        _floats(plan, 21),
+        integers_at(plan, 13),
+        floats_at(plan, 14),
+        floats_at(plan, 15),
+        spikes_at(plan, 16),
+        floats_at(plan, 19),
+        floats_at(plan, 20),
+        floats_at(plan, 21),
         resampling,
-        _spikes(plan, 26),
-        _spikes(plan, 29),
-        _floats(plan, 32),
+        spikes_at(plan, 26),
+        spikes_at(plan, 29),
+        floats_at(plan, 32),
     )
 
 
@@ -341,8 +300,8 @@ def advance(plans: I64) -> None:
     """One step of all layers.
 
     Args:
-        plans: [layers, parts, 2], from :func:`plan`. To look at each of the 250 arrays of a
-            network on every call would take as long as a layer.
+        plans: [layers, parts, 2], from :func:`hybrid_pose_ros.inference.spikes.plan` of each
+            :class:`Layer`.
     """
     for i in range(len(plans)):
         layer = _layer(plans[i])
@@ -355,21 +314,3 @@ def advance(plans: I64) -> None:
             _upsample(b, layer.channels_b, layer.resampling, layer.mixed, layer.upsampled_b)
             a, b = layer.upsampled_a, layer.upsampled_b
         _fire(layer, a, b)
-
-
-def plan(layer: Layer) -> list[tuple[int, int]]:
-    """Name the parts of a layer for :func:`advance`, depth first.
-
-    An array by its address and length, so that the layer has to outlive the plan; an integer by
-    itself.
-    """
-    parts: list[tuple[int, int]] = []
-    for part in layer:
-        if isinstance(part, tuple):
-            parts += plan(part)  # type: ignore[arg-type]
-        elif isinstance(part, np.ndarray):
-            assert part.flags.c_contiguous
-            parts.append((part.ctypes.data, part.size))
-        else:
-            parts.append((int(part), 0))
-    return parts

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.inference import input_kernels, kernels
 from hybrid_pose_ros.inference.accumulator import Accumulator
-from hybrid_pose_ros.inference.kernels import F32, Layer, Resampling, Spikes, Synapses
+from hybrid_pose_ros.inference.kernels import Layer, Resampling, Synapses
 from hybrid_pose_ros.inference.simd import LANES, aligned, zeros
+from hybrid_pose_ros.inference.spikes import COLUMN, F32, Spikes, plan
 from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
@@ -158,7 +159,7 @@ class SparseSnn:
         for name in SPIKING_LAYERS:
             self._layers[name] = self._neurons(snn, name, sizes, synapses[name])
         layers = [neurons.layer for neurons in self._layers.values()]
-        self._plans = np.array([kernels.plan(layer) for layer in layers], np.int64)
+        self._plans = np.array([plan(layer) for layer in layers], np.int64)
         last = (self._layers["up3"].layer.out, self._layers["head"].layer.out)
         wide = self._layers["up2"].layer.out
         self._output = Accumulator(snn, height, width, last, wide)
@@ -196,7 +197,7 @@ class SparseSnn:
         membrane = zeros(height, width, synapses.channels)
         fill = (0, synapses.channels - channels)
         keep = np.pad(1 - leak, fill)
-        names = np.arange(width)[:, None] * kernels.COLUMN + np.arange(synapses.channels)
+        names = np.arange(width)[:, None] * COLUMN + np.arange(synapses.channels)
         resampling = _UNCHANGED
         upsampled = [_NOTHING, _NOTHING]
         if resamples:
