@@ -138,7 +138,8 @@ class SpikeMeter:
         def count(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             conv = layer.conv
             assert isinstance(conv, nn.Conv2d)
-            values = inputs[0] if self._binary[name] else inputs[0] != 0
+            entering = inputs[0].detach()
+            values = entering if self._binary[name] else entering != 0
             busy = values.sum((0, 1)).double()
             if name not in self._places:
                 self._places[name] = _places(conv, busy.shape)
@@ -153,7 +154,7 @@ class SpikeMeter:
     def _count_spikes(self, name: str) -> Any:
         def count(_: nn.Module, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
             # single precision is exact up to 16 million spikes
-            self._fired[name] += float(output[0].sum())
+            self._fired[name] += float(output[0].detach().sum())
 
         return count
 

@@ -2,7 +2,7 @@
 """The SNN: nine layers of LIF neurons and a decaying accumulator of heatmap increments."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +25,29 @@ class SnnState(NamedTuple):
 
     ``membranes``: potential per spiking layer, [N, C, h, w] each. ``heatmaps``: the accumulator,
     [N, 13, H, W]. ``velocity``: of each joint (x, y) in cells per step, [N, 13, 2]; None in a
-    network without motion.
+    network without motion. ``activity``: weights that the spikes of the step that led here add
+    up, as a share of those of a step in which every neuron fires, [N]; counted where gradients
+    are, else None.
     """
 
     membranes: dict[str, Tensor]
     heatmaps: Tensor
     velocity: Tensor | None = None
+    activity: Tensor | None = None
+
+
+_TARGETS: Final = {
+    "head": ("down1",),
+    "down1": ("down2", "up3"),
+    "down2": ("down3", "up2"),
+    "down3": ("res1", "up1"),
+    "res1": ("res2",),
+    "res2": ("up1",),
+    "up1": ("up2",),
+    "up2": ("up3",),
+    "up3": (),
+}
+"""Spiking layer -> the layers that its spikes enter."""
 
 
 def _logit(probability: float) -> float:
@@ -77,6 +94,13 @@ class SpikingUNet(nn.Module):
         self.readout = ConvNorm(ups[2] + head, NUM_JOINTS, 1, norm=False, bias=False)
         nn.init.normal_(self.readout.conv.weight, std=1e-2)
         self.layer_channels = {name: cout for name, (_, cout, _, _) in shapes.items()}
+        # weights that a spike meets, away from the borders
+        fan_out = {name: n * k * k / stride**2 for name, (_, n, k, stride) in shapes.items()}
+        self._fan_outs = {
+            name: sum(fan_out[target] for target in targets)
+            + (NUM_JOINTS if name in ("head", "up3") else 0)
+            for name, targets in _TARGETS.items()
+        }
         self.register_buffer("levels", torch.tensor(config.levels, dtype=torch.float32), False)
         decay = torch.full((NUM_JOINTS, 1, 1), _logit(config.decay))
         if config.learned_decay:
@@ -145,11 +169,14 @@ class SpikingUNet(nn.Module):
             velocity; or ``delta`` alone in a network that does not accumulate.
         """
         membranes: dict[str, Tensor] = {}
+        added: list[Tensor] = []
 
         def fire(name: str, current: Tensor) -> Tensor:
             membrane = state.membranes[name]
             # under autocast the currents are half precision; potentials stay in float32
             spikes, membranes[name] = self.neurons[name](current.to(membrane.dtype), membrane)
+            if torch.is_grad_enabled():
+                added.append(spikes.sum((1, 2, 3)) * self._fan_outs[name])
             return spikes
 
         def up(name: str, below: Tensor, skip: Tensor) -> Tensor:
@@ -170,8 +197,12 @@ class SpikingUNet(nn.Module):
         up3 = up("up3", up2, down1)
         last = torch.cat((up3, head), 1)
         delta: Tensor = self.readout(last).to(state.heatmaps.dtype)
+        activity = None
+        if added:
+            most = sum(v[0].numel() * self._fan_outs[name] for name, v in membranes.items())
+            activity = sum(added[1:], added[0]) / most
         if not self.config.accumulate:
-            return delta, SnnState(membranes, delta, state.velocity)
+            return delta, SnnState(membranes, delta, state.velocity, activity)
         heatmaps, velocity = state.heatmaps, state.velocity
         if velocity is not None:
             where = attention(heatmaps.detach())
@@ -179,4 +210,4 @@ class SpikingUNet(nn.Module):
             wide = pool(halve(where), up2.to(where.dtype))
             velocity = self.motion(velocity, torch.cat((near, wide), -1))
             heatmaps = shift_heatmaps(heatmaps, velocity)
-        return delta, SnnState(membranes, self.decay * heatmaps + delta, velocity)
+        return delta, SnnState(membranes, self.decay * heatmaps + delta, velocity, activity)

@@ -26,6 +26,9 @@ MOTION_WEIGHT: Final = 2.0
 DRIFT_WEIGHT: Final = 0.2
 """Weight of an error of the displacement since the initialisation, against one of the velocity."""
 
+ACTIVITY_WEIGHT: Final = 1.0
+"""Weight of the share of a dense step's additions that the spikes make: what a step costs."""
+
 _STILL: Final = 0.1
 """Velocity in cells per step below which errors count by their square."""
 
@@ -65,7 +68,8 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
 
     In a network with motion, plus :data:`MOTION_WEIGHT` times the error of the velocities in
     cells per step, averaged over visible joints; with the hybrid, that of the displacements in
-    cells counts :data:`DRIFT_WEIGHT` times as much.
+    cells counts :data:`DRIFT_WEIGHT` times as much. Spikes cost what they make a step cost
+    (:data:`ACTIVITY_WEIGHT`), so that none fires for nothing.
     """
     config = network.config
     if stage is Stage.HYBRID:
@@ -87,6 +91,8 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
         loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
+        if after.activity is not None:
+            loss = loss + ACTIVITY_WEIGHT * after.activity.mean()
         if after.velocity is not None:
             moved = batch.points[step] - batch.points[step - 1]
             seen = batch.visible[step] & batch.visible[step - 1]

@@ -19,6 +19,7 @@ from hybrid_pose_ros.evaluation.energy import (
 )
 from hybrid_pose_ros.networks.config import EDGE, PAPER, SPIKING_LAYERS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.snn import SnnState
 
 LAYERS = (*SPIKING_LAYERS, READOUT)
 
@@ -166,3 +167,27 @@ def test_a_meter_that_was_left_counts_no_more(small_network: HybridPoseNetwork) 
     assert meter.activity == before
     assert total([before, before]).steps == 2
     assert total([before, before]).fired["head"] == 2 * before.fired["head"]
+
+
+def test_a_state_knows_the_activity_of_its_step(small_network: HybridPoseNetwork) -> None:
+    """What training keeps low is what the meter counts, but for places beyond the borders."""
+    snn = small_network.snn
+    counts = torch.poisson(torch.full((3, 2, 65, 87), 0.3))
+    state = snn.rest(3, 65, 87)
+    shares = []
+    with SpikeMeter(snn) as meter:
+        for _ in range(5):
+            _, state = snn(counts, state)
+            assert state.activity is not None and state.activity.requires_grad
+            shares.append(float(state.activity.detach().mean()))
+    excited = SnnState({k: v + 1e3 for k, v in state.membranes.items()}, *state[1:3])
+    with SpikeMeter(snn) as dense:
+        share = snn(counts, excited)[1].activity
+    assert share is not None and share.tolist() == [1.0, 1.0, 1.0]
+    counted = [
+        sum(m.activity.accumulated.values()) - m.activity.accumulated["head"]
+        for m in (meter, dense)
+    ]
+    assert sum(shares) == pytest.approx(counted[0] / counted[1], rel=0.03)
+    with torch.no_grad():
+        assert snn(counts, state)[1].activity is None
