@@ -55,10 +55,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--motion",
-        default="walking",
         help="movement to simulate (default: walking); `hybrid-pose simulate --motion list`",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the simulation (default: 1)")
+    parser.add_argument("--seed", type=int, help="of the simulation (default: 1)")
     parser.add_argument(
         "--rate", type=_positive, default=1.0, help="sensor seconds per second (default: 1)"
     )
@@ -85,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     if options.loop and (options.recording is None or options.seconds is None):
         raise CommandError("--loop needs a --recording and the --seconds to play it for")
+    if options.recording is not None and (options.motion, options.seed) != (None, None):
+        raise CommandError("--motion and --seed are for the simulation, not for a --recording")
     _check_model(options.model)
     folder = _prepare(options.out or _default_folder(), force=options.force)
     try:
@@ -152,18 +153,19 @@ def _simulate(options: argparse.Namespace, path: Path, console: Console) -> "Tru
     from hybrid_pose_ros.simulation.source import sample_scene
 
     seconds = options.seconds or 20.0
+    motion = options.motion or "walking"
     try:
-        scene = sample_scene(options.motion, seconds, options.seed)
+        scene = sample_scene(motion, seconds, 1 if options.seed is None else options.seed)
     except ValueError as error:
         raise CommandError(str(error)) from error
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(f"simulating {options.motion}, {seconds:g} s", total=seconds)
+        task = progress.add_task(f"simulating {motion}, {seconds:g} s", total=seconds)
         recording = simulate_recording(
             scene, seconds, progress=lambda done_s: progress.update(task, completed=done_s)
         )
     save_recording(recording, path)
-    console.print(f"simulated {options.motion}: {len(recording.events):,} events")
+    console.print(f"simulated {motion}: {len(recording.events):,} events")
     return recording.truth
 
 

@@ -43,12 +43,6 @@ def join_events(parts: Sequence[EventArray]) -> EventArray:
     return joined
 
 
-def slice_time(events: EventArray, start_ns: int, end_ns: int) -> EventArray:
-    """Return the events with ``start_ns <= t < end_ns`` (a view)."""
-    first, last = np.searchsorted(events["t"], (start_ns, end_ns))
-    return events[first:last]
-
-
 def check_events(events: EventArray, width: int, height: int) -> None:
     """Check the type, the order in time and the coordinates.
 

@@ -38,13 +38,6 @@ class FilterConfig:
         return bool(self.background_activity_us or self.hot_pixel_hz or self.region)
 
 
-def find_hot_pixels(
-    events: EventArray, width: int, height: int, seconds: float, rate_hz: float
-) -> NDArray[np.bool_]:
-    """Return the pixels [height, width] with more than ``rate_hz`` events per second."""
-    return np.asarray(_count_pixels(events, width, height) > rate_hz * seconds)
-
-
 class FilterChain:
     """Region, then hot pixels, then background activity.
 

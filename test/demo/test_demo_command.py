@@ -98,6 +98,19 @@ def test_force_replaces_an_earlier_demo_s_results_and_nothing_else(
     assert not (tmp_path / "bag").exists()
 
 
+@pytest.mark.parametrize("option", [("--motion", "walking"), ("--seed", 0)])
+def test_what_to_simulate_beside_a_recording_is_refused(
+    option: tuple[str, object],
+    capsys: pytest.CaptureFixture[str],
+    model: Path,
+    tmp_path: Path,
+) -> None:
+    asked = ("--recording", tmp_path / "x.aedat4", *option)
+    line = refusal(capsys, *asked, "--model", model, "--out", tmp_path / "out")
+    assert "not for a --recording" in line
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_loop_without_an_end_is_refused(
     capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
 ) -> None:

@@ -3,8 +3,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hybrid_pose_ros.events.array import (
     EVENT_DTYPE,
@@ -13,7 +11,6 @@ from hybrid_pose_ros.events.array import (
     check_events,
     empty_events,
     make_events,
-    slice_time,
 )
 
 
@@ -26,14 +23,6 @@ def test_columns_become_events() -> None:
     events = make_events([1, 2**62], [3, 65535], [4, 0], [True, False])
     assert events.tolist() == [(1, 3, 4, True), (2**62, 65535, 0, False)]
     assert len(empty_events()) == 0
-
-
-@given(st.lists(st.integers(-50, 50)), st.integers(-60, 60), st.integers(-60, 60))
-def test_a_slice_is_half_open(times: list[int], start: int, end: int) -> None:
-    times.sort()
-    events = make_events(times, [0] * len(times), [0] * len(times), [True] * len(times))
-    expected = [t for t in times if start <= t < end]
-    assert slice_time(events, start, end)["t"].tolist() == expected
 
 
 def test_good_events_pass() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, make_events
-from hybrid_pose_ros.events.filters import FilterChain, FilterConfig, find_hot_pixels
+from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 
 
 def noise(count: int, seed: int = 0) -> EventArray:
@@ -34,14 +34,6 @@ def test_the_region_keeps_what_lies_inside() -> None:
 def test_a_region_outside_the_sensor_is_refused(region: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="does not lie inside a sensor of 64x48"):
         FilterChain(FilterConfig(region=region), 64, 48)
-
-
-def test_hot_pixels_are_found_by_their_rate() -> None:
-    times = np.arange(1000) * 1_000_000
-    hot = make_events(times, np.full(1000, 7), np.full(1000, 9), np.ones(1000))
-    events = np.concatenate((hot, noise(1000)))
-    found = find_hot_pixels(events, 64, 48, 1.0, 500.0)
-    assert np.argwhere(found).tolist() == [[9, 7]]
 
 
 def test_hot_pixels_are_silenced_after_the_learning_time() -> None:

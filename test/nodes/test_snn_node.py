@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header, UInt64
 
+from hybrid_pose_ros.inference.snn_estimator import UnpackedInit
 from hybrid_pose_ros.inference.state import StateInit
 from hybrid_pose_ros.messages import (
     EVENTS_PUBLISHER_QOS,
@@ -252,6 +253,31 @@ def test_overload_merges_steps_and_says_so(bench: Any, checkpoint: Path) -> None
     assert report.values["steps merged"] == str(39 - len(snn.poses))
     assert report.level == Level.WARN
     assert "overload" in report.message
+
+
+def test_of_initialisations_that_wait_the_newest_is_taken(
+    snn: SnnBench, state_init: StateInit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator = snn.node._estimator
+    assert estimator is not None
+    unpack, unpacking, go_on = estimator.unpack, threading.Event(), threading.Event()
+
+    def slowly(init: StateInit) -> UnpackedInit:
+        unpacking.set()
+        assert go_on.wait(30)
+        return unpack(init)
+
+    monkeypatch.setattr(estimator, "unpack", slowly)
+    snn.init(state_init, snn.next_step)
+    snn.bench.until(unpacking.is_set)
+    newest = snn.next_step + 2
+    for step in (newest - 1, newest):
+        snn.init(state_init, step)
+    snn.wait("initialisations superseded", "1")
+    go_on.set()
+    snn.wait("initialisations accepted", "2")
+    snn.send(5)
+    assert snn.poses[-1].steps_since_init == snn.poses[-1].sensor_time // STEP_NS - newest
 
 
 def test_packets_that_come_faster_than_they_are_served_hold_up_nothing_else(
