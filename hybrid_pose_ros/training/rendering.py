@@ -83,10 +83,15 @@ def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, f
         return disturb(camera, rng), facing + rng.normal(0, 0.3)
     azimuth = rng.uniform(0, 2 * np.pi)
     width, height_px = _SIZES[int(rng.integers(len(_SIZES)))]
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.25:
+        name, distance, height = "desk", rng.uniform(0.6, 1.4), rng.uniform(1.2, 1.8)
+        target = (*rng.normal(0, 0.08, 2), rng.uniform(1.45, 1.7))
+        extent = rng.uniform(0.4, 0.8)  # metres from the image's top to its bottom
+    elif kind < 0.5:
         name, distance, height = "close", rng.uniform(0.8, 2.0), rng.uniform(1.0, 1.7)
         target = (*rng.normal(0, 0.1, 2), rng.uniform(1.15, 1.6))
-        extent = rng.uniform(0.45, 1.4)  # metres from the image's top to its bottom
+        extent = rng.uniform(0.45, 1.4)
     else:
         name, distance, height = "random", rng.uniform(2.2, 5.0), rng.uniform(0.7, 2.4)
         target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
@@ -124,7 +129,7 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
     """Simulate and bin one recording into ``<folder>/<number>``."""
     rng = np.random.default_rng((plan.seed, SPLITS[split], number))
     camera, yaw = sample_camera(plan, rng)
-    motion = sample_motion(plan, split, yaw, rng, close=camera.name == "close")
+    motion = sample_motion(plan, split, yaw, rng, close=camera.name in ("close", "desk"))
     scene = Scene.sample_wild(motion, camera, rng)
     recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
     write_shard(
