@@ -32,13 +32,13 @@ from rosbags.interfaces import (
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.nodes import graph
 
 EVENTS_TYPE: Final = "hybrid_pose_ros/msg/EventPacket"
 CAMERA_INFO_TYPE: Final = "sensor_msgs/msg/CameraInfo"
 GROUND_TRUTH_TYPE: Final = "hybrid_pose_ros/msg/PoseKeypoints3D"
 
-GROUND_TRUTH_TOPIC: Final = "/ground_truth/pose_3d"
-WORLD_FRAME: Final = "world"
+GROUND_TRUTH_TOPIC: Final = graph.GROUND_TRUTH_TOPIC
 
 _UNIX_FROM_NS: Final = 10**17
 _BASE_NS: Final = 10**18
@@ -104,7 +104,7 @@ def make_ground_truth(
     """
     keypoint = store.types["hybrid_pose_ros/msg/Keypoint3D"]
     return store.types[GROUND_TRUTH_TYPE](
-        header=make_header(store, host_ns, WORLD_FRAME),
+        header=make_header(store, host_ns, graph.WORLD_FRAME),
         sensor_time=sensor_ns,
         views=views,
         keypoints=[

@@ -20,11 +20,10 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.running import run_node
-
-TRUTH_TOPIC: Final = "/ground_truth/pose_3d"
 
 
 def _reliable(depth: int) -> QoSProfile:
@@ -98,7 +97,7 @@ class EvaluatorNode(ManagedNode):
                 CameraInfo, f"{name}/camera_info", partial(self._on_info, name), CAMERA_INFO_QOS
             )
         self.listen_to(PoseKeypoints3D, "pose_3d", self._on_pose_3d, LOSSLESS_QOS)
-        self.listen_to(PoseKeypoints3D, TRUTH_TOPIC, self._on_truth, LOSSLESS_QOS)
+        self.listen_to(PoseKeypoints3D, GROUND_TRUTH_TOPIC, self._on_truth, LOSSLESS_QOS)
         self.repeat(1.0 / self.number("rate_hz"), self._publish_errors)
 
     def deactivate(self) -> None:
@@ -129,7 +128,7 @@ class EvaluatorNode(ManagedNode):
         report.values["poses waiting for truth"] = str(self._evaluation.waiting)
         report.values["messages malformed"] = str(self._malformed)
         if not scored:
-            report.add(Level.WARN, f"nothing to compare: poses and {TRUTH_TOPIC} are needed")
+            report.add(Level.WARN, f"nothing to compare: it takes poses and {GROUND_TRUTH_TOPIC}")
 
     def _all_sums(self) -> list[tuple[str, Any]]:
         assert self._evaluation is not None
@@ -168,7 +167,7 @@ class EvaluatorNode(ManagedNode):
         try:
             joints = joints_from_message(message)
         except ValueError as error:
-            self._refuse(TRUTH_TOPIC, error)
+            self._refuse(GROUND_TRUTH_TOPIC, error)
             return
         self._evaluation.add_truth(message.sensor_time, joints)
 

@@ -74,6 +74,9 @@ TOPICS = ("events", "state_init", "pose")
 
 ROOT_TOPICS = ("/pose_3d", "/diagnostics")
 
+GROUND_TRUTH_TOPIC = "/ground_truth/pose_3d"
+"""Where a replayed recording says where the joints are."""
+
 WORLD_FRAME = "world"
 """Frame of poses in space unless a parameter says otherwise."""
 

@@ -28,6 +28,7 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.graph import WORLD_FRAME
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.running import run_node
@@ -67,7 +68,7 @@ class TriangulatorNode(ManagedNode):
             "folder with P1.npy to P4.npy of DHP19 (cameras cam0 to cam3, by channel) or YAML "
             "file; empty: from CAMERA/camera_info",
         ),
-        ParameterSpec("frame_id", "world", "frame in which the cameras are calibrated"),
+        ParameterSpec("frame_id", WORLD_FRAME, "frame in which the cameras are calibrated"),
         ParameterSpec(
             "tolerance_ms",
             0.0,

@@ -21,10 +21,10 @@ from hybrid_pose_ros.nodes.evaluator import (
     CAMERA_INFO_QOS,
     ERROR_QOS,
     LOSSLESS_QOS,
-    TRUTH_TOPIC,
     EvaluatorNode,
     camera_namespaces,
 )
+from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC
 from hybrid_pose_ros.nodes.health import Level
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
@@ -53,7 +53,7 @@ class EvaluatorBench:
     def __init__(self, bench: Any, **parameters: Any) -> None:
         self.bench = bench
         self.node = bench.run(EvaluatorNode, **parameters)
-        self.truth = bench.publisher(PoseKeypoints3D, TRUTH_TOPIC, LOSSLESS_QOS)
+        self.truth = bench.publisher(PoseKeypoints3D, GROUND_TRUTH_TOPIC, LOSSLESS_QOS)
         self.pose = bench.publisher(PoseKeypoints, "/cam0/pose", LOSSLESS_QOS)
         self.pose_3d = bench.publisher(PoseKeypoints3D, "/pose_3d", LOSSLESS_QOS)
         self.info = bench.publisher(CameraInfo, "/cam0/camera_info", CAMERA_INFO_QOS)
