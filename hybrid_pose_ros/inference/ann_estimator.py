@@ -93,22 +93,23 @@ class AnnEstimator:
         if block_steps is not None:
             self._widths = [width // block_steps for width in self._config.ann.window_steps]
             self.block_ns = block_steps * self._config.step_ns
-        # step k lies at k modulo the ring's length
-        self._ring: NDArray[np.uint16] = np.zeros(
-            (sum(self._widths), *self._view.shape), np.uint16
+        # counts of all steps up to step k lie at k modulo the ring's length; differences of what
+        # has overflowed are right all the same
+        self._sums: NDArray[np.uint32] = np.zeros(
+            (sum(self._widths) + 1, *self._view.shape), np.uint32
         )
         self._newest = -1
 
     def push(self, step: Step) -> None:
         """Add a step. Steps that were skipped before it count as empty."""
-        length = len(self._ring)
+        sums, length = self._sums, len(self._sums)
         skipped = step.index - self._newest - 1
         if self._newest < 0 or skipped >= length:
-            self._ring[:] = 0
+            sums[:] = 0
         else:
             for index in range(self._newest + 1, step.index):
-                self._ring[index % length] = 0
-        self._ring[step.index % length] = step.counts
+                sums[index % length] = sums[self._newest % length]
+        np.add(sums[(step.index - 1) % length], step.counts, out=sums[step.index % length])
         self._newest = step.index
 
     @property
@@ -118,9 +119,14 @@ class AnnEstimator:
 
     def snapshot(self) -> tuple[NDArray[np.float32], int]:
         """Return the network's input, and the sensor time in ns up to which it holds events."""
-        oldest = (self._newest + 1) % len(self._ring)
-        history = np.concatenate((self._ring[oldest:], self._ring[:oldest]))
-        return sum_windows(history, self._widths), (self._newest + 1) * self.block_ns
+        sums, length = self._sums, len(self._sums)
+        windows = np.empty((len(self._widths), *sums.shape[1:]), np.float32)
+        end = self._newest
+        for window, width in zip(windows, self._widths, strict=True):
+            newer, older = sums[end % length], sums[(end - width) % length]
+            np.subtract(newer, older, out=window, casting="unsafe")
+            end -= width
+        return windows.reshape(-1, *windows.shape[2:]), (self._newest + 1) * self.block_ns
 
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
         """Run the ANN and the initialiser, by default on the newest steps."""

@@ -24,7 +24,9 @@ def encode_affine(name: str, values: Tensor) -> EncodedTensor:
     low, high = float(array.min()), float(array.max())
     scale = float(np.float32((high - low) / _CODES)) or 1.0
     offset = float(np.float32(low))
-    codes = np.clip(np.rint((array - offset) / scale), 0, _CODES).astype(np.uint8)
+    codes = array - np.float32(offset)
+    codes /= np.float32(scale)
+    codes = np.rint(codes, out=codes).astype(np.uint8)
     return EncodedTensor(name, array.shape, "uint8_affine", scale, offset, codes.tobytes())
 
 
@@ -50,8 +52,9 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
             f"its shape {encoded.shape} needs {expected}"
         )
     if encoded.dtype == "uint8_affine":
-        codes = np.frombuffer(encoded.data, np.uint8).astype(np.float32)
-        values = codes * np.float32(encoded.scale) + np.float32(encoded.offset)
+        values = np.frombuffer(encoded.data, np.uint8).astype(np.float32)
+        values *= np.float32(encoded.scale)
+        values += np.float32(encoded.offset)
     else:
         values = np.frombuffer(encoded.data, "<f2").astype(np.float32)
     if not np.isfinite(values).all():

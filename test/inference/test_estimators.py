@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import max_pool2d
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
@@ -329,6 +330,27 @@ def test_the_ann_sees_the_same_in_blocks(checkpoint: Checkpoint, view: GridView)
     assert found[1] == expected[1] == 7 * T
     assert expected[0].any()
     assert np.array_equal(found[0], expected[0])
+
+
+def test_the_windows_are_sums_of_the_history(checkpoint: Checkpoint, view: GridView) -> None:
+    ann = AnnEstimator(checkpoint, view)
+    ann._sums[:] = 2**32 - 3  # as after years of events: the next ones overflow
+    ann._newest = 0
+    widths = checkpoint.config.ann.window_steps
+    rng = np.random.default_rng(0)
+    history: NDArray[np.uint16] = np.zeros((sum(widths), *view.shape), np.uint16)
+    index = 0
+    for number in range(60):
+        gap = int(rng.choice([1, 1, 1, 2, 30]))
+        counts = rng.poisson(0.2, view.shape).astype(np.uint16)
+        index += gap
+        ann.push(Step(index, counts, int(counts.sum())))
+        silent = np.zeros((gap - 1, *view.shape), np.uint16)
+        history = np.concatenate((history[gap:], silent, counts[None]))
+        if number % 7 == 0:
+            windows, sensor_time = ann.snapshot()
+            assert sensor_time == (index + 1) * T
+            assert np.array_equal(windows, sum_windows(history, widths))
 
 
 def test_the_ann_sees_skipped_steps_as_empty(
