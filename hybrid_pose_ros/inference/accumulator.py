@@ -77,7 +77,7 @@ class Accumulator:
             taps=zeros(2 * (2 * SHIFT_REACH + 1) * LANES),
             rows=zeros(heatmap_kernels.ROWS * width * LANES),
         )
-        self._made_of = output  # the plan names its arrays and does not keep them
+        self._output = output  # the plan names its arrays and does not keep them
         self._plan = np.array(plan(output), np.int64)
 
     @staticmethod

@@ -24,19 +24,7 @@ from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
 from hybrid_pose_ros.networks.lif import LIF
-from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
-
-_INPUTS = {
-    "head": ("input",),
-    "down1": ("head",),
-    "down2": ("down1",),
-    "down3": ("down2",),
-    "res1": ("down3",),
-    "res2": ("res1", "down3"),
-    "up1": ("res2", "down3"),
-    "up2": ("up1", "down2"),
-    "up3": ("up2", "down1"),
-}
+from hybrid_pose_ros.networks.snn import INPUTS, SnnState, SpikingUNet
 
 
 def _padded(channels: int) -> int:
@@ -138,7 +126,7 @@ class SparseSnn:
         synapses = {}
         for name in SPIKING_LAYERS:
             upsamples = name.startswith("up") and not snn.config.upsample_first
-            cells = sizes[_INPUTS[name][0] if upsamples else name][1]
+            cells = sizes[INPUTS[name][0] if upsamples else name][1]
             synapses[name] = _synapses(snn, name, cells)
         self._keep: Memory | None = None
         if carry is not None:
@@ -187,10 +175,10 @@ class SparseSnn:
             leak: F32 = neuron.leak.flatten().numpy()
         channels = len(leak)
         inputs, counts = [_NOTHING, _NOTHING], [0, 0]
-        for i, below in enumerate(_INPUTS[name]):
+        for i, below in enumerate(INPUTS[name]):
             inputs[i] = self._input if below == "input" else self._layers[below].layer.out
             counts[i] = snn.layer_channels.get(below, snn.config.input_planes)
-        source = sizes.get(_INPUTS[name][0], sizes[name])
+        source = sizes.get(INPUTS[name][0], sizes[name])
         resamples = name.startswith("up")
         spikes_first = resamples and snn.config.upsample_first
         currents_first = resamples and not snn.config.upsample_first

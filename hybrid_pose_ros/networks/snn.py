@@ -36,18 +36,18 @@ class SnnState(NamedTuple):
     activity: Tensor | None = None
 
 
-_TARGETS: Final = {
-    "head": ("down1",),
-    "down1": ("down2", "up3"),
-    "down2": ("down3", "up2"),
-    "down3": ("res1", "up1"),
-    "res1": ("res2",),
-    "res2": ("up1",),
-    "up1": ("up2",),
-    "up2": ("up3",),
-    "up3": (),
+INPUTS: Final = {
+    "head": ("input",),
+    "down1": ("head",),
+    "down2": ("down1",),
+    "down3": ("down2",),
+    "res1": ("down3",),
+    "res2": ("res1", "down3"),
+    "up1": ("res2", "down3"),
+    "up2": ("up1", "down2"),
+    "up3": ("up2", "down1"),
 }
-"""Spiking layer -> the layers that its spikes enter."""
+"""Spiking layer -> what enters it; the second input of res2 is added to its currents."""
 
 
 def _logit(probability: float) -> float:
@@ -97,9 +97,13 @@ class SpikingUNet(nn.Module):
         # weights that a spike meets, away from the borders
         fan_out = {name: n * k * k / stride**2 for name, (_, n, k, stride) in shapes.items()}
         self._fan_outs = {
-            name: sum(fan_out[target] for target in targets)
+            name: sum(
+                fan_out[target]
+                for target, inputs in INPUTS.items()
+                if name in inputs and (name, target) != ("down3", "res2")
+            )
             + (NUM_JOINTS if name in ("head", "up3") else 0)
-            for name, targets in _TARGETS.items()
+            for name in SPIKING_LAYERS
         }
         self.register_buffer("levels", torch.tensor(config.levels, dtype=torch.float32), False)
         decay = torch.full((NUM_JOINTS, 1, 1), _logit(config.decay))
