@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 from hybrid_pose_ros.messages import EVENTS_PUBLISHER_QOS, stamp_from_ns
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.listener import DIAGNOSTICS_QOS
+from hybrid_pose_ros.nodes.transport import room_for_events
 
 SPIN_S: Final = 0.1
 
@@ -166,7 +167,8 @@ def spinning(make: Callable[[], BagPlayerNode]) -> Iterator[BagPlayerNode]:
     """Make the node and serve it in a thread of its own; signals are left to the caller."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = make()
+        with room_for_events():
+            node = make()
         executor = EventsExecutor()
         executor.add_node(node)
         stop = threading.Event()

@@ -35,6 +35,7 @@ from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type, seria
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.read_ahead import ReadAhead
 from hybrid_pose_ros.nodes.running import run_node
+from hybrid_pose_ros.nodes.transport import room_for_events
 
 LIVE_SOURCES = ("camera", "network")
 
@@ -376,4 +377,5 @@ def _simulator(motion: str, seconds: float, seed: int, view: str) -> EventSource
 
 def main() -> int:
     """Run the node until it ends; return the exit code."""
-    return run_node(EventDriverNode)
+    with room_for_events():
+        return run_node(EventDriverNode)

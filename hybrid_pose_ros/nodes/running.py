@@ -67,6 +67,10 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:
+        # Cycles hold the node, and with it the participant, whose end frees its shared memory and
+        # tells the other nodes.
+        gc.unfreeze()
+        gc.collect()
         try_shutdown()
 
 

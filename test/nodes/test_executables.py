@@ -32,11 +32,15 @@ def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -
         for line in process.stderr:  # the executor's first words: the node is up
             if "visualizer" in line:
                 break
+        while not (memory := shared_memory(process.pid)):
+            assert process.poll() is None
+            time.sleep(0.01)
         begin = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 0
         assert time.monotonic() - begin < STOP_TIMEOUT_S, "it would have been killed"
         assert "Traceback" not in process.stderr.read()
+        assert not [path for path in memory if path.exists()]
     finally:
         process.kill()
 
@@ -93,3 +97,10 @@ def catches(pid: int, number: signal.Signals) -> bool:
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
+
+
+def shared_memory(pid: int) -> list[Path]:
+    """Return the files of shared memory that Fast DDS has made for a process alone."""
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    paths = {line.split()[-1] for line in maps.splitlines() if "/dev/shm/fastrtps_" in line}
+    return [Path(path) for path in paths if "_port" not in path]
