@@ -32,9 +32,7 @@ def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -
         for line in process.stderr:  # the executor's first words: the node is up
             if "visualizer" in line:
                 break
-        while not (memory := shared_memory(process.pid)):
-            assert process.poll() is None
-            time.sleep(0.01)
+        memory = shared_memory(process)
         begin = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 0
@@ -99,8 +97,24 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return False
 
 
-def shared_memory(pid: int) -> list[Path]:
-    """Return the files of shared memory that Fast DDS has made for a process alone."""
-    maps = Path(f"/proc/{pid}/maps").read_text()
-    paths = {line.split()[-1] for line in maps.splitlines() if "/dev/shm/fastrtps_" in line}
-    return [Path(path) for path in paths if "_port" not in path]
+def test_the_driver_has_room_for_its_packets(tmp_path: Path) -> None:
+    process = start("event_driver", tmp_path, "-p", "autostart:=false")
+    try:
+        sizes = [path.stat().st_size for path in shared_memory(process)]
+        assert max(sizes) > 1 << 24
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+
+
+def shared_memory(process: subprocess.Popen[str]) -> list[Path]:
+    """Wait for the files of shared memory that Fast DDS makes for a process alone; return them."""
+    maps = Path(f"/proc/{process.pid}/maps")
+    while True:
+        assert process.poll() is None
+        lines = maps.read_text().splitlines()
+        paths = {line.split()[-1] for line in lines if "/dev/shm/fastrtps_" in line}
+        if own := [Path(path) for path in paths if "_port" not in path]:
+            return own
+        time.sleep(0.01)
