@@ -13,9 +13,10 @@ from torch import Tensor
 
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.skeleton import MIRROR
+from hybrid_pose_ros.networks.snn import SnnState
+from hybrid_pose_ros.skeleton import MIRROR, NUM_JOINTS
 from hybrid_pose_ros.training.sampling import Batch
-from hybrid_pose_ros.training.stages import begin
+from hybrid_pose_ros.training.stages import follow
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """What is tried."""
@@ -30,12 +31,14 @@ def fit_carry(network: HybridPoseNetwork, batches: Sequence[Batch]) -> None:
             initialisation.
     """
     logits = network.carry.heatmaps_logit
+    errors = torch.zeros(len(SHARES), NUM_JOINTS)
     with torch.no_grad():
-        errors = []
-        for share in SHARES:
-            logits.fill_(share).logit_()
-            errors.append(torch.stack([_errors(network, batch) for batch in batches]).sum(0))
-        logits.copy_(torch.tensor(SHARES)[best(torch.stack(errors))]).logit_()
+        for batch in batches:
+            inits = [network.initial_state(windows)[1] for windows in batch.windows]
+            for choice, share in enumerate(SHARES):
+                logits.fill_(share).logit_()
+                errors[choice] += _errors(network, inits, batch)
+        logits.copy_(torch.tensor(SHARES)[best(errors)]).logit_()
 
 
 def best(errors: Tensor) -> Tensor:
@@ -43,9 +46,9 @@ def best(errors: Tensor) -> Tensor:
     return (errors + errors[:, list(MIRROR)]).argmin(0)
 
 
-def _errors(network: HybridPoseNetwork, batch: Batch) -> Tensor:
+def _errors(network: HybridPoseNetwork, inits: Sequence[SnnState], batch: Batch) -> Tensor:
     """Sum of the distances of each joint from where it is, in cells, [13]."""
-    _, state, rest = begin(network, batch)
+    state, rest = follow(network, inits, batch)
     points, _ = decode_heatmaps(torch.stack(network.run(state, rest.counts)))
     distance = (points - rest.points[1:]).norm(dim=-1)
     return (distance * rest.visible[1:]).sum((0, 1))

@@ -9,6 +9,7 @@ far they have carried a joint since the initialisation: errors that last do more
 """
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -113,24 +114,32 @@ def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, B
         the ANN's heatmaps [N, 13, H, W], the state after that initialisation, and what is left of
         the batch.
     """
-    earlier = len(batch.windows) - 1
-    steps = len(batch.counts) // len(batch.windows)
-    own = None
+    *earlier, last = batch.windows
     with torch.no_grad():
-        for number in range(earlier):
-            _, state = network.initial_state(batch.windows[number])
-            if own is not None:
-                state = network.reinitialise(state, own)
-            counts = batch.counts[number * steps : (number + 1) * steps]
-            own = network.trace(state, counts)[-1]
-    heatmaps, state = network.initial_state(batch.windows[-1])
-    if own is not None:
-        state = network.reinitialise(state, own)
-    done = earlier * steps
+        inits = [network.initial_state(windows)[1] for windows in earlier]
+    heatmaps, init = network.initial_state(last)
+    return heatmaps, *follow(network, [*inits, init], batch)
+
+
+def follow(
+    network: HybridPoseNetwork, inits: Sequence[SnnState], batch: Batch
+) -> tuple[SnnState, Batch]:
+    """Run through a batch as :func:`begin` does, given what the ANN says of each window.
+
+    Returns:
+        the state after the last initialisation, and what is left of the batch.
+    """
+    steps = len(batch.counts) // len(inits)
+    state, *later = inits
+    for number, init in enumerate(later):
+        with torch.no_grad():
+            own = network.trace(state, batch.counts[number * steps : (number + 1) * steps])[-1]
+        state = network.reinitialise(init, own)
+    done = len(later) * steps
     rest = Batch(
         batch.windows[-1:], batch.counts[done:], batch.points[done:], batch.visible[done:]
     )
-    return heatmaps, state, rest
+    return state, rest
 
 
 def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
