@@ -33,7 +33,7 @@ OVERLOAD_SLICE_S: Final = 0.2
 """Events for the overload are drawn for so long, and repeated."""
 OVERLOAD_SETTLE_S: Final = 0.5
 OVERLOAD_PACKET_MS: Final = 1.0
-"""A packet of 20 Mev/s then has 160 kB; Fast DDS' shared memory holds 512 kB."""
+"""A packet of 20 Mev/s then has 160 kB, and there are a thousand per second."""
 
 SOAK_HZ: Final = 500
 SOAK_S: Final = 600.0

@@ -111,8 +111,10 @@ def test_the_driver_has_room_for_its_packets(tmp_path: Path) -> None:
 def shared_memory(process: subprocess.Popen[str]) -> list[Path]:
     """Wait for the files of shared memory that Fast DDS makes for a process alone; return them."""
     maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60
     while True:
         assert process.poll() is None
+        assert time.monotonic() < deadline
         lines = maps.read_text().splitlines()
         paths = {line.split()[-1] for line in lines if "/dev/shm/fastrtps_" in line}
         if own := [Path(path) for path in paths if "_port" not in path]:

@@ -89,6 +89,8 @@ def test_children_started_later_do_not_inherit_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_scarce_memory_is_left_to_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (PROFILES, TRANSPORTS):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(transport, "NEEDED_BYTES", 1 << 60)
     before = dict(os.environ)
     with room_for_events():
