@@ -269,6 +269,8 @@ def format_report(report: Mapping[str, Any]) -> str:
     columns = [*report["cameras"].items()]
     if report["pose_3d"] is not None:
         columns.append(("3D", report["pose_3d"]))
+    if not columns:
+        return "no pose has come"
     heads = ["", *(name or "/" for name, _ in columns)]
     units = ["px" if "mpjpe_px" in figures else "mm" for _, figures in columns]
     rows = [heads, ["unit", *units]]

@@ -195,6 +195,10 @@ def test_figures_do_not_depend_on_who_comes_first(random: object) -> None:
     assert run(random.choice) == run(lambda numbers: numbers[0])  # type: ignore[attr-defined]
 
 
+def test_table_of_nothing_says_so() -> None:
+    assert format_report(RunningEvaluation().report()) == "no pose has come"
+
+
 def test_table_shows_every_camera_and_joint(evaluation: RunningEvaluation) -> None:
     evaluation.add_truth(0, PERSON)
     evaluation.add_pose("/cam0", 0, np.add(CAMERA.project(PERSON), (1.5, 0)), has_state=True)
