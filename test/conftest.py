@@ -3,6 +3,9 @@
 
 import itertools
 import os
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,3 +43,22 @@ def _log_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.getbasetemp() / "ros-log"
     path.mkdir(exist_ok=True)
     return path
+
+
+@pytest.fixture
+def shared_memory() -> Callable[[subprocess.Popen[str]], list[Path]]:
+    """Wait for the files of shared memory that Fast DDS makes for a process alone; return them."""
+    return _shared_memory
+
+
+def _shared_memory(process: subprocess.Popen[str]) -> list[Path]:
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        lines = maps.read_text().splitlines()
+        paths = {line.split()[-1] for line in lines if "/dev/shm/fastrtps_" in line}
+        if own := [Path(path) for path in paths if "_port" not in path]:
+            return own
+        time.sleep(0.01)

@@ -4,10 +4,12 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,26 @@ def test_what_cannot_be_played_is_said_in_one_line(
         assert message in error and error.count("\n") == 1
     with pytest.raises(SystemExit):
         main(["replay", str(small_bag), "--rate", "-1"])
+
+
+def test_the_player_has_room_for_its_packets(
+    small_bag: Path,
+    tmp_path: Path,
+    shared_memory: Callable[[subprocess.Popen[str]], list[Path]],
+) -> None:
+    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    process = subprocess.Popen(
+        [*command, "replay", str(small_bag), "--publish-only", "--loop"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert max(path.stat().st_size for path in shared_memory(process)) > 1 << 24
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    finally:
+        process.kill()
 
 
 def test_keys_are_seen_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:

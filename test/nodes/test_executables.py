@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hybrid_pose_ros.nodes.processes import STOP_TIMEOUT_S
+
+SharedMemory = Callable[[subprocess.Popen[str]], list[Path]]
 
 
 def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -25,7 +28,9 @@ def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_node_in_order(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_a_node_in_order(
+    tmp_path: Path, number: signal.Signals, shared_memory: SharedMemory
+) -> None:
     process = start("visualizer", tmp_path, "-p", "autostart:=false", "--log-level", "debug")
     assert process.stderr is not None
     try:
@@ -97,7 +102,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
     return False
 
 
-def test_the_driver_has_room_for_its_packets(tmp_path: Path) -> None:
+def test_the_driver_has_room_for_its_packets(tmp_path: Path, shared_memory: SharedMemory) -> None:
     process = start("event_driver", tmp_path, "-p", "autostart:=false")
     try:
         sizes = [path.stat().st_size for path in shared_memory(process)]
@@ -106,17 +111,3 @@ def test_the_driver_has_room_for_its_packets(tmp_path: Path) -> None:
         assert process.wait(60) == 0
     finally:
         process.kill()
-
-
-def shared_memory(process: subprocess.Popen[str]) -> list[Path]:
-    """Wait for the files of shared memory that Fast DDS makes for a process alone; return them."""
-    maps = Path(f"/proc/{process.pid}/maps")
-    deadline = time.monotonic() + 60
-    while True:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        lines = maps.read_text().splitlines()
-        paths = {line.split()[-1] for line in lines if "/dev/shm/fastrtps_" in line}
-        if own := [Path(path) for path in paths if "_port" not in path]:
-            return own
-        time.sleep(0.01)
