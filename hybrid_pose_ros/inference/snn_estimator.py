@@ -265,9 +265,11 @@ class SnnEstimator:
     def take_over(self, init: UnpackedInit) -> bool:
         """Take over a state.
 
-        A state for a moment not reached yet is kept and applied when the steps get there. One
-        for a moment that has passed takes effect through :meth:`catch_up`; until then the poses go
-        on without it. A catch-up that is still under way is brought to its end first.
+        A state for a moment not reached yet is kept and applied when the steps get there, unless
+        one for an earlier moment comes after it: then the sensor's time has gone back, and the
+        kept state, sent before that, is forgotten. One for a moment that has passed takes effect
+        through :meth:`catch_up`; until then the poses go on without it. A catch-up that is still
+        under way is brought to its end first.
 
         Returns:
             Whether nothing is left to be caught up with.
@@ -277,12 +279,14 @@ class SnnEstimator:
         """
         self.catch_up()
         live, index = self._live, init.index
-        last = live.init_index if self._pending is None else self._pending.index
-        if last is not None and index <= last:
+        if live.init_index is not None and index <= live.init_index:
             raise InitRejectedError(
                 f"its time {index * self._config.step_ns} ns is not after that of the last "
                 "initialisation"
             )
+        if self._pending is not None and index < self._pending.index:
+            self._pending = None
+            self._moments.forget()
         self._moments.add(index)
         if live.next_index is None or index > live.next_index:
             self._pending = init

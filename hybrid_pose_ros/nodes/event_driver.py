@@ -193,6 +193,8 @@ class EventDriverNode(ManagedNode):
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._source is not None:
+            self._source.pause()
 
     def check(self) -> None:
         """End the process with the source; say where the simulated camera is."""
@@ -339,7 +341,10 @@ class EventDriverNode(ManagedNode):
         assert self._source is not None
         packet_ns = round(self.number("packet_ms") * 1e6)
         pacer = Pacer(0.0 if self._source.live else self.number("rate"), self._stopping)
+        self._source.begin()
         for events in packetise(self._source, packet_ns):
+            if self._stopping.is_set() or self._again:
+                return
             if not len(events):
                 continue
             # A camera would deliver a packet when its time is over.

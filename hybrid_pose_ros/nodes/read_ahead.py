@@ -23,13 +23,16 @@ LIVE_POLL_S = 0.002
 class ReadAhead:
     """An event source in front of another one.
 
+    A live source is read from the start on, or its own buffers would fill up; but what it gives
+    before :meth:`begin` is past by then, and dropped.
+
     Args:
         source: closed with this one, as soon as the read under way is done.
         filters: applied to each batch.
         stop: once set, reading ends as if the source had ended.
 
     Attributes:
-        ready: set once the first batch, or the end, can be read.
+        ready: set once the source has given its first batch, or has ended.
     """
 
     def __init__(self, source: EventSource, filters: FilterChain, stop: threading.Event) -> None:
@@ -39,13 +42,32 @@ class ReadAhead:
         self._filters = filters
         self._stop = stop
         self._closing = threading.Event()
+        self._wanted = threading.Event()
         self.ready = threading.Event()
         self._queue: queue.Queue[EventArray | SourceError | None] = queue.Queue(DEPTH)
         self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
         self._thread.start()
 
+    def begin(self) -> None:
+        """Deliver from now on."""
+        while self.live:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is None or isinstance(item, SourceError):
+                self._queue.put(item)
+                break
+        self._wanted.set()
+
+    def pause(self) -> None:
+        """Deliver nothing until :meth:`begin`."""
+        self._wanted.clear()
+
     def read(self) -> EventArray | None:
         """Return the next batch, an empty one if there is none right now, or None at the end.
+
+        The end is read again and again.
 
         Raises:
             SourceError: reading the source failed.
@@ -58,6 +80,8 @@ class ReadAhead:
             if not self._thread.is_alive() and self._queue.empty():
                 raise SourceError(f"{self.name}: reading ended by an error") from None
             return empty_events()
+        if item is None or isinstance(item, SourceError):
+            self._queue.put(item)  # nothing comes after it
         if isinstance(item, SourceError):
             raise item
         return item
@@ -91,10 +115,16 @@ class ReadAhead:
                 self._put(passed)
 
     def _put(self, item: EventArray | SourceError | None) -> None:
+        self.ready.set()
         while not self._closing.is_set():
+            if self._is_past(item):
+                return
             try:
                 self._queue.put(item, timeout=POLL_S)
             except queue.Full:
                 continue
-            self.ready.set()
             return
+
+    def _is_past(self, item: EventArray | SourceError | None) -> bool:
+        is_events = item is not None and not isinstance(item, SourceError)
+        return is_events and self.live and not self._wanted.is_set()

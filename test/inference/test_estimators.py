@@ -111,6 +111,26 @@ def test_an_initialisation_for_the_future_waits_for_its_moment(
     assert all(map(equal, punctual, early))
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("ahead", [10, 10**6])
+def test_one_from_before_a_jump_back_of_time_stands_in_the_way_of_none(
+    checkpoint: Checkpoint,
+    view: GridView,
+    steps: list[Step],
+    inits: dict[int, StateInit],
+    begun: bool,
+    ahead: int,
+) -> None:
+    expected = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    stale = replace(inits[10], sensor_time_ns=inits[10].sensor_time_ns + ahead * T)
+    snn = SnnEstimator(checkpoint, view)
+    poses = [snn.step(steps[0])] if begun else []
+    snn.initialise(stale)
+    poses += follow(snn, steps[len(poses) : 10], {})
+    poses += follow(snn, steps[10:], {0: inits[10], 10: inits[20]})
+    assert all(map(equal, expected, poses))
+
+
 def test_nothing_of_the_past_survives_the_first_initialisation(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
 ) -> None:

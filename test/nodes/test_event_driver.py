@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running event_driver: nothing is lost between a source and its subscribers."""
 
+import queue
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,9 @@ def test_it_may_stay_after_the_end(bench: Any, play: Any) -> None:
     node.check()
     assert node.exit_code is None
     assert "finished" in bench.report(node).message
+    node.trigger_deactivate()
+    node.trigger_activate()  # there is still nothing more to come
+    bench.until(lambda: bench.report(node).values["finished"] == "true")
 
 
 def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None:
@@ -142,11 +146,68 @@ def test_a_wrong_region_is_named(
     assert source.closed
 
 
-def test_a_camera_does_not_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches = [empty_events(), bench.events(0, 1), empty_events(), bench.events(1, 1)]
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: ListSource(batches, live=True))
-    node = bench.run(EventDriverNode, source="camera", wait_for_subscribers=1)
+class FrugalCamera:
+    """A camera that keeps what nobody fetches, as the library of a real one does."""
+
+    width, height, name, live = 346, 260, "frugal", True
+
+    def __init__(self) -> None:
+        self.kept: queue.SimpleQueue[EventArray] = queue.SimpleQueue()
+        self.asked_in_vain = 0
+
+    def read(self) -> EventArray:
+        try:
+            return self.kept.get_nowait()
+        except queue.Empty:
+            self.asked_in_vain += 1
+            return empty_events()
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_a_camera_saw_while_nobody_listened_is_past(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = FrugalCamera()
+    monkeypatch.setattr(event_driver, "CameraSource", lambda name: camera)
+    node = bench.run(EventDriverNode, source="camera", packet_ms=10.0, autostart=False)
+    node.trigger_configure()
     packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    bench.until(node._publisher.get_subscription_count)
+
+    def give(steps: range) -> None:
+        for step in steps:
+            camera.kept.put(bench.events(step, 1))
+        bench.until(camera.kept.empty)  # all is fetched at once, far more than waits in a queue
+        before = camera.asked_in_vain
+        bench.until(lambda: camera.asked_in_vain > before)
+
+    give(range(50))
+    node.trigger_activate()
+    bench.until(node._source._wanted.is_set)
+    give(range(50, 60))
+    bench.until(lambda: len(packets) == 10)
+    node.trigger_deactivate()
+    give(range(60, 100))
+    node.trigger_activate()
+    bench.until(node._source._wanted.is_set)
+    give(range(100, 110))
+    bench.until(lambda: len(packets) == 20)
+    assert [packet.time_base // (10 * MS) for packet in packets] == [
+        *range(50, 60),
+        *range(100, 110),
+    ]
+    node.trigger_deactivate()
+
+
+def test_a_camera_does_not_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ListSource([empty_events()] * 10**6, live=True)
+    monkeypatch.setattr(event_driver, "CameraSource", lambda name: source)
+    node = bench.run(EventDriverNode, source="camera")
+    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    bench.until(lambda: node._source._wanted.is_set() and node._publisher.get_subscription_count())
+    source.batches = [bench.events(0, 1), empty_events(), bench.events(1, 1)]
     bench.until(lambda: node.exit_code is not None and len(decode(packets)) == 40)
     assert node.exit_code == 1
     assert "list: no more events; is the camera" in bench.report(node).message

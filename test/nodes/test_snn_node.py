@@ -164,8 +164,13 @@ def test_time_jump_back_waits_for_the_next_initialisation(
     snn.bench.until(lambda: snn.poses[-1].sensor_time == 6 * STEP_NS)
     assert snn.poses[-1].init_age == -1
     assert snn.wait("sensor time restarts", "1").values["state age ms"] == "-"
-    snn.init(state_init, 6)
+    snn.init(state_init, 104)  # one that was still on its way
     snn.wait("initialisations accepted", "2")
+    snn.init(state_init, 6)
+    assert snn.wait("initialisations accepted", "3").values["initialisations refused"] == "0"
+    snn.events.publish(snn.bench.packet(7))
+    snn.bench.until(lambda: snn.poses[-1].sensor_time == 7 * STEP_NS)
+    assert snn.poses[-1].init_age == STEP_NS
 
 
 def _other_shape(init: StateInit) -> StateInit:
