@@ -19,8 +19,8 @@ from hybrid_pose_ros.cli import CommandError
 if TYPE_CHECKING:
     from hybrid_pose_ros.evaluation.test_set import TestPlan
 
-WINDOWS = 9
-"""Windows of 100 ms that count in each performance."""
+WINDOWS = 12
+"""Windows of 100 ms that count in each performance: whole cycles of 120, 150, 200 and 300 ms."""
 
 
 def add_parser(subparsers: Any) -> None:

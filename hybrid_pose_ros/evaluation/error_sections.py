@@ -14,11 +14,20 @@ _ABLATIONS: Final = {
     "hybrid_reset": "initialisations overwrite everything, as in the paper; run time only",
     "hybrid_no_init": "the ANN initialises the accumulator only; the SNN was trained for that",
     "hybrid_no_init_untrained": "the same at run time, with an SNN trained for initialisation",
-    "hybrid_no_delta": "the SNN puts out heatmaps instead of increments; trained so",
+    "hybrid_no_delta": "the SNN puts out heatmaps instead of increments, so that there is nothing "
+    "to move with velocities or to average; trained so",
     "ann_held": "no SNN: the ANN's pose is kept for the window",
     "ann_extrapolated": "no SNN: the ANN's pose moves on with its first velocity",
     "hybrid_300ms": "initialised every 300 ms only",
 }
+
+_TRAINED: Final = {
+    "hybrid": "the hybrid",
+    "hybrid_no_init": "without state initialisation",
+    "hybrid_no_delta": "without delta output",
+    "snn": "the SNN alone",
+}
+"""The trainings that are compared; a training in several parts has names that begin alike."""
 
 
 def verdict(against: Figures) -> str:
@@ -103,8 +112,25 @@ def parts(figures: Figures) -> str:
     return (
         "## What each part is worth\n\nThe interval is that of 2000 test sets drawn from this "
         "one's performances (paired bootstrap). A difference whose interval contains 0 cannot be "
-        "told from none; below 2 % we call it hardly one, from 10 % on much.\n\n"
-        + table(heads, rows, text=(0, 1, 5))
+        "told from none; below 2 % we call it hardly one, from 10 % on much."
+        f"{_trained_for(figures)}\n\n" + table(heads, rows, text=(0, 1, 5))
+    )
+
+
+def _trained_for(figures: Figures) -> str:
+    """On how many samples the networks were trained that are compared."""
+    plans = figures["trained"].get("trained", {})
+    samples = dict.fromkeys(_TRAINED, 0)
+    for stage, plan in plans.items():
+        name = max((known for known in _TRAINED if stage.startswith(known)), key=len, default="")
+        if name:
+            samples[name] += plan["updates"] * plan["batch"]
+    if not all(samples.values()):
+        return ""
+    counts = ", ".join(f"{what} {samples[name] / 1e3:,.0f}" for name, what in _TRAINED.items())
+    return (
+        f" Not all were trained for as long; in thousands of samples, {counts}. A part of a "
+        "difference may be due to that."
     )
 
 

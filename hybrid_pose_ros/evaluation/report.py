@@ -172,6 +172,7 @@ def _gauge(gauge: Figures) -> str:
 
 def _limits(figures: Figures) -> str:
     test = figures["test_set"]
+    people = test["people_per_movement"]
     return (
         "## Limits of this evaluation\n\n"
         "- Everything is simulated by the simulator that also made the training data. People, "
@@ -179,10 +180,10 @@ def _limits(figures: Figures) -> str:
         "distributions; real recordings differ in ways that no figure here shows.\n"
         "- The paper's figures are from other data and a larger network on a larger image; only "
         "the relations between models can be compared.\n"
-        f"- {test['people_per_movement']} performance(s) of each movement, "
+        f"- {'one person' if people == 1 else f'{people} people'} for each movement, "
         f"{test['seconds_per_performance']:.1f} s long, of which the last "
-        f"{test['poses_per_performance'] / 200:.1f} s count: an error per movement is that of a "
-        "few people. The intervals say how far the means can be trusted.\n"
+        f"{test['poses_per_performance'] / 200:.1f} s count: an error per movement says little "
+        "about other people. The intervals say how far the means can be trusted.\n"
         "- Errors count the joints inside the image, hidden ones included. The person is alone, "
         "the camera is fixed.\n"
         "- Energy is counted, not measured."

@@ -73,7 +73,13 @@ def figures() -> dict[str, Any]:
         "checkpoint": "0123456789abcdef",
         "model": "edge",
         "trained": {
-            "trained": {"hybrid": {"updates": 4321, "batch": 16}},
+            "trained": {
+                "hybrid": {"updates": 4321, "batch": 16},
+                "hybrid_second": {"updates": 1000, "batch": 16},
+                "hybrid_no_init": {"updates": 500, "batch": 16},
+                "hybrid_no_delta": {"updates": 1000, "batch": 16},
+                "snn": {"updates": 2000, "batch": 16},
+            },
             "train_recordings": 12,
             "train_minutes": 1.2,
         },
@@ -158,6 +164,11 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
     assert "| all neurons | 2.75 |" in text
     assert "| channel 2 | 9.87 | 6.54 |" in text
     assert "4321" in text
+    assert (
+        "in thousands of samples, the hybrid 85, without state initialisation 8, "
+        "without delta output 16, the SNN alone 32." in text
+    )
+    assert "one person for each movement, 2.0 s long, of which the last 0.9 s" in text
     assert "nan" not in text.lower().replace("ann", "") and "None" not in text
     for plot in ("steps", "movements", "energy", "reliability"):
         file = page.parent / "images" / f"results_{plot}.svg"
