@@ -2,13 +2,11 @@
 """The page of the benchmarks."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from hybrid_pose_ros.benchmark.plots import NAMES
 from hybrid_pose_ros.benchmark.poses import CNN_EVENTS
 from hybrid_pose_ros.evaluation.markdown import number, table
-
-COMMAND: Final = "hybrid-pose bench --json out/bench.json --page docs/performance.md"
 
 
 def write_page(figures: Mapping[str, Any], plots: Mapping[str, str]) -> str:
@@ -25,7 +23,7 @@ def _blocks(figures: Mapping[str, Any], plots: Mapping[str, str]) -> Iterator[st
     yield "# Performance"
     yield (
         "What a pose costs, measured beside its peers. Everything on this page was written by one "
-        f"command:\n\n```sh\n{COMMAND}\n```"
+        f"command:\n\n```sh\n{figures['command']}\n```"
     )
     yield from _environment(figures)
     for name, key, describe in (

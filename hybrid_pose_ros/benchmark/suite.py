@@ -18,7 +18,7 @@ from hybrid_pose_ros.benchmark.streams import Stream, at_rate, repeat, walking
 from hybrid_pose_ros.inference.step_length import with_step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 
-FORMAT: Final = "hybrid_pose_ros/bench/1"
+FORMAT: Final = "hybrid_pose_ros/bench/2"
 
 PARTS: Final = ("step", "ann", "pose", "system", "scaling")
 
@@ -82,6 +82,18 @@ class Plan:
     rates_mev_s: tuple[float, ...] = RATES_MEV_S
     overload_s: float = 3.5
 
+    @property
+    def command(self) -> str:
+        """What measures and writes the page, without the places of one machine."""
+        words = ["hybrid-pose bench --json bench.json --page performance.md"]
+        if self.model is not None:
+            words.append(f"--model {self.model.name}")
+        if self.parts != PARTS:
+            words.append(f"--only {','.join(self.parts)}")
+        if self.full:
+            words.append("--full")
+        return " ".join(words)
+
 
 def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Measure part by part; after each, yield all figures so far.
@@ -100,6 +112,7 @@ def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[di
     checkpoint = load_checkpoint(plan.model)
     figures: dict[str, Any] = {
         "format": FORMAT,
+        "command": plan.command,
         "environment": describe_environment(checkpoint),
         "missing": {},
     }

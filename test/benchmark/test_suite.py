@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_pose_ros.benchmark.page import COMMAND, write_page
+from hybrid_pose_ros.benchmark.page import write_page
 from hybrid_pose_ros.benchmark.suite import FORMAT, PARTS, Plan, run_suite
 from hybrid_pose_ros.cli.bench import PARTS as OFFERED
 from hybrid_pose_ros.cli.main import main, make_parser
@@ -76,8 +76,8 @@ def test_one_command_makes_the_page(measured: Path, tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     assert main(["bench", "--from", str(measured), "--page", str(page)]) == 0
     text = page.read_text()
-    assert COMMAND in text
     figures = json.loads(measured.read_text())
+    assert f"```sh\n{figures['command']}\n```" in text
     assert f"| this package | {figures['step_ms']['engine']:.3f} |" in text
     assert f"| torch, bfloat16 | {figures['ann']['ms']['torch_bfloat16']:.2f} |" in text
     assert f"| 200 Hz | {figures['system']['200']['p50_ms']:.2f} |" in text
@@ -88,7 +88,7 @@ def test_one_command_makes_the_page(measured: Path, tmp_path: Path) -> None:
 
 
 def test_the_page_has_only_what_was_measured(figures: dict[str, Any]) -> None:
-    some = {key: figures[key] for key in ("format", "environment", "missing", "stream_mev_s")}
+    some = {key: figures[key] for key in ("command", "environment", "missing", "stream_mev_s")}
     some |= {key: figures[key] for key in ("cpu_ms_per_pose", "pose")}
     some["missing"] = {}
     heads = [line for line in write_page(some, {}).splitlines() if line.startswith("#")]
@@ -108,9 +108,15 @@ def test_the_page_shows_the_long_runs(figures: dict[str, Any]) -> None:
     assert "| `snn` | 310.0 | 311.0 |" in text
 
 
-def test_the_command_that_the_page_names_is_understood() -> None:
-    options = make_parser({"bench"}).parse_args(COMMAND.split()[1:])
-    assert options.only == PARTS == OFFERED
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(), Plan(parts=("step", "pose"), full=True, model=Path("some.safetensors"))],
+    ids=["default", "chosen"],
+)
+def test_the_command_that_the_page_names_is_understood(plan: Plan) -> None:
+    options = make_parser({"bench"}).parse_args(plan.command.split()[1:])
+    assert (options.model, options.only, options.full) == (plan.model, plan.parts, plan.full)
+    assert PARTS == OFFERED
 
 
 @pytest.mark.parametrize(
