@@ -173,13 +173,16 @@ def pose_from_message(message: PoseMessage) -> PoseEstimate:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
     Raises:
-        ValueError: unknown source, or the ids are not 0 to 12 in order.
+        ValueError: unknown source, ids that are not 0 to 12 in order, or a confidence that is not
+            finite.
     """
     if message.source not in _SOURCE_NAMES:
         raise ValueError(f"unknown pose source {message.source}")
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
     keypoints, confidence = _keypoint_arrays(message)
+    if not np.isfinite(confidence).all():
+        raise ValueError("a confidence is not finite")
     return PoseEstimate(
         sensor_time_ns=message.sensor_time,
         keypoints=keypoints,

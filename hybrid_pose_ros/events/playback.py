@@ -39,8 +39,11 @@ def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
             yield join_events(held)
             held = []
         # in order of time: an edge is found faster than every event divided
-        edges = np.arange(first + 1, last + 1) * packet_ns
-        cuts = np.unique(np.searchsorted(batch["t"], edges))
+        if last - first <= len(batch):
+            edges = np.arange(first + 1, last + 1) * packet_ns
+            cuts = np.unique(np.searchsorted(batch["t"], edges))
+        else:
+            cuts = np.flatnonzero(np.diff(batch["t"] // packet_ns)) + 1
         *complete, rest = np.split(batch, cuts)
         for part in complete:
             yield join_events([*held, part])

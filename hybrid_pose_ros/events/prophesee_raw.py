@@ -12,7 +12,7 @@ import re
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _SENSORS: Final = {
     "genx320": (320, 320),
 }
 """Part of the plugin's name -> width and height, for headers that do not tell the geometry."""
+
+MAX_STEP_BACK_US: Final = 1_000_000
+"""Cameras have been seen to step back a little; more is a clock that was reset, or damage."""
 
 _VERSIONS: Final = {"2.0": "evt2", "3.0": "evt3", "EVT2": "evt2", "EVT3": "evt3"}
 _WORD_BYTES: Final = {"evt2": 4, "evt3": 2}
@@ -99,7 +102,7 @@ class Evt2Decoder:
     """Decoder of EVT 2.0, with memory: the time goes from piece to piece of the stream.
 
     Events before the first upper half of the time are skipped. Where the camera's time steps back
-    a little, events keep the latest time seen.
+    by up to :data:`MAX_STEP_BACK_US`, events keep the latest time seen.
     """
 
     _TIME_HIGH, _LOW_BITS, _HIGH_BITS = 8, 6, 28
@@ -114,7 +117,8 @@ class Evt2Decoder:
         """Return the events of a piece, times as the camera counts them; ``time_base`` is 0.
 
         Raises:
-            MalformedPacketError: a word has an unknown type, or an event lies outside the sensor.
+            MalformedPacketError: a word has an unknown type, an event lies outside the sensor, or
+                the time steps back further.
         """
         words = read_words("evt2", time_base, data, "<u4")
         types = words >> 28
@@ -130,7 +134,10 @@ class Evt2Decoder:
             return empty_events()
         words, us = words[chosen], high[chosen] << self._LOW_BITS
         us |= words >> 22 & 0x3F
-        us = np.maximum.accumulate(np.maximum(us, self._latest_us))
+        reached = np.maximum.accumulate(np.maximum(us, self._latest_us))
+        if (reached - us > MAX_STEP_BACK_US).any():
+            raise MalformedPacketError("evt2: the time jumps back by more than a second")
+        us = reached
         events = assemble(
             "evt2", self._size, us * 1000, words >> 11 & 0x7FF, words & 0x7FF, words >> 28
         )
@@ -151,6 +158,14 @@ class Evt2Decoder:
         high = np.concatenate(([self._high], values))[np.cumsum(sets)]
         self._high = int(high[-1]) if len(high) else self._high
         return high
+
+
+class _Damage(NamedTuple):
+    """A part of a file that could not be decoded: its first byte, the one after it, and why."""
+
+    first: int
+    end: int
+    reason: str
 
 
 class RawReader:
@@ -178,7 +193,8 @@ class RawReader:
         self.width, self.height = size
         self._bytes = path.stat().st_size - self._header.offset
         self._done = 0
-        self._damaged: list[str] = []
+        self._damaged: list[_Damage] = []
+        self._cut_off = ""
 
     @property
     def progress(self) -> float:
@@ -188,7 +204,11 @@ class RawReader:
     @property
     def trouble(self) -> str:
         """What could not be decoded."""
-        return "; ".join(self._damaged)
+        damaged = [
+            f"bytes {damage.first} to {damage.end} are damaged and left out ({damage.reason})"
+            for damage in self._damaged
+        ]
+        return "; ".join([*damaged, *filter(None, [self._cut_off])])
 
     def events(self) -> Generator[EventArray, None, None]:
         """Yield all events from the first on, in order of time; times as the camera counts.
@@ -204,7 +224,7 @@ class RawReader:
                 while data := file.read(CHUNK_BYTES):
                     rest = len(data) % word
                     if rest:
-                        self._damaged.append(
+                        self._cut_off = (
                             f"the last {rest} bytes are no whole word: the file is cut off"
                         )
                     events = self._decode(decoder, data[: len(data) - rest])
@@ -222,8 +242,9 @@ class RawReader:
         try:
             return decoder.decode(0, data)
         except MalformedPacketError as error:
-            first = self._header.offset + self._done
-            self._damaged.append(
-                f"bytes {first} to {first + len(data)} are damaged and left out ({error})"
-            )
+            first, reason = self._header.offset + self._done, str(error)
+            end = first + len(data)
+            if self._damaged and (last := self._damaged[-1]) == (last.first, first, reason):
+                first = self._damaged.pop().first
+            self._damaged.append(_Damage(first, end, reason))
             return empty_events()

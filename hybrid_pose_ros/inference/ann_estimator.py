@@ -112,11 +112,6 @@ class AnnEstimator:
         np.add(sums[(step.index - 1) % length], step.counts, out=sums[step.index % length])
         self._newest = step.index
 
-    @property
-    def newest_index(self) -> int:
-        """Index of the newest step, -1 before the first."""
-        return self._newest
-
     def snapshot(self) -> tuple[NDArray[np.float32], int]:
         """Return the network's input, and the sensor time in ns up to which it holds events."""
         sums, length = self._sums, len(self._sums)

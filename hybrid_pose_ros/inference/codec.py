@@ -15,6 +15,9 @@ from hybrid_pose_ros.inference.state import HEATMAPS, VELOCITY, EncodedTensor, I
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.snn import SnnState
 
+LIMIT = 1e6
+"""No value of a state comes near it; larger ones would overflow where they are averaged."""
+
 _CODES = 255
 
 
@@ -40,7 +43,8 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
     """Decode to float32, with a first axis of one sample.
 
     Raises:
-        InitRejectedError: unknown code, wrong number of bytes, or values that are not finite.
+        InitRejectedError: unknown code, wrong number of bytes, or values that are not finite or
+            beyond :data:`LIMIT`.
     """
     itemsize = {"uint8_affine": 1, "float16": 2}.get(encoded.dtype)
     if itemsize is None:
@@ -57,8 +61,10 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
         values += np.float32(encoded.offset)
     else:
         values = np.frombuffer(encoded.data, "<f2").astype(np.float32)
-    if not np.isfinite(values).all():
-        raise InitRejectedError(f"tensor {encoded.name} holds values that are not finite")
+    if not (np.abs(values) <= LIMIT).all():
+        raise InitRejectedError(
+            f"tensor {encoded.name} holds values that are not finite or too large"
+        )
     return torch.from_numpy(values.reshape(1, *encoded.shape))
 
 

@@ -10,6 +10,7 @@ is checked. Numba's cache looks at the file of the function that it compiled, no
 after a change here, delete the ``.nbi`` files beside it.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -31,19 +32,21 @@ _PAGE = 2 << 20
 """Bytes of a large page: with few pages, an address is found without a walk through tables."""
 
 _room: NDArray[np.uint8] = np.zeros(0, np.uint8)
+_room_at_work = threading.Lock()
 
 
 def zeros(*shape: int) -> NDArray[np.float32]:
     """Make an array whose vectors lie each in one cache line, beside those made before."""
     global _room
     size = 4 * int(np.prod(shape))
-    first = -_room.ctypes.data % _CACHE_LINE
-    if first + size > len(_room):
-        # for 4 MB and more NumPy asks the system for large pages; what is not used takes none
-        _room = np.zeros(3 * _PAGE + size, np.uint8)
-        first = -_room.ctypes.data % _PAGE
-    array = _room[first : first + size].view(np.float32).reshape(shape)
-    _room = _room[first + size :]
+    with _room_at_work:
+        first = -_room.ctypes.data % _CACHE_LINE
+        if first + size > len(_room):
+            # for 4 MB and more NumPy asks the system for large pages; what is not used takes none
+            _room = np.zeros(3 * _PAGE + size, np.uint8)
+            first = -_room.ctypes.data % _PAGE
+        array = _room[first : first + size].view(np.float32).reshape(shape)
+        _room = _room[first + size :]
     return array
 
 

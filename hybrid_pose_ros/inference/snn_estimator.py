@@ -239,6 +239,7 @@ class SnnEstimator:
         self._live.rest()
         self._moments.forget()
         self._pending: UnpackedInit | None = None
+        self._newest_init: int | None = None  # the moment that it describes
 
     def initialise(self, init: StateInit) -> bool:
         """Do what :meth:`unpack` and then :meth:`take_over` do."""
@@ -279,7 +280,7 @@ class SnnEstimator:
         """
         self.catch_up()
         live, index = self._live, init.index
-        if live.init_index is not None and index <= live.init_index:
+        if self._newest_init is not None and index <= self._newest_init:
             raise InitRejectedError(
                 f"its time {index * self._config.step_ns} ns is not after that of the last "
                 "initialisation"
@@ -292,10 +293,11 @@ class SnnEstimator:
             self._pending = init
             return True
         if self._policy is InitPolicy.IMMEDIATE or index == live.next_index:
-            self._begin(live.next_index, init.state)
+            self._begin(live.next_index, init)
             return True
         before, replay = live.split(index)
         self._late_begins = self._beginning(init, before, replay[0])
+        self._newest_init = index
         self._replay = deque(past.step for past in replay)
         return False
 
@@ -368,15 +370,16 @@ class SnnEstimator:
             if self._replay is not None:
                 self._replay.append(step)
         if self._pending is not None and self._pending.index <= step.index:
-            self._begin(self._pending.index, self._pending.state)
+            self._begin(self._pending.index, self._pending)
         live.run(step)
         return self._pose(live)
 
-    def _begin(self, index: int, state: SnnState) -> None:
-        """Take over a state of a moment that has not passed."""
+    def _begin(self, index: int, init: UnpackedInit) -> None:
+        """Take over a state before step ``index``, which has not been run."""
         live = self._live
         known = live.init_index is not None
-        live.take_over(index, state, known, live.snn.memory(), live.next_index)
+        live.take_over(index, init.state, known, live.snn.memory(), live.next_index)
+        self._newest_init = init.index
         self._pending = None
 
     def _pose(self, course: _Course) -> PoseEstimate:

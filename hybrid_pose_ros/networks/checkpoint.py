@@ -127,6 +127,11 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
             f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
         )
     metadata, tensors = _read(path)
+    if "variant" in metadata:
+        raise CheckpointError(
+            f"{path}: a variant of checkpoint {metadata['base']} for comparisons; "
+            "give the checkpoint itself"
+        )
     if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"{path}: the digest does not match, the file is damaged")
     try:

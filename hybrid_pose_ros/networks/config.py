@@ -232,8 +232,6 @@ EDGE = ModelConfig(
     carry=True,
 )
 
-CONFIGS = {config.name: config for config in (EDGE, PAPER)}
-
 VARIANTS = ("snn", "no_init", "no_delta")
 """What the hybrid is compared with, each trained on the same ANN: the SNN alone, the hybrid
 without initial membranes, and the one without an accumulator."""

@@ -81,6 +81,22 @@ def test_evt3_waits_for_time_and_address() -> None:
     assert len(decoder.decode(0, words(0x0001, 0x6008, 0x2007))) == 0
 
 
+def test_evt3_waits_for_time_and_address_in_the_rounds_of_the_hosts_time() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT, 1_760_000_000 * 10**9)
+    good = words(0x8001, 0x6002, 0x0001, 0x2001)
+    (first,) = decoder.decode(0, good)["t"]
+    decoder.reset()
+    events = decoder.decode(0, words(0x8002, 0x0001, 0x2003, 0x2004, 0x6002, 0x2005))
+    assert events["x"].tolist() == [5]  # the others came before the lower half of the time
+    assert events["t"].tolist() == [first + 4096 * 1000]
+
+
+def test_evt3_tells_the_round_of_a_first_event_at_0() -> None:
+    decoder = make_decoder("evt3", WIDTH, HEIGHT, 1_760_000_000 * 10**9)
+    packet = encode("evt3", make_events([0, 7000], 1, 1, ON))
+    assert decoder.decode(packet.time_base, packet.data)["t"].tolist() == [0, 7000]
+
+
 def test_evt3_counts_rounds_across_packets_and_resets() -> None:
     decoder = make_decoder("evt3", WIDTH, HEIGHT)
 

@@ -61,6 +61,12 @@ def test_packets_do_not_depend_on_the_batches(times: list[int], cuts: list[int])
     assert len(set.union(*numbers)) == len(whole)
 
 
+def test_a_gap_of_years_costs_nothing() -> None:
+    years = 50 * 365 * 86_400 * 10**9
+    packets = list(packetise(ListSource([at(0, 99, years, years + 150)]), PACKET_NS))
+    assert times_of(packets) == [[0, 99], [years], [years + 150]]
+
+
 def test_a_packet_comes_with_the_first_later_event() -> None:
     source = ListSource([at(10), at(20), at(110), at(120)])
     packets = packetise(source, PACKET_NS)

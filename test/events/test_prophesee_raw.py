@@ -149,6 +149,20 @@ def test_damage_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.Monkey
         assert words in trouble
 
 
+def test_evt2_whose_time_jumps_back_is_left_out_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", 16)
+    parts = [high(us) + event(us, 1, 1, True) for us in (9_000_000, 9_000_064, 0, 64, 128, 192)]
+    events, trouble = read(write(tmp_path / "a.raw", EVT2, *parts))
+    assert events["t"].tolist() == [9_000_000_000, 9_000_064_000]
+    first, end = len(EVT2) + 16, len(EVT2) + 8 * len(parts)
+    assert trouble == (
+        f"bytes {first} to {end} are damaged and left out "
+        "(evt2: the time jumps back by more than a second)"
+    )
+
+
 @pytest.mark.skipif("HYBRID_POSE_DATA" not in os.environ, reason="needs the development data")
 def test_a_real_file_of_an_evk3() -> None:
     source = RawSource(Path(os.environ["HYBRID_POSE_DATA"]) / "events" / "evt3_1280x720.raw")

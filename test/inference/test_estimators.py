@@ -57,6 +57,15 @@ def test_without_replay_a_late_initialisation_differs(
     assert late[15].steps_since_init == 1  # it is taken to describe the present
 
 
+def test_without_replay_each_late_initialisation_is_taken(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view, init_policy=InitPolicy.IMMEDIATE)
+    poses = follow(snn, steps, {22: inits[10], 34: inits[20]})  # each later than the next is due
+    assert poses[21].steps_since_init == -1
+    assert [poses[k].steps_since_init for k in (22, 33, 34)] == [1, 12, 1]
+
+
 def test_a_late_initialisation_leaves_the_same_state(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
 ) -> None:
@@ -258,6 +267,7 @@ def broken(init: StateInit) -> dict[str, StateInit]:
         "velocity holds values that are not finite": replace(
             init, tensors=(*maps, replace(velocity, data=nan))
         ),
+        "not finite or too large": replace(init, tensors=(replace(first, scale=1e20), *others)),
         "velocity has shape": replace(init, tensors=(*maps, replace(velocity, shape=(2, 13)))),
         "up3'], not": replace(init, tensors=tuple(maps)),
         "is not after": replace(init, sensor_time_ns=init.sensor_time_ns - 10 * T),
@@ -275,6 +285,7 @@ def broken(init: StateInit) -> dict[str, StateInit]:
         "dtype",
         "not finite",
         "velocity holds values that are not finite",
+        "not finite or too large",
         "velocity has shape",
         "up3'], not",
         "is not after",

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vector operations, each against NumPy."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +96,17 @@ def test_vectors_begin_at_cache_lines() -> None:
         assert all(array.ctypes.data % 64 == 0 for array in made + copies)
         assert all(array.flags.c_contiguous and array.shape == (3, size) for array in made)
         assert all(np.array_equal(copy, values(size, seed)) for seed, copy in enumerate(copies))
+
+
+def test_threads_share_no_array() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            made = [*pool.map(lambda _: simd.zeros(16), range(4000))]
+    finally:
+        sys.setswitchinterval(interval)
+    assert len({array.ctypes.data for array in made}) == len(made)
 
 
 @numba.njit

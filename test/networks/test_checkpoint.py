@@ -128,6 +128,13 @@ def test_a_variant_under_the_name_of_another_is_refused(base: Checkpoint, tmp_pa
         load_variant("snn", base, tmp_path)
 
 
+def test_a_variant_is_no_checkpoint(base: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "edge_snn.safetensors"
+    save_variant(path, trained("snn"), base, "snn")
+    with pytest.raises(CheckpointError, match=f"a variant of checkpoint {base.digest}"):
+        load_checkpoint(path)
+
+
 def test_a_damaged_variant_is_refused(base: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "edge_snn.safetensors"
     save_variant(path, trained("snn"), base, "snn")

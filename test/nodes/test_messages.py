@@ -95,7 +95,7 @@ def test_a_serialised_pose_is_what_rclpy_makes_of_the_message(frame_id: str) -> 
     assert deserialize_message(wire, PoseKeypoints) == deserialize_message(expected, PoseKeypoints)
 
 
-def test_pose_with_unknown_source_or_ids_is_refused() -> None:
+def test_pose_with_unknown_source_or_ids_or_no_confidence_is_refused() -> None:
     message = pose_message(sample_pose(), HEADER, SENSOR)
     message.source = 9
     with pytest.raises(ValueError, match="source 9"):
@@ -103,6 +103,10 @@ def test_pose_with_unknown_source_or_ids_is_refused() -> None:
     message = pose_message(sample_pose(), HEADER, SENSOR)
     message.keypoints[3].id = 4
     with pytest.raises(ValueError, match="ids"):
+        pose_from_message(message)
+    message = pose_message(sample_pose(), HEADER, SENSOR)
+    message.keypoints[3].confidence = float("inf")
+    with pytest.raises(ValueError, match="not finite"):
         pose_from_message(message)
 
 

@@ -10,9 +10,9 @@ A packet is a piece of the camera's stream, so the decoder's state goes from pac
 the sensor time the stream has only 24 bits; the decoder counts the rounds of 2^24 us (16.8 s) from
 its first packet on, which it places near a time that it is given. The time base of the message is
 undefined (documentation of event_camera_msgs): drivers fill in 0 or anything. :func:`encode` fills
-in the time of the first event, so a time base that is not 0 and has the first event's 24 bits is
-believed: it tells the round, and packets from here keep their times however many were lost before
-them.
+in the time of the first event (1 for 0), so a time base that is not 0 and has the first event's 24
+bits is believed: it tells the round, and packets from here keep their times however many were lost
+before them.
 """
 
 from dataclasses import replace
@@ -58,6 +58,10 @@ _FORMAT: Final = WordFormat(
     max_step_back=_MAX_STEP_BACK,
 )
 _ROUND_US: Final = 2**TIME_BITS
+
+_AT_ZERO: Final = 1
+"""The time base of a packet that begins at 0, as 0 tells nothing."""
+
 _MAX_GAP_HIGH: Final = 2**12 - _MAX_STEP_BACK - 1
 
 
@@ -73,7 +77,7 @@ def encode(events: EventArray) -> EncodedPacket:
             f"{NAME}: a gap in the packet is too long; the limit is {_MAX_GAP_HIGH * 4096} us"
         )
     data = encode_words(_FORMAT, us, events["y"], events["x"], events["polarity"], WordState())
-    return EncodedPacket(int(us[0]) * 1000, data)
+    return EncodedPacket(int(us[0]) * 1000 or _AT_ZERO, data)
 
 
 class Decoder:
@@ -120,7 +124,8 @@ class Decoder:
             us, x, y, polarity = us[whole], x[whole], y[whole], polarity[whole]
         if not len(us):
             return empty_events()
-        rounds, rest = divmod(time_base - int(us[0]) * 1000, _ROUND_US * 1000)
+        told_ns = 0 if time_base == _AT_ZERO else time_base
+        rounds, rest = divmod(told_ns - int(us[0]) * 1000, _ROUND_US * 1000)
         told = bool(time_base) and not rest
         if not told:
             rounds = self._first_rounds(int(us[0]))

@@ -21,6 +21,9 @@ from hybrid_pose_ros.events.encodings.packet import MalformedPacketError
 UNKNOWN: Final = -(2**48)
 """A value that no word has set yet: so low that no sum with it is positive."""
 
+_UNKNOWN_LOW: Final = -(2**62)
+"""The same for the lower half of a time whose upper half counts rounds up to the host's time."""
+
 TIME_BITS: Final = 24
 """Two words of 12 bits give the time in us."""
 
@@ -87,7 +90,7 @@ class WordState:
     """What the words so far have set; the upper half of the time includes its earlier rounds."""
 
     high: int = UNKNOWN
-    low: int = UNKNOWN
+    low: int = _UNKNOWN_LOW
     line: int = UNKNOWN
     base: int = UNKNOWN
     base_polarity: int = 0
