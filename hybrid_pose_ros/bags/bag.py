@@ -5,6 +5,7 @@ Messages stay the bytes (CDR) that came over the wire. The definitions of the pa
 go into the bag, so that any reader can open it.
 """
 
+import contextlib
 import queue
 import threading
 import time
@@ -19,7 +20,6 @@ from rosbags.rosbag2 import (
     CompressionFormat,
     CompressionMode,
     Reader,
-    ReaderError,
     StoragePlugin,
     Writer,
     WriterError,
@@ -181,6 +181,33 @@ class BagWriter:
                 yield batch
 
 
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever reading a bag in the block raises into a BagError that names the bag.
+
+    `rosbags` checks little of what it reads: of damaged bytes its decompressors, its database, or
+    Python itself raise what they come upon.
+    """
+    try:
+        yield
+    except BagError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise BagError(f"{path}: the bag cannot be read ({words})") from error
+
+
+@contextlib.contextmanager
+def open_bag(path: Path) -> Iterator[Reader]:
+    """Open a bag to read it in the block: its folder, or a file of one (.mcap, .db3).
+
+    Raises:
+        BagError: the bag is missing or damaged, which may show in the block.
+    """
+    with reading(path), Reader(path) as reader:
+        yield reader
+
+
 def read_bag(
     path: Path, store: Typestore, topics: Collection[str]
 ) -> Iterator[tuple[str, int, Any]]:
@@ -192,12 +219,9 @@ def read_bag(
     Raises:
         BagError: the bag is missing or damaged.
     """
-    try:
-        with Reader(path) as reader:
-            connections = [link for link in reader.connections if link.topic in topics]
-            if not connections:
-                return
-            for link, stamp_ns, data in reader.messages(connections):
-                yield link.topic, stamp_ns, store.deserialize_cdr(data, link.msgtype)
-    except (ReaderError, FileNotFoundError) as error:
-        raise BagError(f"{path}: the bag cannot be read ({error})") from error
+    with open_bag(path) as reader:
+        connections = [link for link in reader.connections if link.topic in topics]
+        if not connections:
+            return
+        for link, stamp_ns, data in reader.messages(connections):
+            yield link.topic, stamp_ns, store.deserialize_cdr(data, link.msgtype)

@@ -2,18 +2,25 @@
 """Scores the poses of a bag against its ground truth: recorded ones, or new ones of its events."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError
-from hybrid_pose_ros.bags.layout import EVENTS_TYPE, GROUND_TRUTH_TOPIC, GROUND_TRUTH_TYPE
+from hybrid_pose_ros.bags.bag import BagError, reading
+from hybrid_pose_ros.bags.layout import (
+    CAMERA_INFO_TYPE,
+    EVENTS_TYPE,
+    GROUND_TRUTH_TOPIC,
+    GROUND_TRUTH_TYPE,
+)
 from hybrid_pose_ros.bags.player import (
     CAMERA_INFO,
     EVENTS,
     BagContents,
+    Stored,
     played_topics,
     read_stored,
 )
@@ -30,6 +37,7 @@ from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 
 POSE_3D = "/pose_3d"
+POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"
 
 Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""
@@ -136,13 +144,17 @@ def evaluate_recorded(
     for stored in read_stored(contents.path, [*topics, GROUND_TRUTH_TOPIC]):
         camera, _, name = stored.topic.rpartition("/")
         if name == "pose":
-            message: Any = store.deserialize_cdr(stored.data, "hybrid_pose_ros/msg/PoseKeypoints")
-            _add_pose(evaluation, camera, pose_from_message(message))
+            with reading(contents.path):
+                message: Any = store.deserialize_cdr(stored.data, POSE_TYPE)
+                pose = pose_from_message(message)
+            _add_pose(evaluation, camera, pose)
         elif stored.topic == POSE_3D:
-            message = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
-            evaluation.add_pose_3d(message.sensor_time, joints_from_message(message))
+            with reading(contents.path):
+                message = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+                joints = joints_from_message(message)
+            evaluation.add_pose_3d(message.sensor_time, joints)
         else:
-            _take_reference(evaluation, stored.topic, stored.data, store)
+            _take_reference(evaluation, contents.path, stored, store)
         progress((stored.stamp_ns - contents.start_ns) * 1e-9)
     evaluation.finish()
     return evaluation.report()
@@ -167,13 +179,14 @@ def evaluate_events(
     for stored in read_stored(contents.path, played_topics(contents, cameras)):
         camera, _, name = stored.topic.rpartition("/")
         if name == EVENTS:
-            packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
+            with reading(contents.path):
+                packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
             for pose in pipelines[camera].push(packet):
                 _add_pose(evaluation, camera, pose)
                 for sensor_ns, joints in triangulator.push(camera, pose):
                     evaluation.add_pose_3d(sensor_ns, joints)
         else:
-            calibration = _take_reference(evaluation, stored.topic, stored.data, store)
+            calibration = _take_reference(evaluation, contents.path, stored, store)
             if calibration is not None:
                 triangulator.calibrate(camera, calibration)
         progress((stored.stamp_ns - contents.start_ns) * 1e-9)
@@ -197,14 +210,17 @@ def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) ->
 
 
 def _take_reference(
-    evaluation: RunningEvaluation, topic: str, data: bytes, store: Typestore
+    evaluation: RunningEvaluation, path: Path, stored: Stored, store: Typestore
 ) -> Camera | None:
-    """Take a label or a calibration, and return the latter."""
-    if topic == GROUND_TRUTH_TOPIC:
-        message: Any = store.deserialize_cdr(data, GROUND_TRUTH_TYPE)
-        evaluation.add_truth(message.sensor_time, joints_from_message(message))
+    """Take a label or a calibration of a bag, and return the latter."""
+    if stored.topic == GROUND_TRUTH_TOPIC:
+        with reading(path):
+            message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+            joints = joints_from_message(message)
+        evaluation.add_truth(message.sensor_time, joints)
         return None
-    calibration = camera_from_info(store.deserialize_cdr(data, "sensor_msgs/msg/CameraInfo"))
+    with reading(path):
+        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE))
     if calibration is not None:
-        evaluation.set_camera(topic.rpartition("/")[0], calibration)
+        evaluation.set_camera(stored.topic.rpartition("/")[0], calibration)
     return calibration

@@ -14,8 +14,6 @@ import numpy as np
 from rosbags.rosbag2 import (
     CompressionFormat,
     CompressionMode,
-    Reader,
-    ReaderError,
     StoragePlugin,
     Writer,
     WriterError,
@@ -23,9 +21,10 @@ from rosbags.rosbag2 import (
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError, Topic
+from hybrid_pose_ros.bags.bag import BagError, Topic, open_bag
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray
-from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import PacketReader
 
 STORAGES: Final = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
@@ -158,28 +157,25 @@ class BagFile:
 
 
 class EventTopic:
-    """Reads the events of one topic of a bag, packet by packet.
+    """Reads the events of one topic of a bag, packet by packet, as the nodes do.
 
     Args:
         path: folder of the bag.
         name: of the topic; its type is an `EventPacket` of this package or event_camera_msgs.
 
     Attributes:
-        width, height: of the sensor in pixels, as the first packet says.
+        width, height: of the sensor in pixels, as the first good packet says.
         damaged: number of packets so far that could not be decoded; they are left out.
 
     Raises:
-        BagError: the bag is missing or damaged, or has no such topic, or no packet in it.
+        BagError: the bag is missing or damaged, or has no such topic, or no good packet in it.
     """
 
     def __init__(self, path: Path, name: str, store: Typestore) -> None:
         self._path, self._name, self._store = path, name, store
         self.damaged = 0
         self._done = 0
-        first = next(self._messages(), None)
-        if first is None:
-            raise BagError(f"{path}: no packet in {name}")
-        self.width, self.height = first.width, first.height
+        self.width, self.height = self._find_size()
 
     @property
     def progress(self) -> float:
@@ -192,40 +188,51 @@ class EventTopic:
         Raises:
             BagError: the bag is damaged, or the size of the sensor changes.
         """
-        decoder: Decoder | None = None
-        encoding = ""
+        reader = PacketReader()
         self._done = self.damaged = 0
         for message in self._messages():
             self._done += 1
-            if (message.width, message.height) != (self.width, self.height):
-                raise BagError(f"{self._path}: the size of the sensor changes in {self._name}")
+            fits = (message.width, message.height) == (self.width, self.height)
             try:
-                if decoder is None or message.encoding != encoding:
-                    encoding = message.encoding
-                    decoder = make_decoder(encoding, self.width, self.height)
-                yield decoder.decode(message.time_base, message.events)
+                # One of another size has a reader of its own, which says whether to believe it.
+                events = (reader if fits else PacketReader()).read(message)
             except MalformedPacketError:
                 self.damaged += 1
+                continue
+            if not fits:
+                raise BagError(f"{self._path}: the size of the sensor changes in {self._name}")
+            yield events
+
+    def _find_size(self) -> tuple[int, int]:
+        """Return width and height of the first good packet."""
+        reader = PacketReader()
+        for message in self._messages():
+            with contextlib.suppress(MalformedPacketError):
+                reader.read(message)
+                return message.width, message.height
+        if reader.malformed:
+            raise BagError(
+                f"{self._path}: no packet in {self._name} can be decoded "
+                f"({reader.malformed_reason})"
+            )
+        raise BagError(f"{self._path}: no packet in {self._name}")
 
     def _messages(self) -> Iterator[Any]:
-        try:
-            with Reader(self._path) as reader:
-                links = [link for link in reader.connections if link.topic == self._name]
-                if not links or not links[0].msgtype.endswith("/EventPacket"):
-                    found = [
-                        link.topic
-                        for link in reader.connections
-                        if link.msgtype.endswith("/EventPacket")
-                    ]
-                    raise BagError(
-                        f"{self._path}: no topic {self._name} with events; there are "
-                        f"{', '.join(sorted(found)) or 'none'}"
-                    )
-                self._total = sum(link.msgcount for link in links)
-                kind = links[0].msgtype
-                if kind not in self._store.fielddefs:
-                    self._store.register(get_types_from_msg(links[0].msgdef.data, kind))
-                for _, _, data in reader.messages(links):
-                    yield self._store.deserialize_cdr(data, kind)
-        except (ReaderError, FileNotFoundError) as error:
-            raise BagError(f"{self._path}: the bag cannot be read ({error})") from error
+        with open_bag(self._path) as reader:
+            links = [link for link in reader.connections if link.topic == self._name]
+            if not links or not links[0].msgtype.endswith("/EventPacket"):
+                found = [
+                    link.topic
+                    for link in reader.connections
+                    if link.msgtype.endswith("/EventPacket")
+                ]
+                raise BagError(
+                    f"{self._path}: no topic {self._name} with events; there are "
+                    f"{', '.join(sorted(found)) or 'none'}"
+                )
+            self._total = sum(link.msgcount for link in links)
+            kind = links[0].msgtype
+            if kind not in self._store.fielddefs:
+                self._store.register(get_types_from_msg(links[0].msgdef.data, kind))
+            for _, _, data in reader.messages(links):
+                yield self._store.deserialize_cdr(data, kind)

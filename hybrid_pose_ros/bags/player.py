@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rosbags.rosbag2 import Reader, ReaderError
-
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.bags.bag import BagError
+from hybrid_pose_ros.bags.bag import BagError, open_bag
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     GROUND_TRUTH_TOPIC,
@@ -87,12 +85,9 @@ def inspect_bag(path: Path) -> BagContents:
     Raises:
         BagError: the bag is missing or damaged, or packets are of the types of several packages.
     """
-    try:
-        with Reader(path) as reader:
-            types = {link.topic: link.msgtype for link in reader.connections if link.msgcount}
-            start_ns, end_ns = reader.start_time, reader.end_time
-    except (ReaderError, FileNotFoundError) as error:
-        raise BagError(f"{path}: the bag cannot be read ({error})") from error
+    with open_bag(path) as reader:
+        types = {link.topic: link.msgtype for link in reader.connections if link.msgcount}
+        start_ns, end_ns = reader.start_time, reader.end_time
 
     def namespaces(name: str, type_end: str) -> tuple[str, ...]:
         return tuple(
@@ -136,22 +131,19 @@ def read_stored(
     Raises:
         BagError: the bag is missing or damaged.
     """
-    try:
-        with Reader(path) as reader:
-            links = [link for link in reader.connections if link.topic in topics]
-            if not links:
-                return
-            latched = [link for link in links if link.msgtype == CAMERA_INFO_TYPE]
-            if start_ns is not None and latched:
-                last = {}
-                for link, _, data in reader.messages(latched, stop=start_ns):
-                    last[link.topic] = data
-                for topic, data in last.items():
-                    yield Stored(topic, start_ns, data)
-            for link, stamp_ns, data in reader.messages(links, start=start_ns):
-                yield Stored(link.topic, stamp_ns, data)
-    except (ReaderError, FileNotFoundError) as error:
-        raise BagError(f"{path}: the bag cannot be read ({error})") from error
+    with open_bag(path) as reader:
+        links = [link for link in reader.connections if link.topic in topics]
+        if not links:
+            return
+        latched = [link for link in links if link.msgtype == CAMERA_INFO_TYPE]
+        if start_ns is not None and latched:
+            last = {}
+            for link, _, data in reader.messages(latched, stop=start_ns):
+                last[link.topic] = data
+            for topic, data in last.items():
+                yield Stored(topic, start_ns, data)
+        for link, stamp_ns, data in reader.messages(links, start=start_ns):
+            yield Stored(link.topic, stamp_ns, data)
 
 
 class PlayClock:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagWriter, Received, Topic
+from hybrid_pose_ros.bags.bag import BagWriter, Received, Topic, reading
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     EVENTS_TYPE,
@@ -136,7 +136,7 @@ class Replay:
 
     @property
     def not_recorded(self) -> str:
-        """What could not be recorded and why, or ""; known at the end."""
+        """What could not be recorded so far and why, or ""."""
         if self._recorder is None:
             return ""
         if self._recorder.failure is not None:
@@ -221,7 +221,8 @@ class Replay:
                 self._await_due(stored.stamp_ns, tick)
                 if camera is not None:
                     if self._lockstep is not None:
-                        packet: Any = self._store.deserialize_cdr(stored.data, EVENTS_TYPE)
+                        with reading(self.plan.contents.path):
+                            packet: Any = self._store.deserialize_cdr(stored.data, EVENTS_TYPE)
                         self._lockstep.given(camera, packet)
                     self.published[camera] += 1
                 self._node.publish(stored.topic, stored.data)

@@ -97,29 +97,35 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
     from hybrid_pose_ros.bags.replay import Replay
     from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
 
+    if options.record is not None and options.record.exists():
+        raise CommandError(f"{options.record}: exists already; remove it or name another bag")
     plan = _plan(options)
     prefix = find_prefix()
     share = share_directory(prefix)
     lockstep = _lockstep(options, plan) if options.lockstep else None
+    replay = Replay(plan, make_typestore(share), lockstep)
     scratch = Path(tempfile.mkdtemp(prefix="hybrid-pose-replay-"))
-    session = _Session(console, options.logs or scratch / "logs")
+    session = _Session(replay, console, options.logs or scratch / "logs")
     report = scratch / "report.json"
     try:
         specs = [] if options.publish_only else _specs(options, plan, report, share)
-        with Replay(plan, make_typestore(share), lockstep) as replay:
+        with replay:
             if options.publish_only:
                 replay.await_subscribers(1, {}, session.look)
-                session.play(replay, None)
+                session.play(None)
             else:
-                _run_nodes(specs, session, replay, prefix)
-        if replay.not_recorded:
-            raise CommandError(replay.not_recorded)
+                _run_nodes(specs, session, prefix)
+        lost = 0
         if not options.publish_only:
             lost = _show_report(report, replay, options.json, console)
-            if lost and options.lockstep and not session.interrupted:
-                raise CommandError(f"{lost} packets were lost on their way: try again")
-            if not session.interrupted and not replay.poses.total():
-                raise CommandError("no pose came; --logs FOLDER keeps what the nodes say")
+        if replay.not_recorded:
+            raise CommandError(replay.not_recorded)
+        if options.publish_only or session.interrupted:
+            return 0
+        if lost and options.lockstep:
+            raise CommandError(f"{lost} packets were lost on their way: try again")
+        if not replay.poses.total():
+            raise CommandError("no pose came; --logs FOLDER keeps what the nodes say")
     finally:
         if sys.exc_info()[0] is None or session.graph is None or options.logs:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -181,12 +187,11 @@ def _specs(
     return replay_graph(arguments, played, share)
 
 
-def _run_nodes(
-    specs: "Sequence[NodeSpec]", session: "_Session", replay: "Replay", prefix: Path
-) -> None:
+def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Session", prefix: Path) -> None:
     """Start the nodes, play, and stop them."""
     from hybrid_pose_ros.nodes.processes import Graph
 
+    replay = session.replay
     names = [spec.name for spec in specs]
     hearers = 1 + names.count("triangulator") + names.count("evaluator")  # of each pose: we, too
     wanted = {f"{name}/snn": hearers for name in replay.plan.cameras}
@@ -197,20 +202,28 @@ def _run_nodes(
             judges, joiners = names.count("evaluator"), names.count("triangulator")
             references = {"camera_info": judges + joiners, "pose_3d": judges}
             replay.await_subscribers(2 + ("visualizer" in names), references, session.look)
-        session.play(replay, EVALUATOR if "evaluator" in names else None)
+        session.play(EVALUATOR if "evaluator" in names else None)
 
 
 class _Session:
     """Looks after the processes, the keyboard and the screen while a bag is played."""
 
-    def __init__(self, console: Console, logs: Path) -> None:
-        self.console, self.logs = console, logs
+    def __init__(self, replay: "Replay", console: Console, logs: Path) -> None:
+        self.replay, self.console, self.logs = replay, console, logs
         self.graph: Graph | None = None
         self.interrupted = False
         self._ended: set[str] = set()
+        self._not_recorded = ""
 
     def look(self) -> None:
-        """Notice nodes that have ended; raises CommandError if nothing goes on without one."""
+        """Notice a failed recording, which is said once, and nodes that have ended.
+
+        Raises:
+            CommandError: nothing goes on without a node that has ended.
+        """
+        if not self._not_recorded and (words := self.replay.not_recorded):
+            self._not_recorded = words
+            self.console.print(f"{words}; playing goes on", soft_wrap=True, highlight=False)
         if self.graph is None:
             return
         for name, code in self.graph.poll().items():
@@ -222,9 +235,9 @@ class _Session:
                 raise CommandError(f"{words}; see {self.logs}")
             self.console.print(words, soft_wrap=True)
 
-    def play(self, replay: "Replay", evaluator: str | None) -> None:
+    def play(self, evaluator: str | None) -> None:
         """Play to the end, or until Ctrl-C."""
-        plan = replay.plan
+        replay, plan = self.replay, self.replay.plan
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
         with (
             Progress(*columns, console=self.console, transient=True) as progress,

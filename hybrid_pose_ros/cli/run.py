@@ -3,11 +3,13 @@
 
 import argparse
 import contextlib
+import itertools
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -69,16 +71,17 @@ def run(options: argparse.Namespace) -> int:
     """Run the graph until the events end, a required node ends, or Ctrl-C."""
     names = {argument.name for argument in (*ARGUMENTS, *MULTI_CAMERA_ARGUMENTS)}
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.bag and Path(options.bag).exists():
+        raise CommandError(f"{options.bag}: exists already; remove it or name another bag")
     try:
         prefix = find_prefix()
-        specs, tools = _describe(given, share_directory(prefix))
+        specs, commands = _describe(given, share_directory(prefix))
         graph = Graph(specs, prefix)
         with contextlib.ExitStack() as stack:
-            for command in tools:
-                stack.enter_context(_tool(command))
+            tools = [stack.enter_context(_tool(command)) for command in commands]
             signal.signal(signal.SIGTERM, _interrupt)
             stack.enter_context(graph)
-            return watch(graph)
+            return watch(graph, tools)
     except GraphError as error:
         raise CommandError(str(error)) from error
 
@@ -102,23 +105,34 @@ def _describe(given: dict[str, str], share: Path) -> tuple[list[NodeSpec], list[
     return specs, tools
 
 
-def watch(graph: Graph) -> int:
+@dataclass(frozen=True)
+class Tool:
+    """A tool of a ROS distribution that runs beside the graph."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+
+def watch(graph: Graph, tools: Sequence[Tool] = ()) -> int:
     """Wait until a required node or Ctrl-C ends the graph; return the exit code.
 
-    A node that fails is named on stderr; the first failure is the exit code, as a shell gives it.
+    A node or tool that fails is named on stderr; the first failure is the exit code, as a shell
+    gives it.
     """
     reported: set[str] = set()
     failure = 0
     try:
         while True:
-            for name, code in graph.poll().items():
+            codes = {tool.name: tool.process.poll() for tool in tools}
+            ended = {name: code for name, code in codes.items() if code is not None}
+            for name, code in (ended | graph.poll()).items():
                 if name in reported:
                     continue
                 reported.add(name)
                 if code:
                     failure = failure or (code if code > 0 else 128 - code)
                     print(f"hybrid-pose run: {name} ended with code {code}", file=sys.stderr)
-                if graph.specs[name].required:
+                if name in graph.specs and graph.specs[name].required:
                     return failure
             drivers = driver_names(graph.specs)
             if drivers and reported.issuperset(drivers):
@@ -129,7 +143,7 @@ def watch(graph: Graph) -> int:
 
 
 @contextlib.contextmanager
-def _tool(command: list[str]) -> Iterator[None]:
+def _tool(command: list[str]) -> Iterator[Tool]:
     """Run a tool of a ROS distribution beside the graph, and interrupt it at the end."""
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -138,7 +152,9 @@ def _tool(command: list[str]) -> Iterator[None]:
             f"{command[0]} is not installed; it comes with a ROS 2 distribution"
         ) from error
     try:
-        yield
+        # Its name is that on the command line up to the first option, as in `ros2 bag record`.
+        words = itertools.takewhile(lambda word: not word.startswith("-"), command)
+        yield Tool(" ".join(words), process)
     finally:
         process.send_signal(signal.SIGINT)
         try:

@@ -34,7 +34,8 @@ from hybrid_pose_ros.drawing import (
     joint_colour,
     limb_colour,
 )
-from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.geometry.cameras import Camera, decompose
 from hybrid_pose_ros.messages import camera_from_info, stamp_to_ns
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
@@ -48,18 +49,12 @@ IMAGE_NS: Final = 33_000_000
 
 
 class _EventView:
-    """The events of one camera: decoder, picture, and when the next picture is due."""
+    """The events of one camera: reader, picture, and when the next picture is due."""
 
-    def __init__(self, message: Any, near_ns: int) -> None:
-        self.size = message.width, message.height
-        self.encoding: str = message.encoding
-        self.seq: int | None = None
-        self.canvas = EventCanvas(*self.size)
-        self.decoder: Decoder = make_decoder(self.encoding, *self.size, near_ns=near_ns)
+    def __init__(self, reader: PacketReader, size: tuple[int, int]) -> None:
+        self.reader, self.size = reader, size
+        self.canvas = EventCanvas(*size)
         self.shown_ns: int | None = None
-
-    def fits(self, message: Any) -> bool:
-        return self.size == (message.width, message.height) and self.encoding == message.encoding
 
 
 class Scene:
@@ -113,18 +108,17 @@ class Scene:
         self._rec.log(path, pose, pinhole, static=True)
 
     def _add_events(self, camera: str, arrival_ns: int, message: Any) -> None:
+        view, size = self._views.get(camera), (message.width, message.height)
+        if view is not None and view.size != size:
+            view = None  # of another sensor, if the packet is good
+        reader = PacketReader() if view is None else view.reader
         try:
-            view = self._views.get(camera)
-            if view is None or not view.fits(message):
-                view = _EventView(message, stamp_to_ns(message.header.stamp))
-                self._views[camera] = view
-            if view.seq is not None and message.seq != view.seq + 1:
-                view.decoder.reset()
-            view.seq = message.seq
-            events = view.decoder.decode(message.time_base, message.events)
+            events = reader.read(message)
         except MalformedPacketError:
             self.malformed += 1
             return
+        if view is None:
+            view = self._views[camera] = _EventView(reader, size)
         if len(events) == 0:
             return
         view.canvas.add(events)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.bags.bag import BagError
+from hybrid_pose_ros.bags.bag import open_bag
 
 EVENTS: Final = f"{PACKAGE}/msg/EventPacket"
 POSE: Final = f"{PACKAGE}/msg/PoseKeypoints"
@@ -72,11 +71,8 @@ def choose_topics(types: Iterable[tuple[str, str]], namespaces: Iterable[str]) -
 
 def topics_of_bag(path: Path) -> list[tuple[str, str]]:
     """Return the topics (name, type) of a bag; raises BagError."""
-    try:
-        with Reader(path) as reader:
-            return [(link.topic, link.msgtype) for link in reader.connections]
-    except (ReaderError, OSError) as error:
-        raise _unreadable(path, error) from error
+    with open_bag(path) as reader:
+        return [(link.topic, link.msgtype) for link in reader.connections]
 
 
 def messages_of_bag(
@@ -88,15 +84,8 @@ def messages_of_bag(
         BagError: the bag is missing or damaged.
     """
     chosen = {topic.name: topic for topic in topics}
-    try:
-        with Reader(path) as reader:
-            links = [link for link in reader.connections if link.topic in chosen]
-            for link, stamp_ns, data in reader.messages(links):
-                topic = chosen[link.topic]
-                yield topic, stamp_ns, store.deserialize_cdr(data, topic.kind)
-    except (ReaderError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> BagError:
-    return BagError(f"{path}: the bag cannot be read ({error})")
+    with open_bag(path) as reader:
+        links = [link for link in reader.connections if link.topic in chosen]
+        for link, stamp_ns, data in reader.messages(links):
+            topic = chosen[link.topic]
+            yield topic, stamp_ns, store.deserialize_cdr(data, topic.kind)

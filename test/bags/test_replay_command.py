@@ -82,12 +82,39 @@ def test_what_cannot_be_played_is_said_in_one_line(
         ([str(small_bag), "--publish-only", "--lockstep"], "--publish-only starts no nodes"),
         ([str(small_bag), "--model", "/no/model"], "model: there is no file /no/model"),
         ([str(small_bag), "--lockstep", "--model", "/no/model"], "/no/model"),
+        ([str(small_bag), "--record", str(empty)], "empty: exists already; remove it or name"),
     ):
         assert main(["replay", *arguments]) == 1
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
     with pytest.raises(SystemExit):
         main(["replay", str(small_bag), "--rate", "-1"])
+
+
+def test_figures_are_there_though_the_poses_could_not_be_recorded(
+    small_bag: Path, tmp_path: Path
+) -> None:
+    figures, recorded = tmp_path / "figures.json", tmp_path / "file" / "recorded"
+    recorded.parent.touch()
+    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
+    command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert result.returncode == 1
+    words = f"{recorded}: the bag cannot be written"
+    assert result.stderr.count("\n") == 1 and words in result.stderr
+    # It is said while playing, before the figures.
+    said, _, after = result.stdout.partition("playing goes on\n")
+    assert words in said and "MPJPE" not in said
+    assert "MPJPE" in after and words not in after
+    found = json.loads(figures.read_text())
+    assert {name: counts["poses"] for name, counts in found["played"].items()} == {
+        "/cam0": 27,
+        "/cam1": 27,
+    }
+    assert found["cameras"]["/cam1"]["scored"] == 24
 
 
 def test_the_player_has_room_for_its_packets(

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hybrid-pose run --bag`: a recorder that cannot record does not go unnoticed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hybrid_pose_ros.cli import run as cli_run
+from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.nodes.graph import NodeSpec
+
+
+def test_a_bag_that_exists_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli_run, "Graph", None)
+    monkeypatch.setattr("subprocess.Popen", None)
+    for words in ([], ["--cameras", "cam0,cam1"]):
+        assert main(["run", "--bag", str(tmp_path), *words]) == 1
+        assert capsys.readouterr().err == (
+            f"hybrid-pose run: error: {tmp_path}: exists already; remove it or name another bag\n"
+        )
+
+
+def test_a_recorder_that_fails_is_reported_and_the_nodes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The node ends only when the recorder's end has been noticed."""
+    told, programs = tmp_path / "pid", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ros2").write_text(
+        f"#!/bin/sh\necho $$ > {told}.new\nmv {told}.new {told}\nexit 3"
+    )
+    (programs / "ros2").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    library = tmp_path / "lib" / "hybrid_pose_ros"
+    library.mkdir(parents=True)
+    (library / "node").write_text(
+        "import os, pathlib, time\n"
+        f"told, deadline = pathlib.Path({str(told)!r}), time.monotonic() + 60\n"
+        "while time.monotonic() < deadline:\n"
+        "    time.sleep(0.01)\n"
+        "    if told.exists():\n"
+        "        try: os.kill(int(told.read_text()), 0)\n"
+        "        except ProcessLookupError: break\n"
+    )
+    spec = NodeSpec("node", "node", "", (), {}, required=True)
+    monkeypatch.setattr(cli_run, "find_prefix", lambda: tmp_path)
+    monkeypatch.setattr(cli_run, "pose_graph", lambda given, share: [spec])
+    monkeypatch.setattr(cli_run.signal, "signal", lambda number, handler: None)
+    assert main(["run", "--bag", str(tmp_path / "walk")]) == 3
+    assert capsys.readouterr().err == "hybrid-pose run: ros2 bag record ended with code 3\n"
