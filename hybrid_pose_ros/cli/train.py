@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
+    from hybrid_pose_ros.simulation.mocap import MocapError
     from hybrid_pose_ros.training.log import LogError
     from hybrid_pose_ros.training.shards import ShardError
     from hybrid_pose_ros.training.trainer import TrainingError
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         CameraError,
         CheckpointError,
         LogError,
+        MocapError,
         ShardError,
         TrainingError,
         OSError,
@@ -164,16 +166,25 @@ def _train(args: argparse.Namespace) -> int:
     from hybrid_pose_ros.evaluation.comparison import COMPARED
     from hybrid_pose_ros.training.log import RunLog
     from hybrid_pose_ros.training.sampling import Augmentation, BatchSource
-    from hybrid_pose_ros.training.shards import open_shards
+    from hybrid_pose_ros.training.shards import open_shards, recordings_digest
     from hybrid_pose_ros.training.stages import Stage
-    from hybrid_pose_ros.training.trainer import Report, TrainingPlan, train_stage
+    from hybrid_pose_ros.training.trainer import (
+        Report,
+        TrainingPlan,
+        train_stage,
+        weights_digests,
+    )
 
+    if args.window < 1:
+        raise CommandError(f"--window must be at least 1, not {args.window}")
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     stage = Stage(args.train_command)
     variant = getattr(args, "variant", None)
     network = _start(args.out, stage, args.start, variant).to(args.device)
     config = network.config
+    shards = open_shards(args.data / "train", config)
+    ann_weights, snn_weights = weights_digests(network)
     plan = TrainingPlan(
         stage=stage,
         updates=args.updates,
@@ -181,16 +192,20 @@ def _train(args: argparse.Namespace) -> int:
         window_steps=args.window,
         learning_rate=args.learning_rate,
         seed=args.seed,
+        strip=args.strip,
+        recordings=recordings_digest(shards),
+        ann_weights=ann_weights,
+        snn_weights=snn_weights,
         compiled=getattr(args, "compile", False),
         report_every=args.report_every,
     )
     source = BatchSource(
-        open_shards(args.data / "train", config),
+        shards,
         config,
         batch=plan.batch,
         steps=plan.window_steps,
         seed=plan.seed,
-        augmentation=Augmentation(strip=args.strip),
+        augmentation=Augmentation(strip=plan.strip),
         earlier=(0, 1) if config.carry and stage is Stage.HYBRID else (0,),
     )
     names = {Stage.ANN: ("ann", "ann_held"), Stage.SNN: ("snn_from_rest",)}.get(stage, COMPARED)
@@ -225,9 +240,10 @@ def _train(args: argparse.Namespace) -> int:
 def _start(
     folder: Path, stage: Any, start: Path | None, variant: str | None
 ) -> "HybridPoseNetwork":
-    """Build the network with what a checkpoint and earlier stages of this run have trained."""
-    import torch
+    """Build the network with what a checkpoint and earlier stages of this run have trained.
 
+    The hybrid has the run's ANN, if there is one, and the SNN of the checkpoint, if one is given.
+    """
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -239,19 +255,26 @@ def _start(
     ann, snn = folder / "ann.pt", folder / "snn.pt"
     if stage is Stage.HYBRID:
         if ann.is_file():
-            state = torch.load(ann, weights_only=True)["network"]
+            state = _state(ann)["network"]
             _load_part(network.ann, state, "ann.")
             _load_part(network.motion, state, "motion.")
         elif start is None:
             raise CommandError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
-        if snn.is_file():
-            _load_part(network.snn, torch.load(snn, weights_only=True)["network"], "snn.")
+        if start is None and snn.is_file():
+            _load_part(network.snn, _state(snn)["network"], "snn.")
     if variant is None:
         return network
     other = HybridPoseNetwork(variant_of(EDGE, variant))
     shared = other.state_dict().keys()
     other.load_state_dict({k: v for k, v in network.state_dict().items() if k in shared})
     return other
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Read what a stage has saved, on whatever device."""
+    import torch
+
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
@@ -261,8 +284,6 @@ def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    import torch
-
     from hybrid_pose_ros.evaluation.comparison import COMPARED
     from hybrid_pose_ros.networks.checkpoint import (
         load_checkpoint,
@@ -279,7 +300,8 @@ def _export(args: argparse.Namespace) -> int:
     path = args.out / "hybrid.pt"
     if not path.is_file():
         raise CommandError(f"{path}: train the stages first, `hybrid` last")
-    state = torch.load(path, weights_only=True)
+    _check_ann(args.out)
+    state = _state(path)
     network = HybridPoseNetwork(EDGE)
     network.load_state_dict(state["network"])
     network.eval()
@@ -317,7 +339,7 @@ def _export(args: argparse.Namespace) -> int:
         if not file.is_file():
             continue
         variant = HybridPoseNetwork(variant_of(EDGE, name))
-        trained = torch.load(file, weights_only=True)["network"]
+        trained = _state(file)["network"]
         # the stage `snn` trains a part of the hybrid, which has more
         variant.load_state_dict({key: trained[key] for key in variant.state_dict()})
         if variant.config.carry:
@@ -330,9 +352,26 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _trained(path: Path) -> dict[str, Any]:
-    """How much a stage was trained, and by which plan."""
+def _check_ann(folder: Path) -> None:
+    """Refuse hybrids that were trained on another ANN than the run's, or than the hybrid's own."""
     import torch
 
-    state = torch.load(path, weights_only=True)
+    from hybrid_pose_ros.training.trainer import ANN_PARTS
+
+    ann = folder / "ann.pt"
+    if not ann.is_file():  # then it came from a checkpoint
+        ann = folder / "hybrid.pt"
+    expected = _state(ann)["network"]
+    for file in sorted(folder.glob("hybrid*.pt")):
+        for name, value in _state(file)["network"].items():
+            if name.startswith(ANN_PARTS) and not torch.equal(value, expected[name]):
+                raise CommandError(
+                    f"{file}: trained on another ANN than that of {ann}; "
+                    "remove it and train it again"
+                )
+
+
+def _trained(path: Path) -> dict[str, Any]:
+    """How much a stage was trained, and by which plan."""
+    state = _state(path)
     return {**state["plan"], "updates": state["update"]}

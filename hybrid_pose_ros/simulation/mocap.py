@@ -8,6 +8,7 @@ metres at 60 Hz, joints in DHP19's order, y up; a person who faces +z has the ri
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,10 @@ _FEET = [joint_id("right_foot"), joint_id("left_foot")]
 _ANKLE_M = 0.10
 """Height of the foot joint of a person who stands."""
 _DRIFT_S = 4.0
+
+
+class MocapError(ValueError):
+    """Motion capture cannot be read; the message names the file."""
 
 
 def _to_world(clip: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -41,21 +46,28 @@ def load_mocap(path: Path, subjects: tuple[str, ...] | None = None) -> list[Moti
     """Read the clips of some subjects, or all.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: no clip of these subjects is in it, or a clip has another shape.
+        OSError: there is no such file.
+        MocapError: it is of another kind, no clip of these subjects is in it, or a clip has
+            another shape.
     """
+    try:
+        with np.load(path) as file:
+            clips = {
+                key: np.asarray(file[key])
+                for key in file.files
+                if subjects is None or key.split("_")[0] in subjects
+            }
+    except (EOFError, TypeError, ValueError, BadZipFile) as error:  # numpy's, by the file's kind
+        raise MocapError(f"{path}: not an .npz file of clips") from error
+    if not clips:
+        who = ", ".join(subjects or ("anybody",))
+        raise MocapError(f"{path}: no clips of {who}; their names are <subject>_<clip>")
     motions = []
-    with np.load(path) as file:
-        for key in file.files:
-            if subjects is not None and key.split("_")[0] not in subjects:
-                continue
-            clip = file[key]
-            if clip.ndim != 3 or clip.shape[1:] != (13, 3):
-                raise ValueError(f"{path}: clip {key} has shape {clip.shape}, not [frames, 13, 3]")
-            times = np.arange(len(clip)) / RATE_HZ
-            motions.append(Motion(times, _to_world(clip), key))
-    if not motions:
-        raise ValueError(f"{path}: no clips of {', '.join(subjects or ('anybody',))}")
+    for key, clip in clips.items():
+        if clip.ndim != 3 or clip.shape[1:] != (13, 3):
+            raise MocapError(f"{path}: clip {key} has shape {clip.shape}, not [frames, 13, 3]")
+        times = np.arange(len(clip)) / RATE_HZ
+        motions.append(Motion(times, _to_world(clip), key))
     return motions
 
 

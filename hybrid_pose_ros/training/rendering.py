@@ -2,31 +2,36 @@
 """Renders the training data: random people, motions, cameras and sensors, one shard each.
 
 Shard number i is a function of the seed and i, so rendering can be stopped and resumed, and any
-number of processes give the same data.
+number of processes give the same data. The plan is kept beside them, so that no other is mixed in.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_MATRICES, Camera, load_dhp19_cameras
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.simulation.mocap import load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
 from hybrid_pose_ros.simulation.recording import Scene, simulate_recording
-from hybrid_pose_ros.training.shards import is_finished, write_shard
+from hybrid_pose_ros.training.shards import ShardError, is_finished, write_shard
 from hybrid_pose_ros.training.splits import (
     HELD_OUT_MOVEMENTS,
     SPLITS,
     TEST_SUBJECTS,
     TRAIN_SUBJECTS,
 )
+
+_PLAN = "plan.json"
+"""What the shards of a folder were rendered by, whatever their number."""
 
 _SIZES: Final = ((346, 260), (346, 260), (320, 240), (240, 180))
 """Sensors of the cameras that are not DHP19's (pixels)."""
@@ -150,7 +155,12 @@ def render_shards(
     Args:
         workers: number of processes.
         progress: called with the number of finished shards and of all.
+
+    Raises:
+        ShardError: what is there was rendered by another plan.
+        CameraError, MocapError, OSError: the calibration or the motion capture cannot be read.
     """
+    record = _plan_record(plan)
     count = max(1, round(plan.seconds / plan.shard_seconds))
     held_out = max(4, round(count * _HELD_OUT_SHARE))
     sizes = {"validation": held_out, "test": held_out, "train": count}
@@ -161,10 +171,56 @@ def render_shards(
     ]
     missing = [job for job in jobs if not is_finished(job[0] / f"{job[3]:05d}")]
     done = len(jobs) - len(missing)
+    _keep_plan(data, record, begun=done > 0)
     progress(done, len(jobs))
     # torch does not survive a fork with its threads running
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(render_shard, *job) for job in missing]):
-            future.result()
-            done += 1
-            progress(done, len(jobs))
+        try:
+            for future in as_completed([pool.submit(render_shard, *job) for job in missing]):
+                future.result()
+                done += 1
+                progress(done, len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _plan_record(plan: RenderPlan) -> dict[str, Any]:
+    """What a shard is a function of, with its number; files count by their content."""
+    mocap: list[Path] = []
+    calibration: list[Path] = []
+    if plan.mocap is not None:
+        for subjects in (TRAIN_SUBJECTS, TEST_SUBJECTS):
+            load_mocap(plan.mocap, subjects)  # what cannot be read is said now
+        mocap = [plan.mocap]
+    if plan.calibration is not None:
+        load_dhp19_cameras(plan.calibration)
+        calibration = [plan.calibration / f"{name}.npy" for name in DHP19_MATRICES.values()]
+    return {
+        "seed": plan.seed,
+        "mocap": [_digest(path) for path in mocap],
+        "calibration": [_digest(path) for path in calibration],
+        "shard_seconds": plan.shard_seconds,
+    }
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _keep_plan(data: Path, record: dict[str, Any], *, begun: bool) -> None:
+    """Write the plan beside the data, or compare it with the one that is there."""
+    file = data / _PLAN
+    if file.is_file():
+        kept = json.loads(file.read_text())
+        differs = [name for name, value in record.items() if kept[name] != value]
+        if differs:
+            raise ShardError(
+                f"{data}: rendered with another {' and '.join(differs)}; "
+                "give what it was rendered with, or another folder"
+            )
+    elif begun:
+        raise ShardError(f"{file}: missing, so nothing can be added; give another folder")
+    else:
+        data.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(record, indent=2) + "\n")

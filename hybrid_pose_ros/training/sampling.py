@@ -171,7 +171,7 @@ class BatchSource(Dataset[Batch]):
         shards: where the samples come from.
         config: the model's configuration.
         batch: samples per batch.
-        steps: SNN steps per sample; 0 for the ANN alone.
+        steps: SNN steps per sample.
         seed: batches are a function of it and their number.
         augmentation: see :class:`Augmentation`.
         earlier: numbers of earlier windows, each as long as ``steps``, of which a batch draws one;

@@ -6,9 +6,10 @@ A shard is a folder: ``counts.npy`` uint8 [steps, 2, H, W] (events per cell, sat
 is inside the view, else 0) and ``meta.json``, written last: a folder without it is not finished.
 """
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,11 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards
+
+
+def recordings_digest(shards: Sequence[Shard]) -> str:
+    """16 hexadecimal digits that identify recordings and their order, by the labels."""
+    digest = hashlib.sha256()
+    for shard in shards:
+        digest.update(shard.labels.tobytes())
+    return digest.hexdigest()[:16]

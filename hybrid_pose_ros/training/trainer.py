@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: one stage of a given number of steps, resumable at any time."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,12 @@ from hybrid_pose_ros.networks.motion import JointReadout
 from hybrid_pose_ros.training.log import Report, RunLog
 from hybrid_pose_ros.training.sampling import Batch, BatchSource
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss, trained_parts
+
+ANN_PARTS: Final = ("ann.", "motion.")
+"""What the names of the ANN's weights begin with, those of its velocities included."""
+
+_FREE: Final = ("compiled", "report_every")
+"""Of a plan, what may change when a training goes on."""
 
 READOUT_RATE: Final = 0.1
 """Learning rate of the velocities' readouts, as a share of that of all else."""
@@ -38,6 +45,10 @@ class TrainingPlan:
         window_steps: SNN steps per sample.
         learning_rate: the peak of a one-cycle schedule.
         seed: of the batches.
+        strip: columns that samples are cut to; None: all.
+        recordings: digest of those that samples are drawn from.
+        ann_weights: digest of the weights that the ANN has at the beginning.
+        snn_weights: the same of all else, from :func:`weights_digests`.
         frozen_norm: fraction of the updates, at the end, with BatchNorm's statistics frozen.
         bfloat16: run convolutions in bfloat16 (membranes stay float32).
         compiled: let torch compile the SNN; worth it from a few minutes on.
@@ -49,11 +60,25 @@ class TrainingPlan:
     batch: int
     window_steps: int
     learning_rate: float
-    seed: int = 0
+    seed: int
+    strip: int | None
+    recordings: str
+    ann_weights: str
+    snn_weights: str
     frozen_norm: float = 0.3
     bfloat16: bool = True
     compiled: bool = False
     report_every: int = 500
+
+
+def weights_digests(network: HybridPoseNetwork) -> tuple[str, str]:
+    """16 hexadecimal digits that identify the ANN's weights, and 16 that identify all others."""
+    ann, snn = hashlib.sha256(), hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest = ann if name.startswith(ANN_PARTS) else snn
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return ann.hexdigest()[:16], snn.hexdigest()[:16]
 
 
 def train_stage(
@@ -71,10 +96,10 @@ def train_stage(
     """Train ``network`` in place.
 
     The state is kept in ``<folder>/<name>.pt``: called again with the same plan, training goes on
-    where it was, with the batches that would have come.
+    where it was, with the batches that would have come; on another device, too.
 
     Args:
-        source: batches; its window length must be that of the plan.
+        source: batches; made by what the plan says.
         name: of the files; what is trained, such as the stage.
         log: takes the reports.
         validate: called with the network in evaluation mode at every report.
@@ -149,7 +174,8 @@ def _groups(parts: list[nn.Module], learning_rate: float) -> list[dict[str, Any]
 
 
 def _plan_record(plan: TrainingPlan) -> dict[str, Any]:
-    return {**asdict(plan), "stage": plan.stage.value}
+    record = {**asdict(plan), "stage": plan.stage.value}
+    return {name: value for name, value in record.items() if name not in _FREE}
 
 
 def _save(
@@ -179,9 +205,14 @@ def _restore(
     optimizer: AdamW,
     schedule: OneCycleLR,
 ) -> int:
-    state = torch.load(path, weights_only=True)
-    if state["plan"] != _plan_record(plan):
-        raise TrainingError(f"{path}: was started with another plan; remove it to start anew")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    kept = state["plan"]
+    differs = [name for name, value in _plan_record(plan).items() if kept.get(name) != value]
+    if differs:
+        names = ", ".join(differs).replace("_", " ")
+        raise TrainingError(
+            f"{path}: was started with another plan (other {names}); remove it to start anew"
+        )
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.markers import unit
-from hybrid_pose_ros.simulation.mocap import load_mocap, vary
+from hybrid_pose_ros.simulation.mocap import MocapError, load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion, rotate_about_vertical
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, PLACE_M, SESSIONS, make_motion
 from hybrid_pose_ros.skeleton import LIMBS, NUM_JOINTS, joint_id
@@ -237,13 +237,29 @@ def test_captured_motion_is_turned_upright_and_kept_in_place(tmp_path: Path) -> 
 def test_subjects_are_selected(tmp_path: Path) -> None:
     path = save_clips(tmp_path, s01_01=y_up_clip(), s02_01=y_up_clip(), s02_02=y_up_clip())
     assert [motion.name for motion in load_mocap(path, ("s02",))] == ["s02_01", "s02_02"]
-    with pytest.raises(ValueError, match="s07"):
+    with pytest.raises(MocapError, match="no clips of s07; their names are <subject>_<clip>"):
         load_mocap(path, ("s07",))
 
 
 def test_clips_of_another_shape_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"s01_02.*\(90, 12, 3\)"):
+    with pytest.raises(MocapError, match=r"s01_02.*\(90, 12, 3\)"):
         load_mocap(save_clips(tmp_path, s01_02=y_up_clip()[:, 1:]))
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "npy", "pickled", "cut off"])
+def test_a_file_that_is_no_motion_capture_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "clips.npz"
+    if kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, y_up_clip())
+    elif kind == "pickled":
+        np.savez(path, s01_01=np.array([{}]))
+    elif kind == "cut off":
+        path.write_bytes(save_clips(tmp_path, s01_01=y_up_clip()).read_bytes()[:-100])
+    else:
+        path.write_text("frame,joint,x,y,z" * (kind == "text"))
+    with pytest.raises(MocapError, match=r"clips\.npz: not an \.npz file of clips"):
+        load_mocap(path)
 
 
 def test_varied_clips_face_where_they_are_told_to() -> None:

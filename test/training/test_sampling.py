@@ -19,7 +19,13 @@ from hybrid_pose_ros.training.sampling import (
     BatchSource,
     make_sample,
 )
-from hybrid_pose_ros.training.shards import Shard, ShardError, open_shards, write_shard
+from hybrid_pose_ros.training.shards import (
+    Shard,
+    ShardError,
+    open_shards,
+    recordings_digest,
+    write_shard,
+)
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +250,11 @@ def test_targets_decode_to_the_labels(shard: Shard) -> None:
     heatmaps = draw_heatmaps(batch.points, batch.visible, 65, 87, EDGE.sigma)
     found, _ = decode_heatmaps(heatmaps)
     assert torch.allclose(found, batch.points, atol=1e-3)
+
+
+def test_recordings_are_told_apart(shard: Shard) -> None:
+    other = Shard(shard.counts, shard.labels + 1, {})
+    sets = ([shard], [other], [shard, other], [other, shard])
+    assert len({recordings_digest(shards) for shards in sets}) == 4
+    same = Shard(shard.counts, shard.labels.copy(), {})
+    assert recordings_digest([same, other]) == recordings_digest([shard, other])

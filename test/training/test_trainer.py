@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ from hybrid_pose_ros.training.log import Report, RunLog
 from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
 from hybrid_pose_ros.training.shards import Shard
 from hybrid_pose_ros.training.stages import Stage, set_mode, stage_loss
-from hybrid_pose_ros.training.trainer import TrainingError, TrainingPlan, train_stage
+from hybrid_pose_ros.training.trainer import (
+    TrainingError,
+    TrainingPlan,
+    train_stage,
+    weights_digests,
+)
 
 SMALL = replace(
     EDGE,
@@ -45,24 +51,32 @@ def source(config: ModelConfig = SMALL, batch: int = 4) -> BatchSource:
     )
 
 
-def plan(stage: Stage, updates: int) -> TrainingPlan:
-    return TrainingPlan(
+def plan(stage: Stage, updates: int, **changes: Any) -> TrainingPlan:
+    usual = TrainingPlan(
         stage=stage,
         updates=updates,
         batch=4,
         window_steps=3,
         learning_rate=3e-3,
+        seed=0,
+        strip=None,
+        recordings="recordings",
+        ann_weights="ann",
+        snn_weights="snn",
         bfloat16=False,
         report_every=5,
     )
+    return replace(usual, **changes)
 
 
-def train(network: HybridPoseNetwork, stage: Stage, updates: int, folder: Path) -> list[Report]:
+def train(
+    network: HybridPoseNetwork, stage: Stage, updates: int, folder: Path, **changes: Any
+) -> list[Report]:
     reports: list[Report] = []
     train_stage(
         network,
         source(),
-        plan(stage, updates),
+        plan(stage, updates, **changes),
         folder,
         name=stage.value,
         log=RunLog(folder),
@@ -127,8 +141,48 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -
 
 def test_another_plan_does_not_resume(tmp_path: Path) -> None:
     train(HybridPoseNetwork(SMALL), Stage.ANN, 20, tmp_path)
-    with pytest.raises(TrainingError, match="another plan"):
-        train(HybridPoseNetwork(SMALL), Stage.ANN, 30, tmp_path)
+    for updates, changes, says in (
+        (30, {}, "updates"),
+        (20, {"strip": 8}, "strip"),
+        (20, {"recordings": "more"}, "recordings"),
+        (20, {"ann_weights": "retrained", "snn_weights": "too"}, "ann weights, snn weights"),
+    ):
+        with pytest.raises(TrainingError, match=rf"ann\.pt: .* another plan \(other {says}\)"):
+            train(HybridPoseNetwork(SMALL), Stage.ANN, updates, tmp_path, **changes)
+
+
+def test_how_a_training_runs_may_change_when_it_goes_on(tmp_path: Path) -> None:
+    network = HybridPoseNetwork(SMALL)
+    train(network, Stage.ANN, 5, tmp_path)
+    resumed = HybridPoseNetwork(SMALL)
+    assert train(resumed, Stage.ANN, 5, tmp_path, compiled=True, report_every=2) == []
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_digests_tell_the_ann_from_the_rest() -> None:
+    network = HybridPoseNetwork(SMALL)
+    ann, snn = weights_digests(network)
+    assert weights_digests(network.to(memory_format=torch.channels_last)) == (ann, snn)
+    with torch.no_grad():
+        next(network.snn.parameters()).add_(1.0)
+    assert weights_digests(network)[0] == ann and weights_digests(network)[1] != snn
+    snn = weights_digests(network)[1]
+    for part in (network.ann, network.motion):
+        with torch.no_grad():
+            next(part.parameters()).add_(1.0)
+        assert weights_digests(network)[0] != ann and weights_digests(network)[1] == snn
+        ann = weights_digests(network)[0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
+def test_what_was_trained_on_a_gpu_goes_on_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.serialization.location_tag", lambda _storage: "cuda:0")
+        train(HybridPoseNetwork(SMALL), Stage.ANN, 5, tmp_path)
+    assert train(HybridPoseNetwork(SMALL), Stage.ANN, 5, tmp_path) == []
 
 
 def test_empty_heatmaps_cost_one() -> None:
