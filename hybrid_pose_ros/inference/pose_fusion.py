@@ -5,6 +5,10 @@ Poses of the same moment of sensor time belong together: steps are absolute, so 
 clocks are synchronised have poses of exactly the same times. A moment is done when every camera
 that is awaited has delivered its pose of it, or a later one, or when it has waited long enough;
 who was missing then is not awaited any more, until it delivers again in time.
+
+When all cameras that are awaited have gone back in sensor time, as in a looped recording, moments
+begin anew at once. When only some have, the others go on; once nothing more comes of them, moments
+begin anew, too.
 """
 
 from collections import deque
@@ -66,13 +70,20 @@ class Pose3D:
         return sum(bool(used.any()) for used in self.used.values())
 
 
+@dataclass(frozen=True)
+class _CameraPose:
+    camera: str
+    sensor_time_ns: int
+    keypoints: NDArray[np.floating]
+    confidence: NDArray[np.floating]
+    heard_at_ns: int
+
+
 @dataclass
 class _Moment:
     sensor_time_ns: int
     since_ns: int
-    poses: dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]] = field(
-        default_factory=dict
-    )
+    poses: dict[str, _CameraPose] = field(default_factory=dict)
 
 
 class PoseFusion:
@@ -90,9 +101,13 @@ class PoseFusion:
         self.lonely = 0
         self._heard = dict.fromkeys(self._cameras, -1)
         self._heard_at_ns = dict.fromkeys(self._cameras, 0)
-        self._went_back = dict.fromkeys(self._cameras, False)
+        self._again: dict[str, deque[_CameraPose]] = {camera: deque() for camera in self._cameras}
+        """Late poses of each camera since it went back in time; none if it has not."""
+        self._newest = dict.fromkeys(self._cameras, -1)
+        """Sensor time of the newest pose of each camera that is awaited."""
         self._last_joints: NDArray[np.float64] = np.zeros((NUM_JOINTS, 3))
-        self._start_over()
+        self._pending: list[_Moment] = []
+        self._forget()
 
     @property
     def awaited(self) -> frozenset[str]:
@@ -120,32 +135,25 @@ class PoseFusion:
         if camera not in self._cameras:
             raise KeyError(camera)
         done = self.expire(now_ns)
-        if sensor_time_ns < self._heard[camera]:
-            self._went_back[camera] = True
+        goes_back = sensor_time_ns < self._heard[camera]
         self._heard[camera], self._heard_at_ns[camera] = sensor_time_ns, now_ns
+        pose = _CameraPose(camera, sensor_time_ns, keypoints, confidence, now_ns)
+        again = self._again[camera]
+        if goes_back:
+            again.clear()
         tolerance = self._config.tolerance_ns
-        if self._done_ns is not None and sensor_time_ns <= self._done_ns + tolerance:
-            # When all streams start over, nothing newer comes any more. A camera that lags has
-            # not gone back in time, and beside one that starts over alone, others go on.
-            is_quiet = now_ns - self._done_at_ns > self._config.max_wait_ns
-            if self._pending or not is_quiet or not self._went_back[camera]:
-                self.late[camera] += 1
-                if self._would_have_come(sensor_time_ns, now_ns):
-                    self._newest[camera] = sensor_time_ns
-                return done
-            self._start_over()
-        self._went_back[camera] = False
-        self._newest[camera] = sensor_time_ns
-        moment = self._find(camera, sensor_time_ns)
-        if moment is None:
-            moment = _Moment(sensor_time_ns, now_ns)
-            self._pending.append(moment)
-            self._pending.sort(key=lambda waiting: waiting.sensor_time_ns)
-        moment.poses[camera] = keypoints, confidence
-        while self._pending and (
-            self._is_complete(self._pending[0]) or len(self._pending) > MAX_PENDING
-        ):
-            done += self._finish(now_ns)
+        if self._done_ns is None or sensor_time_ns > self._done_ns + tolerance:
+            again.clear()
+            self._put(pose)
+            return done + self._finish_complete(now_ns)
+        self.late[camera] += 1
+        if goes_back or again:
+            self._drop_outdated(again, now_ns)
+            again.append(pose)
+            if self._have_all_gone_back() or self._is_quiet(now_ns):
+                return done + self._start_over(now_ns)
+        if self._would_have_come(sensor_time_ns, now_ns):
+            self._newest[camera] = sensor_time_ns
         return done
 
     def expire(self, now_ns: int) -> list[Pose3D]:
@@ -163,13 +171,54 @@ class PoseFusion:
                 done += self._finish(now_ns)
         return done
 
-    def _start_over(self) -> None:
-        self._pending: list[_Moment] = []
-        self._newest = dict.fromkeys(self._cameras, -1)
-        """Sensor time of the newest pose of each camera that is awaited."""
+    def _have_all_gone_back(self) -> bool:
+        # One camera alone may have been started anew, and others may come back to the old time.
+        return len(self._newest) > 1 and all(self._again[camera] for camera in self._newest)
+
+    def _is_quiet(self, now_ns: int) -> bool:
+        # Of a camera that is awaited but has not gone back nothing may come any more.
+        return not self._pending and now_ns - self._done_at_ns > self._config.max_wait_ns
+
+    def _start_over(self, now_ns: int) -> list[Pose3D]:
+        """Finish the old time and go on with the poses of the new one that have come already."""
+        done: list[Pose3D] = []
+        while self._pending:
+            done += self._finish(now_ns)
+        self._forget()
+        self._newest = dict.fromkeys(self._newest, -1)
+        for camera, again in self._again.items():
+            self._drop_outdated(again, now_ns)
+            self.late[camera] -= len(again)
+            while again:
+                self._put(again.popleft())
+        return done + self._finish_complete(now_ns)
+
+    def _drop_outdated(self, poses: deque[_CameraPose], now_ns: int) -> None:
+        while poses and now_ns - poses[0].heard_at_ns > self._config.max_wait_ns:
+            poses.popleft()
+
+    def _forget(self) -> None:
         self._recent: deque[_Moment] = deque()
         self._done_ns: int | None = None
         self._done_at_ns = 0
+
+    def _put(self, pose: _CameraPose) -> None:
+        """Put a pose to its moment, and wait for its camera from now on."""
+        self._newest[pose.camera] = pose.sensor_time_ns
+        moment = self._find(pose.camera, pose.sensor_time_ns)
+        if moment is None:
+            moment = _Moment(pose.sensor_time_ns, pose.heard_at_ns)
+            self._pending.append(moment)
+            self._pending.sort(key=lambda waiting: waiting.sensor_time_ns)
+        moment.poses[pose.camera] = pose
+
+    def _finish_complete(self, now_ns: int) -> list[Pose3D]:
+        done: list[Pose3D] = []
+        while self._pending and (
+            self._is_complete(self._pending[0]) or len(self._pending) > MAX_PENDING
+        ):
+            done += self._finish(now_ns)
+        return done
 
     def _would_have_come(self, sensor_time_ns: int, now_ns: int) -> bool:
         """Whether a late pose had been in time, had its moment waited for it."""
@@ -208,8 +257,9 @@ class PoseFusion:
 
     def _fuse(self, moment: _Moment) -> Pose3D:
         names = sorted(moment.poses)
-        points = np.stack([moment.poses[name][0] for name in names]).astype(np.float64)
-        confidence = np.stack([moment.poses[name][1] for name in names]).astype(np.float64)
+        poses = [moment.poses[name] for name in names]
+        points = np.stack([pose.keypoints for pose in poses]).astype(np.float64)
+        confidence = np.stack([pose.confidence for pose in poses]).astype(np.float64)
         weights = np.where(confidence >= self._config.min_confidence, confidence, 0.0)
         found = triangulate_agreeing(
             [self._cameras[name] for name in names], points, weights, self._config.max_error_px

@@ -61,7 +61,7 @@ class ManagedNode(LifecycleNode):
 
     Attributes:
         exit_code: set by the node when its work is done; ends its process.
-        failure: why the last transition did not succeed, or None.
+        failure: why the node could not leave the state that it is in, or None.
     """
 
     PARAMETERS: ClassVar[tuple[ParameterSpec, ...]] = ()
@@ -76,7 +76,7 @@ class ManagedNode(LifecycleNode):
         self._repeated: list[Timer] = []
         self._ticks = 0
         self._latest: Report | None = None
-        self._silent_until: dict[tuple[str, int], float] = {}
+        self._silent_until: dict[tuple[str, int, str], float] = {}
         declare_parameters(
             self, (AUTOSTART, *self.PARAMETERS), lambda: self._is_configured, self.objection
         )
@@ -162,11 +162,15 @@ class ManagedNode(LifecycleNode):
         """Return the value of an integer array parameter."""
         return tuple(self.get_parameter(name).value)
 
-    def complain(self, sentence: str) -> None:
-        """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this."""
+    def complain(self, sentence: str, about: str = "") -> None:
+        """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this.
+
+        Args:
+            about: the topic or camera, where one line of code serves several: each has its turn.
+        """
         # rclpy's own throttle goes by the line that calls the logger: this one, for all troubles.
         caller = sys._getframe(1)
-        place = (caller.f_code.co_filename, caller.f_lineno)
+        place = (caller.f_code.co_filename, caller.f_lineno, about)
         now = time.monotonic()
         if now >= self._silent_until.get(place, now):
             self._silent_until[place] = now + LOG_PERIOD_S
@@ -245,11 +249,13 @@ class ManagedNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything; the parameters can be changed again."""
+        self.failure = None
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop for good; the process ends with it."""
+        self.failure = None
         self.stop()
         self.exit_code = 0
         return TransitionCallbackReturn.SUCCESS
@@ -300,8 +306,10 @@ class ManagedNode(LifecycleNode):
         report = Report()
         if self.state == "active":
             self.diagnose(report)
+        elif self.failure is not None:
+            report.add(Level.ERROR, self.failure)
         else:
-            report.add(Level.WARN, self.failure or f"{self.state}, not active")
+            report.add(Level.WARN, f"{self.state}, not active")
         return report
 
     def _statistics(self) -> str:

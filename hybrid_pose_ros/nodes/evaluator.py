@@ -20,7 +20,7 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
-from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC
+from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC, camera_namespaces
 from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.running import run_node
@@ -175,19 +175,15 @@ class EvaluatorNode(ManagedNode):
         assert self._evaluation is not None
         calibration = camera_from_info(message)
         if calibration is None:
-            self.complain(f"{camera}/camera_info has no projection: its errors are unknown")
+            self.complain(
+                f"{camera}/camera_info has no projection: its errors are unknown", camera
+            )
         else:
             self._evaluation.set_camera(camera, calibration)
 
     def _refuse(self, topic: str, error: ValueError) -> None:
         self._malformed += 1
-        self.complain(f"{topic}: malformed message dropped: {error}")
-
-
-def camera_namespaces(text: str) -> tuple[str, ...]:
-    """Return absolute namespaces of names with commas between them; the root is empty."""
-    names = [name.strip() for name in text.split(",")]
-    return tuple(f"/{name.strip('/')}" if name.strip("/") else "" for name in names if name)
+        self.complain(f"{topic}: malformed message dropped: {error}", topic)
 
 
 def _text(value: float | None) -> str:

@@ -42,7 +42,12 @@ ARGUMENTS = (
     Argument("namespace", "", "namespace of all nodes, one per camera"),
     Argument("params", "", "path of a parameter file that overrides the package's own"),
     Argument("rviz", "false", "open RViz", ("true", "false")),
-    Argument("bag", "", "path of a new bag (mcap) to record all topics to; empty: none"),
+    Argument(
+        "bag",
+        "",
+        "path of a new bag (mcap) of events, camera_info, initialisations, poses and "
+        "diagnostics; empty: none",
+    ),
 )
 
 MULTI_CAMERA_ARGUMENTS = (
@@ -64,13 +69,17 @@ MULTI_CAMERA_ARGUMENTS = (
     Argument("params", "", "path of a parameter file that overrides the package's own"),
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
-    Argument("bag", "", "path of a new bag (mcap) to record all topics to; empty: none"),
+    Argument(
+        "bag",
+        "",
+        "path of a new bag (mcap) of events, camera_info, initialisations, poses and "
+        "diagnostics; empty: none",
+    ),
 )
 """Arguments of the graph of several cameras."""
 
-TOPICS = ("events", "state_init", "pose")
-"""What a bag records, besides /diagnostics: everything else can be made from it again."""
-
+TOPICS = ("events", "camera_info", "state_init", "pose")
+"""What a bag records of each camera: everything else of it can be made from this again."""
 
 ROOT_TOPICS = ("/pose_3d", "/diagnostics")
 
@@ -153,7 +162,7 @@ def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSp
             simulator has, or not as many recordings.
     """
     values = complete(MULTI_CAMERA_ARGUMENTS, arguments)
-    cameras = [_absolute(name.strip()) for name in values["cameras"].split(",")]
+    cameras = camera_namespaces(values["cameras"])
     if len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras:
         raise GraphError(
             f"cameras: name two namespaces or more, each once, not {values['cameras']!r}"
@@ -190,6 +199,12 @@ def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSp
     return [*specs, _node("", tuple(files), "triangulator", fusion, required=True)]
 
 
+def camera_namespaces(text: str) -> tuple[str, ...]:
+    """Return absolute namespaces of names with commas between them; the root is empty."""
+    names = [name.strip() for name in text.split(",")]
+    return tuple(_absolute(name) for name in names if name)
+
+
 def driver_names(specs: Mapping[str, NodeSpec]) -> list[str]:
     """Return the names of those nodes that events come from: when all have ended, all is done."""
     return [name for name, spec in specs.items() if spec.executable == "event_driver"]
@@ -197,8 +212,8 @@ def driver_names(specs: Mapping[str, NodeSpec]) -> list[str]:
 
 def multi_camera_bag_command(arguments: Mapping[str, str]) -> list[str]:
     """Return the command of :func:`bag_command` for several cameras."""
-    namespaces = map(_absolute, arguments["cameras"].split(","))
-    topics = [f"{name}/{topic}" for name in namespaces for topic in (*TOPICS, "camera_info")]
+    namespaces = camera_namespaces(arguments["cameras"])
+    topics = [f"{name}/{topic}" for name in namespaces for topic in TOPICS]
     return ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], *topics, *ROOT_TOPICS]
 
 

@@ -6,9 +6,11 @@ import re
 import time
 from typing import Any
 
+from rclpy.duration import Duration
+
 from hybrid_pose_ros.messages import POSE_QOS, pose_from_message
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.base import GOODBYE_S, ManagedNode, StartError
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.rep155 import rep155_skeleton
@@ -76,6 +78,13 @@ class SkeletonAdapterNode(ManagedNode):
         self._poses, self._dropped = Meter(), Meter()
         self._tracked, self._seen_s = False, 0.0
         self.listen_to(PoseKeypoints, "pose", self._on_pose, POSE_QOS)
+
+    def deactivate(self) -> None:
+        """Say that nobody is tracked any more."""
+        if self._tracked:
+            self._tracked = False
+            self._publish_list()
+            self._list.wait_for_all_acked(Duration(seconds=GOODBYE_S))
 
     def check(self) -> None:
         """Say who is tracked, to those that have come since, too."""

@@ -28,7 +28,7 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.base import ManagedNode, StartError
-from hybrid_pose_ros.nodes.graph import WORLD_FRAME
+from hybrid_pose_ros.nodes.graph import WORLD_FRAME, camera_namespaces
 from hybrid_pose_ros.nodes.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.running import run_node
@@ -107,8 +107,8 @@ class TriangulatorNode(ManagedNode):
 
     def configure(self) -> None:
         """Read the calibration, and offer the topics."""
-        texts = (name.strip().strip("/") for name in self.text("cameras").split(","))
-        self._names = tuple(name for name in texts if name)
+        namespaces = camera_namespaces(self.text("cameras"))
+        self._names = tuple(name.strip("/") for name in namespaces if name)
         if len(set(self._names)) != len(self._names) or len(self._names) < 2:
             raise StartError(
                 f"cameras: name two cameras or more, each once, not {self.text('cameras')!r}"
@@ -201,7 +201,9 @@ class TriangulatorNode(ManagedNode):
     def _on_info(self, name: str, message: CameraInfo) -> None:
         camera = camera_from_info(message)
         if camera is None:
-            self.complain(f"{name}/camera_info has no projection (p is 0): {name} is left out")
+            self.complain(
+                f"{name}/camera_info has no projection (p is 0): {name} is left out", name
+            )
             return
         known = self._known.get(name)
         if known is not None and np.array_equal(known.matrix, camera.matrix):
@@ -209,7 +211,7 @@ class TriangulatorNode(ManagedNode):
         try:
             camera = make_camera(camera.width, camera.height, camera.matrix, name)
         except CameraError as error:
-            self.complain(f"{name}/camera_info refused: {error}")
+            self.complain(f"{name}/camera_info refused: {error}", name)
             return
         if known is not None and np.allclose(known.matrix, camera.matrix, rtol=1e-12):
             return
@@ -217,7 +219,8 @@ class TriangulatorNode(ManagedNode):
             if other != name and np.linalg.norm(theirs.centre - camera.centre) < SAME_PLACE_M:
                 self.complain(
                     f"{name}/camera_info refused: {name} and {other} are in the same place, so p "
-                    "does not map from a common frame; give their places in a calibration file"
+                    "does not map from a common frame; give their places in a calibration file",
+                    name,
                 )
                 return
         self._known[name] = camera
@@ -227,16 +230,19 @@ class TriangulatorNode(ManagedNode):
         try:
             pose = pose_from_message(message)
         except ValueError as error:
-            self._refuse(f"{name}/pose: malformed message dropped: {error}")
+            self._malformed += 1
+            self.complain(f"{name}/pose: malformed message dropped: {error}", name)
             return
         self._poses[name].add()
         camera = self._known.get(name)
         if self._fusion is None or camera is None:
             return
         if (message.width, message.height) != (camera.width, camera.height):
-            self._refuse(
+            self._malformed += 1
+            self.complain(
                 f"{name}/pose dropped: its image has {message.width}x{message.height} pixels, "
-                f"the calibration {camera.width}x{camera.height}"
+                f"the calibration {camera.width}x{camera.height}",
+                name,
             )
             return
         if pose.init_age_ns < 0:  # before its first initialisation the SNN knows nothing
@@ -299,10 +305,6 @@ class TriangulatorNode(ManagedNode):
                 )
             )
         return self._tf_message(transforms=transforms)
-
-    def _refuse(self, sentence: str) -> None:
-        self._malformed += 1
-        self.complain(sentence)
 
 
 def _tf_message_type() -> Any:

@@ -172,6 +172,94 @@ def test_streams_that_start_over_are_followed() -> None:
     assert_person(rig.see_all(1)[-1], 1)
 
 
+def follow(names: tuple[str, ...], steps: int) -> Rig:
+    """Return a rig on which these cameras have gone on for so long that no other is awaited."""
+    rig = Rig()
+    for step in range(steps):
+        rig.now = step * STEP
+        rig.fusion.expire(rig.now)
+        rig.see_all(step, names)
+    assert rig.fusion.awaited == set(names)
+    return rig
+
+
+@pytest.mark.parametrize("lead", [0, 1, 7])
+def test_cameras_that_start_over_together_are_followed_at_once(lead: int) -> None:
+    """The first has done `lead` steps again before the second begins."""
+    rig = follow(NAMES[:2], 30)
+    found = []
+    for step in range(20):
+        rig.now += STEP
+        found += rig.see("cam0", step)
+        assert step >= lead or not found
+        if step >= lead:
+            found += rig.see("cam1", step - lead)
+            assert found[-1].sensor_time_ns == (step - lead) * STEP
+    assert [pose.views for pose in found] == [2] * (20 - lead)  # none is lost
+    for step, pose in enumerate(found):
+        assert_person(pose, step)
+    assert rig.fusion.late == dict.fromkeys(NAMES, 0)
+
+
+def test_what_waits_when_all_start_over_is_finished_first() -> None:
+    rig = follow(NAMES[:3], 30)
+    assert rig.see_all(30, NAMES[:2]) == []
+    assert rig.see_all(0, NAMES[:2]) == []
+    found = rig.see("cam2", 0)
+    assert [(pose.sensor_time_ns // STEP, pose.views) for pose in found] == [(30, 2), (0, 3)]
+
+
+def test_cameras_that_start_over_without_another_are_followed_after_a_wait() -> None:
+    rig = follow(NAMES[:3], 30)
+    last, done = rig.now, {}
+    for step in range(20):
+        rig.now += STEP
+        for pose in rig.fusion.expire(rig.now) + rig.see_all(step, NAMES[:2]):
+            done[pose.sensor_time_ns // STEP] = rig.now
+            assert_person(pose, pose.sensor_time_ns / STEP)
+    assert list(done) == list(range(20))
+    assert WAIT < done[0] - last <= WAIT + 2 * STEP
+    assert rig.fusion.awaited == set(NAMES[:2])
+
+
+def test_a_pose_of_long_ago_has_no_part_when_all_start_over() -> None:
+    rig = follow(NAMES[:3], 30)
+    rig.see("cam2", 0)  # and never again
+    for step in range(30, 60):
+        rig.now = step * STEP
+        rig.fusion.expire(rig.now)
+        rig.see_all(step, NAMES[:2])
+    [pose] = rig.see_all(0, NAMES[:2])
+    assert_person(pose, 0)
+    assert pose.views == 2
+    assert rig.fusion.late["cam2"] == 1
+
+
+def test_a_camera_that_starts_over_while_it_is_alone_gives_up_nothing() -> None:
+    rig = follow(NAMES[:2], 20)
+    for step in range(20, 35):
+        rig.now = step * STEP
+        rig.fusion.expire(rig.now)
+        rig.see("cam0", step)
+    assert rig.fusion.awaited == {"cam0"}
+    assert rig.see("cam0", 0) == []
+    [pose] = rig.see("cam1", 30)
+    assert_person(pose, 30)
+
+
+def test_one_camera_that_starts_over_alone_is_not_followed() -> None:
+    rig = Rig()
+    for step in range(20):
+        rig.see_all(step)
+    found = []
+    for step in range(20, 60):
+        rig.now += STEP
+        found += rig.fusion.expire(rig.now) + rig.see_all(step, NAMES[:3])
+        assert rig.see("cam3", step - 20) == []
+    assert [pose.sensor_time_ns // STEP for pose in found] == list(range(20, 60))
+    assert rig.fusion.late["cam3"] == 40
+
+
 def test_a_wrong_view_is_left_out_and_said_so() -> None:
     rig = Rig()
     rig.see_all(0)

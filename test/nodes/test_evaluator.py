@@ -3,6 +3,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,13 @@ from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.inference.state import PoseEstimate
 from hybrid_pose_ros.messages import Sensor, pose_message
 from hybrid_pose_ros.msg import Keypoint3D, PoseKeypoints, PoseKeypoints3D
+from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.evaluator import (
     CAMERA_INFO_QOS,
     ERROR_QOS,
     LOSSLESS_QOS,
     EvaluatorNode,
-    camera_namespaces,
 )
 from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC
 from hybrid_pose_ros.nodes.health import Level
@@ -111,6 +112,24 @@ def test_malformed_messages_are_counted(bench: Any) -> None:
     assert "nothing to compare" in report.message
 
 
+def test_a_trouble_is_named_for_each_camera(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = bench.run(EvaluatorNode, cameras="cam0,cam1")
+    lines: list[str] = []
+    monkeypatch.setattr(base, "LOG_PERIOD_S", 3600.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+        for name in ("cam0", "cam1"):
+            poses = bench.publisher(PoseKeypoints, f"/{name}/pose", LOSSLESS_QOS)
+            infos = bench.publisher(CameraInfo, f"/{name}/camera_info", CAMERA_INFO_QOS)
+            for _ in range(2):
+                poses.publish(PoseKeypoints(source=9))
+                infos.publish(CameraInfo(width=346, height=260))
+        bench.until(lambda: bench.report(node).values["messages malformed"] == "4")
+        bench.until(lambda: len(lines) >= 4)
+    topics = [line.split()[0].rstrip(":") for line in lines]
+    assert sorted(topics) == ["/cam0/camera_info", "/cam0/pose", "/cam1/camera_info", "/cam1/pose"]
+
+
 def test_poses_wait_for_a_calibration_that_is_none_at_first(bench: Any) -> None:
     evaluator = EvaluatorBench(bench)
     evaluator.truth.publish(joints_message(PERSON, 0))
@@ -124,8 +143,7 @@ def test_poses_wait_for_a_calibration_that_is_none_at_first(bench: Any) -> None:
     assert bench.report(evaluator.node).values["/cam0 mpjpe px"] == "0.000"
 
 
-def test_cameras_are_namespaces(bench: Any) -> None:
-    assert camera_namespaces("cam0, /a/b/,/") == ("/cam0", "/a/b", "")
+def test_without_cameras_it_does_not_start(bench: Any) -> None:
     with pytest.raises(StartError, match="cameras: name at least one"):
         bench.run(EvaluatorNode, cameras="")
 

@@ -18,6 +18,7 @@ from hybrid_pose_ros.nodes.graph import (
     GraphError,
     NodeSpec,
     bag_command,
+    camera_namespaces,
     driver_names,
     find_prefix,
     multi_camera_bag_command,
@@ -143,9 +144,20 @@ def test_wrong_arguments_of_several_cameras(arguments: dict[str, str], message: 
         multi_camera_graph(arguments, ROOT)
 
 
+def test_cameras_are_namespaces() -> None:
+    assert camera_namespaces("cam0, /a/b/,/") == ("/cam0", "/a/b", "")
+    nodes = multi_camera_graph({"cameras": "cam0 , a/b"}, ROOT)
+    assert {spec.namespace for spec in nodes} == {"/cam0", "/a/b", ""}
+    assert nodes[-1].parameters["cameras"] == "/cam0,/a/b"
+
+
 def test_tools_see_the_topics_of_all_cameras() -> None:
-    command = multi_camera_bag_command({"bag": "out", "cameras": "l,r"})
-    assert {"/l/events", "/r/pose", "/r/camera_info", "/pose_3d"} <= set(command)
+    command = multi_camera_bag_command({"bag": "out", "cameras": "l, r"})
+    per_camera = ("events", "camera_info", "state_init", "pose")
+    assert command[7:] == [
+        *(f"{camera}/{topic}" for camera in ("/l", "/r") for topic in per_camera),
+        *("/pose_3d", "/diagnostics"),
+    ]
     rviz, frame = multi_camera_rviz_commands(ROOT)
     assert Path(rviz[2]).is_file()
     assert "world" in frame
@@ -154,7 +166,10 @@ def test_tools_see_the_topics_of_all_cameras() -> None:
 def test_tools_see_the_topics_of_the_namespace() -> None:
     command = bag_command({"bag": "out", "namespace": "cam0"})
     assert command[:7] == ["ros2", "bag", "record", "-s", "mcap", "-o", "out"]
-    assert command[7:] == ["/cam0/events", "/cam0/state_init", "/cam0/pose", "/diagnostics"]
+    assert command[7:] == [
+        *("/cam0/events", "/cam0/camera_info", "/cam0/state_init", "/cam0/pose"),
+        "/diagnostics",
+    ]
     assert bag_command({"bag": "out"})[7] == "/events"
     rviz, _ = rviz_commands({"namespace": "/cam0"}, ROOT)
     assert Path(rviz[2]).is_file()

@@ -19,7 +19,7 @@ from hybrid_pose_ros.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.ann import AnnNode
-from hybrid_pose_ros.nodes.base import AUTOSTART, StartError
+from hybrid_pose_ros.nodes.base import AUTOSTART, ManagedNode, StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.graph import SOURCES
 from hybrid_pose_ros.nodes.reference import NODES as EXECUTABLES
@@ -195,6 +195,60 @@ def test_diagnostics_come_in_every_state(bench: Any, checkpoint: Path) -> None:
     assert {value.key for value in status.values} >= {"poses per second", "packets lost"}
 
 
+class ReluctantNode(ManagedNode):
+    """Fails where a test says so."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("reluctant", **kwargs)
+        self.reasons: dict[str, str] = {}
+
+    def configure(self) -> None:
+        self._try("configure")
+
+    def activate(self) -> None:
+        self._try("activate")
+
+    def _try(self, transition: str) -> None:
+        if reason := self.reasons.get(transition):
+            raise StartError(reason)
+
+    def said(self) -> tuple[str, str]:
+        """Level and message of the diagnostics."""
+        report = self._report()
+        return report.level.name, report.message
+
+
+def test_a_failure_is_an_error_until_its_state_is_left(bench: Any) -> None:
+    node = bench.run(ReluctantNode, start=False)
+    node.reasons = {"configure": "no such checkpoint", "activate": "no such camera"}
+    assert node.said() == ("WARN", "unconfigured, not active")
+    node.trigger_configure()
+    assert node.said() == ("ERROR", "no such checkpoint")
+    del node.reasons["configure"]
+    node.trigger_configure()
+    assert node.said() == ("WARN", "inactive, not active")
+    node.trigger_activate()
+    assert node.said() == ("ERROR", "no such camera")
+    node.trigger_cleanup()
+    assert node.said() == ("WARN", "unconfigured, not active")
+    node.trigger_configure()
+    node.trigger_activate()
+    assert node.said() == ("ERROR", "no such camera")
+    del node.reasons["activate"]
+    node.trigger_activate()
+    assert node.said() == ("OK", "ok")
+    node.trigger_deactivate()
+    assert node.said() == ("WARN", "inactive, not active")
+
+
+def test_a_failure_does_not_outlive_a_shutdown(bench: Any) -> None:
+    node = bench.run(ReluctantNode, start=False)
+    node.reasons = {"configure": "no such checkpoint"}
+    node.trigger_configure()
+    node.trigger_shutdown()
+    assert node.said() == ("WARN", "finalized, not active")
+
+
 def test_an_inactive_node_publishes_nothing(bench: Any, checkpoint: Path) -> None:
     node = bench.run(SnnNode, checkpoint=str(checkpoint))
     node.trigger_deactivate()
@@ -221,3 +275,15 @@ def test_log_lines_are_throttled_for_each_trouble(
     for turn in range(2):
         node.complain(f"packet {turn} dropped")
     assert lines[2:] == ["packet 0 dropped", "packet 1 dropped"]
+
+
+def test_log_lines_are_throttled_for_each_topic(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = bench.run(VisualizerNode, start=False)
+    lines: list[str] = []
+    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    for turn in range(3):
+        for topic in ("cam0/pose", "cam1/pose"):
+            node.complain(f"{topic} {turn} dropped", topic)
+    assert lines == ["cam0/pose 0 dropped", "cam1/pose 0 dropped"]

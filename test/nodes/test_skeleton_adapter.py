@@ -127,16 +127,25 @@ class IdsList:
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """What a node publishes by topic, with stand-ins for the messages of hri_msgs."""
+    """What a node publishes by topic while it may, with stand-ins for the messages of hri_msgs."""
     package = types.ModuleType("hri_msgs.msg")
     vars(package).update(Skeleton2D=Skeleton2D, IdsList=IdsList, NormalizedPointOfInterest2D=Point)
     monkeypatch.setitem(sys.modules, "hri_msgs", types.ModuleType("hri_msgs"))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", package)
     topics: dict[str, list[Any]] = {}
+    offer = SkeletonAdapterNode.publish_to
 
     def publish_to(node: Any, message_type: type, topic: str, qos: Any) -> Any:
         messages = topics.setdefault(topic, [])
-        return types.SimpleNamespace(publish=messages.append)
+        publisher = offer(node, Header, topic, qos)
+
+        def publish(message: Any) -> None:
+            if publisher.is_activated:
+                messages.append(message)
+
+        return types.SimpleNamespace(
+            publish=publish, wait_for_all_acked=publisher.wait_for_all_acked
+        )
 
     monkeypatch.setattr(SkeletonAdapterNode, "publish_to", publish_to)
     return topics
@@ -161,6 +170,22 @@ def test_the_node_publishes_skeletons_and_who_is_tracked(
     assert [p.c for p in skeletons[0].skeleton] == wanted.confidence.tolist()
     assert lists[-1].ids == ["b1"]
     bench.until(lambda: lists[-1].ids == [])  # nobody comes any more
+
+
+@pytest.mark.parametrize("end", ["trigger_deactivate", "trigger_shutdown", "stop"])
+def test_nobody_is_tracked_by_a_node_that_has_ended(
+    bench: Any, published: dict[str, list[Any]], end: str
+) -> None:
+    node = bench.run(SkeletonAdapterNode)
+    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    lists = published["/humans/bodies/tracked"]
+    poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: lists and lists[-1].ids == ["body"])
+    getattr(node, end)()
+    assert lists[-1].ids == []
+    count = len(lists)
+    node.stop()
+    assert len(lists) == count  # said once
 
 
 @pytest.mark.parametrize("body_id", ["", "2nd", "a/b", "_x", "a-b", "körper"])

@@ -2,6 +2,7 @@
 """The running triangulator node."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from hybrid_pose_ros.messages import (
     stamp_from_ns,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
+from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.health import Level
 from hybrid_pose_ros.nodes.triangulator import TriangulatorNode
@@ -44,19 +46,27 @@ class Rig:
     def __init__(self, bench: Any, count: int, **parameters: Any) -> None:
         self.bench = bench
         names = NAMES[:count]
-        self.node = bench.run(TriangulatorNode, cameras=",".join(names), **parameters)
+        patient = {"max_wait_ms": 10_000.0, **parameters}  # other programs may stop this one
+        self.node = bench.run(TriangulatorNode, cameras=",".join(names), **patient)
         self.cameras = dict(zip(names, DHP19_LIKE, strict=False))
         self.out = bench.collect(PoseKeypoints3D, "/pose_3d", POSE_QOS)
         self.pose = {n: bench.publisher(PoseKeypoints, f"/{n}/pose", POSE_QOS) for n in names}
 
-    def see(self, name: str, step: int, shift_px: float = 0.0, age_ns: int = 0) -> None:
+    def see(
+        self,
+        name: str,
+        step: int,
+        shift_px: float = 0.0,
+        age_ns: int = 0,
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """Publish a camera's view of the person."""
         camera = self.cameras[name]
         points: NDArray[np.float64] = camera.project(PERSON) + shift_px
         ones = np.ones(13, np.float32)
         estimate = PoseEstimate(step * STEP_NS, points.astype(np.float32), ones, "snn", 0, age_ns)
         header = Header(stamp=stamp_from_ns(10**18 + step * STEP_NS), frame_id=name)
-        sensor = Sensor(camera.width, camera.height)
+        sensor = Sensor(*(size or (camera.width, camera.height)))
         self.pose[name].publish(pose_message(estimate, header, sensor))
 
     def await_poses(self, count: int) -> None:
@@ -146,13 +156,7 @@ def test_a_camera_info_goes_there_and_back() -> None:
 def test_poses_that_cannot_be_used_are_not_used(bench: Any, calibration: str) -> None:
     rig = Rig(bench, 2, calibration=calibration)
     rig.pose["cam0"].publish(PoseKeypoints(source=9))
-    rig.pose["cam0"].publish(
-        pose_message(
-            PoseEstimate(0, np.zeros((13, 2), np.float32), np.ones(13, np.float32), "snn", 0, 0),
-            Header(),
-            Sensor(640, 480),
-        )
-    )
+    rig.see("cam0", 0, size=(640, 480))
     rig.see("cam0", 0, age_ns=-1)
     rig.see("cam1", 0, age_ns=-1)
     rig.see("cam0", 1)
@@ -160,6 +164,24 @@ def test_poses_that_cannot_be_used_are_not_used(bench: Any, calibration: str) ->
     rig.await_poses(1)
     assert rig.out[0].sensor_time == STEP_NS
     assert bench.report(rig.node).values["messages refused"] == "2"
+
+
+def test_a_trouble_is_named_for_each_camera(
+    bench: Any, calibration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(bench, 2, calibration=calibration)
+    lines: list[str] = []
+    monkeypatch.setattr(base, "LOG_PERIOD_S", 3600.0)
+    monkeypatch.setattr(rig.node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    for name in NAMES[:2]:
+        for _ in range(2):
+            rig.pose[name].publish(PoseKeypoints(source=9))
+            rig.see(name, 0, size=(640, 480))
+    bench.until(lambda: bench.report(rig.node).values["messages refused"] == "8")
+    assert len(lines) == 4
+    for name in NAMES[:2]:
+        assert f"{name}/pose dropped: its image has 640x480" in " ".join(lines)
+        assert f"{name}/pose: malformed message dropped" in " ".join(lines)
 
 
 def test_markers_have_fixed_ids_and_vanish_by_themselves(bench: Any, calibration: str) -> None:
