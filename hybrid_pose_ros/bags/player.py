@@ -70,7 +70,7 @@ class BagContents:
             BagError: the bag has no such camera.
         """
         there, what = (self.poses, "poses") if recorded else (self.cameras, "events")
-        wanted = [f"/{name.strip('/')}" if name.strip("/") else "" for name in names]
+        wanted = [f"/{name}" if name else "" for name in (name.strip(" /") for name in names)]
         if unknown := [name for name in wanted if name not in there]:
             raise BagError(
                 f"{self.path}: no {what} of camera {unknown[0]}; there are those of "

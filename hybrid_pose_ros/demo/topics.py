@@ -4,12 +4,13 @@
 from typing import Any, Final
 
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.bags.bag import Topic
 from hybrid_pose_ros.bags.layout import make_qos
 from hybrid_pose_ros.messages import (
+    CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
     EVENTS_QOS,
     POSE_QOS,
@@ -30,6 +31,7 @@ def graph_topics(namespace: str) -> list[RawTopic]:
 
     return [
         topic("events", EventPacket, EVENTS_QOS, EVENTS_PUBLISHER_QOS),
+        topic("camera_info", CameraInfo, CAMERA_INFO_QOS, CAMERA_INFO_QOS),
         topic("state_init", StateInit, STATE_INIT_QOS, STATE_INIT_QOS),
         topic("pose", PoseKeypoints, POSE_QOS, POSE_QOS),
         topic("overlay", Image, VISUAL_QOS, VISUAL_QOS),
