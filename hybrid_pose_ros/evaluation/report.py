@@ -180,7 +180,7 @@ def _limits(figures: Figures) -> str:
         "distributions; real recordings differ in ways that no figure here shows.\n"
         "- The paper's figures are from other data and a larger network on a larger image; only "
         "the relations between models can be compared.\n"
-        f"- {'one person' if people == 1 else f'{people} people'} for each movement, "
+        f"- {'One person' if people == 1 else f'{people} people'} for each movement, "
         f"{test['seconds_per_performance']:.1f} s long, of which the last "
         f"{test['poses_per_performance'] / 200:.1f} s count: an error per movement says little "
         "about other people. The intervals say how far the means can be trusted.\n"

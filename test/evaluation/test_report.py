@@ -168,7 +168,7 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
         "in thousands of samples, the hybrid 85, without state initialisation 8, "
         "without delta output 16, the SNN alone 32." in text
     )
-    assert "one person for each movement, 2.0 s long, of which the last 0.9 s" in text
+    assert "One person for each movement, 2.0 s long, of which the last 0.9 s" in text
     assert "nan" not in text.lower().replace("ann", "") and "None" not in text
     for plot in ("steps", "movements", "energy", "reliability"):
         file = page.parent / "images" / f"results_{plot}.svg"
