@@ -15,6 +15,7 @@ from hybrid_pose_ros.bags.layout import (
     EVENTS_TYPE,
     GROUND_TRUTH_TOPIC,
     GROUND_TRUTH_TYPE,
+    POSE_TYPE,
 )
 from hybrid_pose_ros.bags.player import (
     CAMERA_INFO,
@@ -37,7 +38,6 @@ from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 
 POSE_3D = "/pose_3d"
-POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"
 
 Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""

@@ -36,6 +36,7 @@ from hybrid_pose_ros.nodes import graph
 
 EVENTS_TYPE: Final = "hybrid_pose_ros/msg/EventPacket"
 CAMERA_INFO_TYPE: Final = "sensor_msgs/msg/CameraInfo"
+POSE_TYPE: Final = "hybrid_pose_ros/msg/PoseKeypoints"
 GROUND_TRUTH_TYPE: Final = "hybrid_pose_ros/msg/PoseKeypoints3D"
 
 GROUND_TRUTH_TOPIC: Final = graph.GROUND_TRUTH_TOPIC

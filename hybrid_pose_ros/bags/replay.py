@@ -19,6 +19,7 @@ from hybrid_pose_ros.bags.layout import (
     EVENTS_TYPE,
     GROUND_TRUTH_TOPIC,
     GROUND_TRUTH_TYPE,
+    POSE_TYPE,
     make_qos,
 )
 from hybrid_pose_ros.bags.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
@@ -54,8 +55,6 @@ SETTLE_S: Final = 20.0
 """But not longer than this."""
 
 _CLOCK_NS: Final = 10**9 // CLOCK_HZ
-
-POSE_TYPE: Final = "hybrid_pose_ros/msg/PoseKeypoints"
 
 
 class ReplayError(RuntimeError):

@@ -38,7 +38,8 @@ def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
         if held and held[0]["t"][0] // packet_ns != first:
             yield join_events(held)
             held = []
-        # in order of time: an edge is found faster than every event divided
+        # In order of time an edge is found faster than every event divided, but in a long gap
+        # there is an edge for each packet without events.
         if last - first <= len(batch):
             edges = np.arange(first + 1, last + 1) * packet_ns
             cuts = np.unique(np.searchsorted(batch["t"], edges))

@@ -134,10 +134,9 @@ class Evt2Decoder:
             return empty_events()
         words, us = words[chosen], high[chosen] << self._LOW_BITS
         us |= words >> 22 & 0x3F
-        reached = np.maximum.accumulate(np.maximum(us, self._latest_us))
-        if (reached - us > MAX_STEP_BACK_US).any():
+        sent_us, us = us, np.maximum.accumulate(np.maximum(us, self._latest_us))
+        if (us - sent_us > MAX_STEP_BACK_US).any():
             raise MalformedPacketError("evt2: the time jumps back by more than a second")
-        us = reached
         events = assemble(
             "evt2", self._size, us * 1000, words >> 11 & 0x7FF, words & 0x7FF, words >> 28
         )

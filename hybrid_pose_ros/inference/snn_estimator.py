@@ -14,11 +14,7 @@ import numpy as np
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.inference.codec import decode_state
 from hybrid_pose_ros.inference.sparse_snn import Memory, SparseSnn
-from hybrid_pose_ros.inference.state import (
-    InitRejectedError,
-    PoseEstimate,
-    StateInit,
-)
+from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.snn import SnnState
 
