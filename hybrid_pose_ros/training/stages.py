@@ -6,6 +6,9 @@ SNN and the initialiser from the frozen ANN's activations, over the steps after 
 initialisation of a batch; those before it bring the SNN into the state in which it meets one. In a
 network with motion the velocities are trained along with the heatmaps, and in ``hybrid`` also how
 far they have carried a joint since the initialisation: errors that last do more harm than noise.
+There the places of the peaks count, too: the squares of the heatmaps' errors weigh a map that is
+a little too low as much as one that is a little beside the joint, but only the latter is an error
+of the pose.
 """
 
 import math
@@ -19,6 +22,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.training.sampling import Batch
 
@@ -27,11 +31,23 @@ MOTION_WEIGHT: Final = 2.0
 DRIFT_WEIGHT: Final = 0.2
 """Weight of an error of the displacement since the initialisation, against one of the velocity."""
 
+POSITION_WEIGHT: Final = 0.5
+"""Weight of the distance in cells between a peak and its joint, with the hybrid."""
+
 ACTIVITY_WEIGHT: Final = 1.0
 """Weight of the share of a dense step's additions that the spikes make: what a step costs."""
 
 _STILL: Final = 0.1
 """Velocity in cells per step below which errors count by their square."""
+
+_NEAR: Final = 0.5
+"""The same of the distance of a peak from its joint, in cells."""
+
+_LOST: Final = 3.0
+"""Distance in cells from which on a peak is another one than the joint's."""
+
+_PEAK_REACH: Final = 4
+"""Cells on each side of the highest one that make up a peak."""
 
 
 class Stage(Enum):
@@ -69,7 +85,8 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
 
     In a network with motion, plus :data:`MOTION_WEIGHT` times the error of the velocities in
     cells per step, averaged over visible joints; with the hybrid, that of the displacements in
-    cells counts :data:`DRIFT_WEIGHT` times as much. Spikes cost what they make a step cost
+    cells counts :data:`DRIFT_WEIGHT` times as much. With the hybrid, plus :data:`POSITION_WEIGHT`
+    times the distance of the peaks from the joints. Spikes cost what they make a step cost
     (:data:`ACTIVITY_WEIGHT`), so that none fires for nothing.
     """
     config = network.config
@@ -92,6 +109,9 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
         loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
+        if stage is Stage.HYBRID:
+            points, visible = batch.points[step], batch.visible[step]
+            loss = loss + POSITION_WEIGHT * position_loss(after.heatmaps, points, visible)
         if after.activity is not None:
             loss = loss + ACTIVITY_WEIGHT * after.activity.mean()
         if after.velocity is not None:
@@ -149,3 +169,31 @@ def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
 def _motion_loss(velocity: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
     error = smooth_l1_loss(velocity, moved, reduction="none", beta=_STILL).sum(-1)
     return MOTION_WEIGHT * (error * seen).sum() / seen.sum().clamp_min(1)
+
+
+def position_loss(heatmaps: Tensor, points: Tensor, visible: Tensor) -> Tensor:
+    """Distance of the peaks from the joints in cells, where both belong together."""
+    error = peak_centres(heatmaps) - points
+    seen = visible & (error.detach().norm(dim=-1) < _LOST)
+    distance = smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=_NEAR)
+    return (distance.sum(-1) * seen).sum() / seen.sum().clamp_min(1)
+
+
+def peak_centres(heatmaps: Tensor) -> Tensor:
+    """Where the peaks lie, in cells (x, y): [N, J, H, W] -> [N, J, 2].
+
+    The centre of the squares around the highest cell; its gradient stays small on flat maps,
+    unlike that of the vertex which :mod:`hybrid_pose_ros.networks.heatmaps` reads.
+    """
+    height, width = heatmaps.shape[-2:]
+    highest = heatmaps.flatten(-2).argmax(-1)
+    row = torch.div(highest, width, rounding_mode="floor")
+    column = highest - row * width
+    dx = torch.arange(width, device=heatmaps.device) - column[..., None]
+    dy = torch.arange(height, device=heatmaps.device) - row[..., None]
+    around = (dy.abs() <= _PEAK_REACH)[..., None] & (dx.abs() <= _PEAK_REACH)[..., None, :]
+    weight = (heatmaps * around).relu().square()
+    total = weight.sum((-1, -2)) + ATTENTION_FLOOR
+    x = column + (weight.sum(-2) * dx).sum(-1) / total
+    y = row + (weight.sum(-1) * dy).sum(-1) / total
+    return torch.stack((x, y), -1)
