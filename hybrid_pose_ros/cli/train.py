@@ -113,6 +113,10 @@ def _progress() -> Progress:
 def _render(args: argparse.Namespace) -> int:
     from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
 
+    if args.workers < 1:
+        raise CommandError(f"--workers must be at least 1, not {args.workers}")
+    if not args.minutes > 0:
+        raise CommandError(f"--minutes must be more than 0, not {args.minutes:g}")
     plan = RenderPlan(
         seconds=args.minutes * 60,
         seed=args.seed,

@@ -136,7 +136,11 @@ def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:
         path = folder / f"{name}.npy"
         if not path.is_file():
             raise CameraError(f"{path}: no such file; give the folder with DHP19's P1 to P4")
-        cameras[channel] = Camera.from_dhp19(np.load(path), f"dhp19_{name}")
+        try:
+            projection = np.asarray(np.load(path), float)
+        except (ValueError, TypeError, EOFError) as error:
+            raise CameraError(f"{path}: holds no array of numbers ({error})") from error
+        cameras[channel] = Camera.from_dhp19(projection, f"dhp19_{name}")
     return cameras
 
 

@@ -80,6 +80,15 @@ def test_dhp19_matrix_of_another_shape_is_refused() -> None:
         Camera.from_dhp19(np.eye(3), "P9")
 
 
+@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_a_damaged_dhp19_matrix_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "P1.npy").write_bytes(content)
+    for name in ("P2", "P3", "P4"):
+        np.save(tmp_path / f"{name}.npy", np.eye(3, 4))
+    with pytest.raises(CameraError, match=r"P1\.npy: holds no array of numbers"):
+        load_dhp19_cameras(tmp_path)
+
+
 def test_missing_matrix_is_named(tmp_path: Path) -> None:
     for name in ("P1", "P2", "P4"):
         np.save(tmp_path / f"{name}.npy", np.eye(3, 4))

@@ -167,6 +167,8 @@ def test_motion_capture_that_cannot_be_read_is_named_at_once(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("render", "--workers", "0"), "--workers must be at least 1, not 0"),
+        (("render", "--minutes", "0"), "--minutes must be more than 0, not 0"),
         (("ann", "--out", "run"), "no training data"),
         (("ann", "--out", "run", "--window", "0"), "--window must be at least 1, not 0"),
         (("hybrid", "--out", "run"), "train the ANN first"),
@@ -174,7 +176,7 @@ def test_motion_capture_that_cannot_be_read_is_named_at_once(
         (("export", "--out", "run", "--checkpoint", "x.safetensors"), "train the stages first"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_what_is_missing_or_wrong_is_named(
     arguments: tuple[str, ...],
     says: str,
     tmp_path: Path,
