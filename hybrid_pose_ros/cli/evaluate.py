@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_at_least_one
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.evaluation.test_set import TestPlan
@@ -55,8 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
     from hybrid_pose_ros.training.splits import TEST_SUBJECTS
 
-    if options.workers < 1:
-        raise CommandError(f"--workers must be at least 1, not {options.workers}")
+    check_at_least_one("--workers", options.workers)
     if options.seed < 0:
         raise CommandError(f"--seed must not be negative, as {options.seed} is")
     people = 4 if options.full else 1

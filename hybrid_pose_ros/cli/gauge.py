@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_at_least_one
 
 
 def add_parser(subparsers: Any) -> None:
@@ -54,8 +54,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"no movement is called {min(unknown)!r}; there are {', '.join(known)}")
     if options.seconds <= 0:
         raise CommandError(f"--seconds must be positive, not {options.seconds:g}")
-    if options.workers < 1:
-        raise CommandError(f"--workers must be at least 1, not {options.workers}")
+    check_at_least_one("--workers", options.workers)
     console = Console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     try:

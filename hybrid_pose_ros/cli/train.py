@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_at_least_one
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.networks.config import ModelConfig
@@ -113,8 +113,7 @@ def _progress() -> Progress:
 def _render(args: argparse.Namespace) -> int:
     from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
 
-    if args.workers < 1:
-        raise CommandError(f"--workers must be at least 1, not {args.workers}")
+    check_at_least_one("--workers", args.workers)
     if not args.minutes > 0:
         raise CommandError(f"--minutes must be more than 0, not {args.minutes:g}")
     plan = RenderPlan(
@@ -179,8 +178,7 @@ def _train(args: argparse.Namespace) -> int:
         weights_digests,
     )
 
-    if args.window < 1:
-        raise CommandError(f"--window must be at least 1, not {args.window}")
+    check_at_least_one("--window", args.window)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     stage = Stage(args.train_command)

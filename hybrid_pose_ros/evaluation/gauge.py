@@ -21,6 +21,7 @@ from hybrid_pose_ros.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.networks.heatmaps import highest_cells
 from hybrid_pose_ros.simulation.movements import make_motion
 from hybrid_pose_ros.simulation.recording import (
     LABEL_US,
@@ -133,9 +134,8 @@ def locate(cnn: Dhp19Cnn, images: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return the highest pixel (x, y) of each heatmap: [N, 13, 2] for images [N, 260, 344]."""
     with torch.inference_mode():
         heatmaps = cnn(torch.from_numpy(images)[:, None])
-    highest = heatmaps.flatten(2).argmax(-1).numpy()
-    width = heatmaps.shape[-1]
-    return np.stack((highest % width, highest // width), -1)
+        _, row, column = highest_cells(heatmaps)
+    return torch.stack((column, row), -1).numpy()
 
 
 def gauge(

@@ -32,6 +32,13 @@ def draw_heatmaps(
     return gy[..., :, None] * gx[..., None, :]
 
 
+def highest_cells(heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ``(peak, row, column)`` of each heatmap's highest cell: [..., H, W] -> [...] each."""
+    peak, index = heatmaps.flatten(-2).max(-1)
+    row = torch.div(index, heatmaps.shape[-1], rounding_mode="floor")
+    return peak, row, index - row * heatmaps.shape[-1]
+
+
 def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Locate the peak of each heatmap to a fraction of a cell.
 
@@ -47,10 +54,8 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         puts about the probability there that the joint lies in this place.
     """
     height, width = heatmaps.shape[-2:]
+    peak, row, column = highest_cells(heatmaps)
     flat = heatmaps.flatten(-2)
-    peak, index = flat.max(-1)
-    row = torch.div(index, width, rounding_mode="floor")
-    column = index - row * width
     offset_x = _vertex(flat, row, column, width, (0, 1), (column > 0) & (column < width - 1))
     offset_y = _vertex(flat, row, column, width, (1, 0), (row > 0) & (row < height - 1))
     points = torch.stack((column + offset_x, row + offset_y), -1)

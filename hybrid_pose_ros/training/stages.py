@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
+from hybrid_pose_ros.networks.heatmaps import draw_heatmaps, highest_cells
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR
+from hybrid_pose_ros.networks.motion import attention
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.training.sampling import Batch
 
@@ -167,16 +167,20 @@ def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
 
 
 def _motion_loss(velocity: Tensor, moved: Tensor, seen: Tensor) -> Tensor:
-    error = smooth_l1_loss(velocity, moved, reduction="none", beta=_STILL).sum(-1)
-    return MOTION_WEIGHT * (error * seen).sum() / seen.sum().clamp_min(1)
+    return MOTION_WEIGHT * _mean_distance(velocity, moved, seen, _STILL)
+
+
+def _mean_distance(found: Tensor, truth: Tensor, seen: Tensor, square_below: float) -> Tensor:
+    """The mean over what is seen of |x| + |y|, small parts of which count by their square."""
+    distance = smooth_l1_loss(found, truth, reduction="none", beta=square_below).sum(-1)
+    return (distance * seen).sum() / seen.sum().clamp_min(1)
 
 
 def position_loss(heatmaps: Tensor, points: Tensor, visible: Tensor) -> Tensor:
     """Distance of the peaks from the joints in cells, where both belong together."""
-    error = peak_centres(heatmaps) - points
-    seen = visible & (error.detach().norm(dim=-1) < _LOST)
-    distance = smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=_NEAR)
-    return (distance.sum(-1) * seen).sum() / seen.sum().clamp_min(1)
+    centres = peak_centres(heatmaps)
+    seen = visible & ((centres.detach() - points).norm(dim=-1) < _LOST)
+    return _mean_distance(centres, points, seen, _NEAR)
 
 
 def peak_centres(heatmaps: Tensor) -> Tensor:
@@ -186,14 +190,11 @@ def peak_centres(heatmaps: Tensor) -> Tensor:
     unlike that of the vertex which :mod:`hybrid_pose_ros.networks.heatmaps` reads.
     """
     height, width = heatmaps.shape[-2:]
-    highest = heatmaps.flatten(-2).argmax(-1)
-    row = torch.div(highest, width, rounding_mode="floor")
-    column = highest - row * width
+    _, row, column = highest_cells(heatmaps)
     dx = torch.arange(width, device=heatmaps.device) - column[..., None]
     dy = torch.arange(height, device=heatmaps.device) - row[..., None]
     around = (dy.abs() <= _PEAK_REACH)[..., None] & (dx.abs() <= _PEAK_REACH)[..., None, :]
-    weight = (heatmaps * around).relu().square()
-    total = weight.sum((-1, -2)) + ATTENTION_FLOOR
-    x = column + (weight.sum(-2) * dx).sum(-1) / total
-    y = row + (weight.sum(-1) * dy).sum(-1) / total
+    peak = attention(heatmaps * around)
+    x = column + (peak.sum(-2) * dx).sum(-1)
+    y = row + (peak.sum(-1) * dy).sum(-1)
     return torch.stack((x, y), -1)
