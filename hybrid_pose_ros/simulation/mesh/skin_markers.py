@@ -28,7 +28,7 @@ _PLACES: Final = {
     "hand": ("hand", (0.01, 0.0, -0.02), 1),
     "hip": ("pelvis", (0.005, 0.0, 0.06), 1),
     "knee": ("upperleg02", (-0.005, 0.0, 0.04), 1),
-    "foot": ("foot", (0.025, 0.14, 0.0), 2),
+    "foot": ("foot", (0.025, 0.13, 0.0), 2),
 }
 _PARENT: Final = {"elbow": "shoulder", "hand": "elbow"}
 
@@ -40,19 +40,28 @@ MARKER_GROUPS: Final = tuple(
 """The group of bones that moves each marker."""
 
 
+def marker_axes(shape: Shape) -> F64:
+    """Axes sideways, forwards and up of each marker's segment in rest pose, [13, 3 (axis), 3]."""
+    joints, axes = rest_joints(shape), np.empty((13, 3, 3))
+    for index, name in enumerate(JOINTS):
+        side, _, part = name.partition("_")
+        axes[index] = np.diag((-1.0 if side == "right" else 1.0, -1.0, 1.0))
+        if part in _PARENT:
+            up = joints[joint_id(f"{side}_{_PARENT[part]}")] - joints[index]
+            axes[index] = _arm_axes(axes[index], up)
+    return axes
+
+
 def rest_markers(shape: Shape) -> F64:
     """Place the markers on a person in rest pose, [13, 3]."""
-    joints = rest_joints(shape)
+    joints, axes = rest_joints(shape), marker_axes(shape)
     stature = np.ptp(shape.vertices[:, 2]) / 1.7
     markers = np.empty((13, 3))
     for index, name in enumerate(JOINTS):
-        side, _, part = name.partition("_")
-        _, offset, axis = _PLACES[part or name]
-        axes = np.array(((-1.0 if side == "right" else 1.0, 0, 0), (0, -1.0, 0), (0, 0, 1.0)))
-        if part in _PARENT:
-            axes = _arm_axes(axes, joints[joint_id(f"{side}_{_PARENT[part]}")] - joints[index])
-        start = joints[index] + stature * np.array(offset) @ axes
-        markers[index] = start + (_skin(shape, start, axes[axis]) + _MARKER_M) * axes[axis]
+        _, offset, axis = _PLACES[name.partition("_")[2] or name]
+        start = joints[index] + stature * np.array(offset) @ axes[index]
+        skin = _skin(shape, start, axes[index, axis]) + _MARKER_M
+        markers[index] = start + skin * axes[index, axis]
     return markers
 
 
