@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation, label
 
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation import mesh
+from hybrid_pose_ros.simulation.bodies import make_body
 from hybrid_pose_ros.simulation.body import Body
 from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody
 from hybrid_pose_ros.simulation.mesh.pose import JOINT_GROUPS, rest_joints
@@ -86,9 +87,10 @@ def test_normals_point_outwards() -> None:
 
 def test_a_mesh_person_is_a_function_of_the_seed(person: MeshBody) -> None:
     again, other = (MeshBody.sample(np.random.default_rng(seed)) for seed in (3, 4))
-    assert np.array_equal(person.vertices, again.vertices)
-    assert all(map(np.array_equal, person.textures, again.textures))
-    assert not np.allclose(person.vertices, other.vertices, atol=0.01)
+    own, same, different = (body.surfaces[0] for body in (person, again, other))
+    assert np.array_equal(own.vertices, same.vertices)
+    assert all(map(np.array_equal, own.textures, same.textures))
+    assert not np.allclose(own.vertices, different.vertices, atol=0.01)
     assert np.array_equal(drawn(person, moved("clap"))[1], drawn(again, moved("clap"))[1])
 
 
@@ -117,7 +119,7 @@ def test_markers_lie_on_the_silhouette(person: MeshBody, heading: float) -> None
     motion = moved("standing")
     turned = Motion(motion.times_s, rotate_about_vertical(motion.joints_m, heading), "turned")
     _, _, depth = drawn(person, turned)
-    near = binary_dilation(depth < 100, iterations=3)
+    near = binary_dilation(depth < 100, iterations=6)  # 6 cm
     u, v = np.round(CAMERA.project(person.figure(turned).markers_m(np.array([1.0])))[0]).T
     assert near[v.astype(int), u.astype(int)].all()
 
@@ -172,7 +174,7 @@ def test_a_trembling_camera_moves_the_picture(person: MeshBody) -> None:
 def test_the_nearer_of_two_people_hides_the_other(person: MeshBody, other) -> None:
     second = other.sample(np.random.default_rng(8))
     motion = moved("standing")
-    behind = Motion(motion.times_s, motion.joints_m + (0.15, 1.0, 0.0), "behind")
+    behind = Motion(motion.times_s, motion.joints_m + np.array((0.15, 1.0, 0.0)), "behind")
     views = [
         body.figure(own).view(np.array([1.0]), CAMERA, LIGHTING)
         for body, own in ((person, motion), (second, behind))
@@ -204,3 +206,22 @@ def test_a_recording_of_a_mesh_person_has_her_markers_as_labels(person: MeshBody
     assert np.allclose(truth.joints_m, expected, atol=1e-5)
     assert np.allclose(truth.keypoints_px, CAMERA.project(expected), atol=1e-2)
     assert len(recording.events) > 1000
+
+
+def test_bodies_have_names() -> None:
+    assert isinstance(make_body("mesh", np.random.default_rng(0)), MeshBody)
+    assert isinstance(make_body("capsules", np.random.default_rng(0)), Body)
+    with pytest.raises(ValueError, match=r"'clay'.*capsules.*mesh"):
+        make_body("clay", np.random.default_rng(0))
+
+
+def test_a_skirt_follows_the_thighs() -> None:
+    bodies = (MeshBody.sample(np.random.default_rng(seed)) for seed in range(100))
+    body = next(body for body in bodies if len(body.surfaces) == 2)
+    skirt = body.surfaces[1]
+    groups = [load_people().groups[group] for group in skirt.bones[0]]
+    left, right = (skirt.weights[:, groups.index(f"upperleg01.{side}")] for side in "LR")
+    assert np.allclose(skirt.weights.sum(1), 1.0, atol=1e-5)
+    hem = skirt.vertices[:, 2] < skirt.vertices[:, 2].min() + 0.01
+    assert (left[hem & (skirt.vertices[:, 0] > 0.15)] > 0.85).all()
+    assert (right[hem & (skirt.vertices[:, 0] < -0.15)] > 0.85).all()
