@@ -216,8 +216,11 @@ def test_bodies_have_names() -> None:
 
 
 def test_a_skirt_follows_the_thighs() -> None:
-    bodies = (MeshBody.sample(np.random.default_rng(seed)) for seed in range(100))
-    body = next(body for body in bodies if len(body.surfaces) == 2)
+    bodies = ((seed, MeshBody.sample(np.random.default_rng(seed))) for seed in range(100))
+    seed, body = next(drawn for drawn in bodies if len(drawn[1].surfaces) == 2)
+    without = MeshBody.sample(np.random.default_rng(seed), skirts=False)
+    assert np.array_equal(without.surfaces[0].vertices, body.surfaces[0].vertices)
+    assert len(without.surfaces) == 1
     skirt = body.surfaces[1]
     groups = [load_people().groups[group] for group in skirt.bones[0]]
     left, right = (skirt.weights[:, groups.index(f"upperleg01.{side}")] for side in "LR")
