@@ -118,10 +118,10 @@ class HybridPoseNetwork(nn.Module):
         return carried
 
     def trace(self, state: SnnState, counts: Iterable[Tensor]) -> list[SnnState]:
-        """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the state after each."""
+        """Step the SNN through ``counts`` ([N, 2, H, W] each, of any type); return all states."""
         states = []
         for step in counts:
-            _, state = self.snn(step, state)
+            _, state = self.snn(step.float(), state)
             states.append(state)
         return states
 

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
 
     ``windows``: float32 [I, N, planes, H, W], at t0 and at I - 1 later times that part the steps
-    evenly; planes of feedback are zero. ``counts``: float32 [T, N, 2, H, W], the steps after t0.
+    evenly; planes of feedback are zero. ``counts``: uint8 [T, N, 2, H, W], the steps after t0.
     ``points``: float32 [T + 1, N, 13, 2] in cells, at t0 and after each step. ``visible``: bool
     [T + 1, N, 13]. ``feedback``: float32 [N, 13, 3], where a run of the ANN before t0 may have
     seen the joints (x, y in cells), and how sure of it it was; 0: not at all.
@@ -80,7 +80,7 @@ NO_AUGMENTATION = Augmentation(
 )
 
 
-def _shifted(array: NDArray[np.float32], dx: int, dy: int) -> NDArray[np.float32]:
+def _shifted(array: NDArray[Any], dx: int, dy: int) -> NDArray[Any]:
     """Move the content of [..., H, W] by whole cells; what comes in is zero."""
     height, width = array.shape[-2:]
     out = np.zeros_like(array)
@@ -111,7 +111,7 @@ class Sample(NamedTuple):
     """One sample of a :class:`Batch`, as arrays without the axis of samples."""
 
     windows: NDArray[np.float32]
-    counts: NDArray[np.float32]
+    counts: NDArray[np.uint8]
     points: NDArray[np.float32]
     visible: NDArray[np.bool_]
     feedback: NDArray[np.float32]
@@ -143,7 +143,7 @@ def make_sample(
     past = _past(shard, start, config, augmentation, rng, columns)
     after: NDArray[np.uint8] = shard.counts[start : start + steps, ..., columns]
     windows = np.stack([past.inputs(after[: number * steps // inits]) for number in range(inits)])
-    counts = after.astype(np.float32)
+    counts = after
 
     if rng.random() < augmentation.invert:
         length = 2 * len(config.ann.window_steps)

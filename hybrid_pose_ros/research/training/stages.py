@@ -90,24 +90,15 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     times the distance of the peaks from the joints. Spikes cost what they make a step cost
     (:data:`ACTIVITY_WEIGHT`), so that none fires for nothing.
     """
+    if stage is Stage.ANN:
+        return _ann_loss(network, batch)
     config = network.config
+    height, width = batch.windows.shape[-2:]
     if stage is Stage.HYBRID:
         _, state, batch = begin(network, batch)
-    if stage is Stage.ANN:
-        inputs, batch = _last_inputs(network, batch)
-    height, width = batch.windows.shape[-2:]
-    targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
-    if stage is Stage.ANN:
-        heatmaps, activations = network.ann(inputs)
-        loss = _heatmap_loss(heatmaps.float(), targets[0], config.sigma)
-        if config.snn.motion:
-            # at this rate the ANN is asked for the mean velocity of the steps to come
-            ahead = (batch.points[-1] - batch.points[0]) / (len(batch.points) - 1)
-            velocity = network.motion(heatmaps, activations).float()
-            loss = loss + _motion_loss(velocity, ahead, batch.visible[0] & batch.visible[-1])
-        return loss
-    if stage is Stage.SNN:
+    else:
         state = network.snn.rest(batch.windows.shape[1], height, width)
+    targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
     losses = []
     carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
@@ -128,6 +119,21 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
                 loss = loss + DRIFT_WEIGHT * _motion_loss(carried, moved, seen)
         losses.append(loss)
     return sum(losses[1:], losses[0]) / len(losses)
+
+
+def _ann_loss(network: HybridPoseNetwork, batch: Batch) -> Tensor:
+    inputs, batch = _last_inputs(network, batch)
+    points, visible = batch.points[0], batch.visible[0]
+    sigma = network.config.sigma
+    heatmaps, activations = network.ann(inputs)
+    targets = draw_heatmaps(points, visible, *inputs.shape[-2:], sigma)
+    loss = _heatmap_loss(heatmaps.float(), targets, sigma)
+    if network.config.snn.motion:
+        # at this rate the ANN is asked for the mean velocity of the steps to come
+        ahead = (batch.points[-1] - points) / (len(batch.points) - 1)
+        velocity = network.motion(heatmaps, activations).float()
+        loss = loss + _motion_loss(velocity, ahead, visible & batch.visible[-1])
+    return loss
 
 
 def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, Batch]:
