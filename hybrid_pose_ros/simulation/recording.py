@@ -13,17 +13,9 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.body import Body
 from hybrid_pose_ros.simulation.disturbances import Flicker, Shake
-from hybrid_pose_ros.simulation.markers import markers_of
+from hybrid_pose_ros.simulation.figure import BodyKind, Figure
 from hybrid_pose_ros.simulation.motion import Motion
-from hybrid_pose_ros.simulation.renderer import (
-    Lighting,
-    bounds,
-    clear,
-    draw,
-    project_parts,
-    sample_background,
-    shift,
-)
+from hybrid_pose_ros.simulation.renderer import Lighting, clear, sample_background, shift
 from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
 
 FRAMES_US: Final = (1_000, 2_000, 5_000)
@@ -48,7 +40,7 @@ class Scene:
 
     Attributes:
         motion: joints over time.
-        body: build and clothes.
+        body: build and clothes, of any kind.
         camera: where the sensor is; its width and height are the sensor's.
         lighting: one lamp.
         background: log intensity [height, width].
@@ -61,7 +53,7 @@ class Scene:
     """
 
     motion: Motion
-    body: Body
+    body: BodyKind
     camera: Camera
     lighting: Lighting
     background: NDArray[np.float32]
@@ -170,7 +162,8 @@ class Recording:
 def simulate_chunks(scene: Scene, seconds: float) -> Iterator[Chunk]:
     """Simulate a scene from sensor time 0 on, in chunks of 100 ms; the last may be shorter."""
     rng = np.random.default_rng(scene.seed)
-    canvas = _Canvas(scene)
+    figure = scene.body.figure(scene.motion)
+    canvas = _Canvas(scene, figure)
     canvas.show(np.zeros(1, np.int64), lambda time_us: None)
     flicker = scene.flicker
     sensor = DynamicVisionSensor(
@@ -187,12 +180,14 @@ def simulate_chunks(scene: Scene, seconds: float) -> Iterator[Chunk]:
 
         canvas.show(np.arange(start + span, stop + 1, span), see)
         labels_us = np.arange(start + LABEL_US, stop + 1, LABEL_US)
-        yield _label(scene, labels_us, sensor.collect(start, stop))
+        yield _label(scene, figure, labels_us, sensor.collect(start, stop))
 
 
-def _label(scene: Scene, labels_us: NDArray[np.int64], events: EventArray) -> Chunk:
+def _label(
+    scene: Scene, figure: Figure, labels_us: NDArray[np.int64], events: EventArray
+) -> Chunk:
     camera = scene.camera
-    markers = markers_of(scene.motion.at(labels_us * 1e-6))
+    markers = figure.markers_m(labels_us * 1e-6)
     keypoints = camera.project(markers)
     if scene.shake is not None:
         keypoints = keypoints + scene.shake.at(labels_us)[:, None]
@@ -224,8 +219,9 @@ def _frame_us(scene: Scene, start_us: int, stop_us: int) -> int:
 class _Canvas:
     """The picture that the sensor sees: ``image``, log intensity [H, W], drawn over each time."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, figure: Figure) -> None:
         self._scene = scene
+        self._figure = figure
         self.image = scene.background.copy()
         self._depth = np.full(self.image.shape, 1e9, np.float32)
         height, width = self.image.shape
@@ -234,30 +230,19 @@ class _Canvas:
     def show(self, times_us: NDArray[np.int64], seen: Callable[[int], None]) -> None:
         """Draw the scene at each time, and call ``seen`` with it."""
         scene = self._scene
-        joints = scene.motion.at(times_us * 1e-6)
-        parts = project_parts(scene.body.capsules(joints), scene.camera, scene.lighting)
+        view = self._figure.view(times_us * 1e-6, scene.camera, scene.lighting)
         moved = None if scene.shake is None else scene.shake.at(times_us)
         if moved is not None:
-            parts.image[..., :2] += moved[:, None, None]
+            view.move(moved)
+        height, width = self.image.shape
         for frame, time_us in enumerate(times_us):
             clear(self.image, self._depth, scene.background, *self._box)
             if moved is not None:
                 du, dv = moved[frame]
                 shift(scene.background, du, dv, self.image)
             if scene.present:
-                height, width = self.image.shape
-                bounds(parts.image[frame], width, height, self._box)
-                draw(
-                    parts.image[frame],
-                    parts.facing[frame],
-                    parts.thickness,
-                    scene.body.textures,
-                    scene.lighting.ambient,
-                    scene.lighting.glare,
-                    scene.lighting.rim,
-                    self.image,
-                    self._depth,
-                )
+                view.bounds(frame, width, height, self._box)
+                view.draw(frame, self.image, self._depth)
             seen(int(time_us))
 
 

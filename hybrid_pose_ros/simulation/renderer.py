@@ -7,13 +7,13 @@ texture. A depth buffer orders the parts.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
-from hybrid_pose_ros.simulation.body import TEXTURE_SHAPE, Capsules
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -23,6 +23,25 @@ _EDGE_PX = 1.5
 
 _NEAREST_M = 0.1
 """Depth in metres from which on parts are drawn."""
+
+
+TEXTURE_SHAPE: Final = (32, 64)
+"""Rows of a part's texture along its axis, columns around it."""
+
+
+@dataclass(frozen=True)
+class Capsules:
+    """A body's parts over a number of frames.
+
+    Attributes:
+        ends: both ends of each part's axis in metres, [F, P, 2, 3].
+        radii: at the two ends in metres, [P, 2].
+        forward: unit vector in which the body faces, [F, 3]; textures are fixed to it.
+    """
+
+    ends: F64
+    radii: F64
+    forward: F64
 
 
 @dataclass(frozen=True)
