@@ -163,6 +163,11 @@ class GridView:
         crop = np.asarray(points, np.float64) * self.scale + self._shift
         return (crop + 0.5) / self.cell - 0.5
 
+    def inside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tell which (x, y) in sensor pixels, [..., 2], lie in the sensor's picture."""
+        size = np.array((self.sensor_width, self.sensor_height)) - 0.5
+        return np.asarray(((points >= -0.5) & (points < size)).all(-1))
+
     def histogram(self, events: EventArray) -> NDArray[np.uint16]:
         """Count events per polarity and cell: [2, grid_height, grid_width], OFF then ON.
 
