@@ -19,13 +19,9 @@ import numpy as np
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_MATRICES, Camera, load_dhp19_cameras
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.research.training.shards import ShardError, is_finished, write_shard
-from hybrid_pose_ros.research.training.splits import (
-    HELD_OUT_MOVEMENTS,
-    SPLITS,
-    TEST_SUBJECTS,
-    TRAIN_SUBJECTS,
-)
-from hybrid_pose_ros.simulation.motion_sampler import Repertoire, sample_motion
+from hybrid_pose_ros.research.training.splits import REPERTOIRES, SPLITS
+from hybrid_pose_ros.simulation.mocap import index_mocap
+from hybrid_pose_ros.simulation.motion_sampler import sample_motion
 from hybrid_pose_ros.simulation.movements import PLACE_M
 from hybrid_pose_ros.simulation.recording import simulate_recording
 from hybrid_pose_ros.simulation.scene import Scene, sample_body
@@ -92,7 +88,7 @@ def sample_scene(
     """
     long = rng.random() < _LONG
     seconds = float(rng.uniform(*_SECONDS[long]))
-    repertoire = Repertoire(TEST_SUBJECTS, HELD_OUT_MOVEMENTS, split == "test")
+    repertoire = REPERTOIRES[split]
     if rng.random() < _LABORATORY:
         cameras = list(DHP19_LIKE)
         if plan.calibration is not None:
@@ -102,13 +98,13 @@ def sample_scene(
         motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
         motion = replace(motion, joints_m=motion.joints_m + PLACE_M)  # DHP19's faces -y
         if rng.random() < _CALM:
-            body = sample_body(rng, plan.mesh_share)
+            body = sample_body(rng)
             return replace(Scene.sample(motion, camera, rng), body=body), seconds
     else:
         yaw = rng.uniform(0, 2 * np.pi)
         motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
         camera = sample_wide_camera(rng, tuple(motion.joints_m[..., :2].mean((0, 1))))
-    return Scene.sample_wild(motion, camera, rng, mesh_share=plan.mesh_share), seconds
+    return Scene.sample_wild(motion, camera, rng), seconds
 
 
 def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:
@@ -174,8 +170,7 @@ def _plan_record(plan: RenderPlan) -> dict[str, Any]:
     mocap: list[Path] = []
     calibration: list[Path] = []
     if plan.mocap is not None:
-        for subjects in (TRAIN_SUBJECTS, TEST_SUBJECTS):
-            load_mocap(plan.mocap, subjects)  # what cannot be read is said now
+        index_mocap(plan.mocap)  # what cannot be read is said now
         mocap = [plan.mocap]
     if plan.calibration is not None:
         load_dhp19_cameras(plan.calibration)
