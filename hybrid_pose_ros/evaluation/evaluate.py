@@ -41,12 +41,12 @@ from hybrid_pose_ros.evaluation.test_set import (
     mean_pose,
     simulate_performance,
 )
-from hybrid_pose_ros.networks.config import ViewConfig
+from hybrid_pose_ros.networks.config import ModelConfig
 
 FORMAT = 3
 """Of the figures; a report of another format is refused."""
 
-_worker: tuple[Protocols, ViewConfig] | None = None
+_worker: tuple[Protocols, ModelConfig] | None = None
 
 
 def evaluate(
@@ -191,13 +191,13 @@ def _start_worker(checkpoint: Path | None, variants: Path | None) -> None:
     global _worker
     torch.set_num_threads(1)
     networks = load_networks(checkpoint, variants)
-    _worker = Protocols(networks), networks.hybrid.config.view
+    _worker = Protocols(networks), networks.hybrid.config
 
 
 def _run(plan: TestPlan, performance: Performance) -> tuple[Result, dict[str, Activity]]:
     assert _worker is not None
-    protocols, view = _worker
-    binned = simulate_performance(plan, performance, view)
+    protocols, config = _worker
+    binned = simulate_performance(plan, performance, config)
     # of the others only the confidence is of interest
     whole = performance.kind in ("movement", "mocap")
     outcome = protocols.run_all(binned) if whole else protocols.run_main(binned)
