@@ -58,7 +58,7 @@ class OfflinePipeline:
         config = checkpoint.config
         self._checkpoint = checkpoint
         self._period_steps = round(1e9 / ann_hz / config.step_ns)
-        self._stream = StepStream(config.view.fit, config.step_ns)
+        self._stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
         self._ann: AnnEstimator
         self._snn: SnnEstimator | None = None
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hybrid_pose_ros.events.binning import GridView
+from hybrid_pose_ros.events.noise import NoiseFilter
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 SPIKING_LAYERS = ("head", "down1", "down2", "down3", "res1", "res2", "up1", "up2", "up3")
@@ -131,6 +132,7 @@ class ModelConfig:
         init_membranes: the ANN initialises the membranes, not only the accumulator.
         carry: an initialisation is averaged with the SNN's own heatmaps and velocities; otherwise
             it replaces them (paper). Only with motion.
+        noise_filter: what keeps background activity away from both networks; None: nothing does.
     """
 
     name: str
@@ -142,6 +144,7 @@ class ModelConfig:
     taps: tuple[str, ...]
     init_membranes: bool = True
     carry: bool = False
+    noise_filter: NoiseFilter | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -159,6 +162,8 @@ class ModelConfig:
             fields["view"] = ViewConfig(**fields["view"])
             fields["ann"] = AnnConfig(**fields["ann"])
             fields["snn"] = SnnConfig(**fields["snn"])
+            if fields.get("noise_filter") is not None:
+                fields["noise_filter"] = NoiseFilter(**fields["noise_filter"])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a model configuration of this version: {error}") from error
@@ -247,6 +252,7 @@ EDGE = ModelConfig(
     ),
     taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),
     carry=True,
+    noise_filter=NoiseFilter(support=3, noise_events=1.2, shortest_us=40_000, longest_us=500_000),
 )
 
 VARIANTS = ("snn", "no_init", "no_delta")

@@ -155,7 +155,9 @@ def _poster(rng: np.random.Generator, image: F64, across: F64, down: F64, fine: 
 def _window(rng: np.random.Generator, image: F64, across: F64, down: F64, fine: F64) -> F64:
     """Bright panes between bars."""
     panes = rng.integers(1, 4, 2)
-    bars = (np.abs(across * panes[0] % 1 - 0.5) > 0.46) | (np.abs(down * panes[1] % 1 - 0.5) > 0.46)
+    bars = (np.abs(across * panes[0] % 1 - 0.5) > 0.46) | (
+        np.abs(down * panes[1] % 1 - 0.5) > 0.46
+    )
     outside = rng.uniform(0.4, 1.4) + rng.uniform(0, 0.4) * fine
     return image.mean() + np.where(bars, rng.normal(0, 0.3), outside)
 

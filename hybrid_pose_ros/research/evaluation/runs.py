@@ -112,9 +112,7 @@ class Input:
         ends = [self._lead + instant * self.steps_per_instant for instant in instants]
         return torch.from_numpy(np.stack([self._of_camera(steps, ends) for steps in self._steps]))
 
-    def _of_camera(
-        self, steps: NDArray[np.uint16], ends: Sequence[int]
-    ) -> NDArray[np.float32]:
+    def _of_camera(self, steps: NDArray[np.uint16], ends: Sequence[int]) -> NDArray[np.float32]:
         ann, height, width = self._config.ann, *steps.shape[2:]
         found = np.zeros((len(ends), ann.input_planes, height, width), np.float32)
         activity = LastActivity(ann.activity_levels, height, width)

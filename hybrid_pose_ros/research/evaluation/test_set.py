@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
-from hybrid_pose_ros.networks.config import ViewConfig
+from hybrid_pose_ros.networks.config import ModelConfig, ViewConfig
 from hybrid_pose_ros.simulation.markers import markers_of
 from hybrid_pose_ros.simulation.mocap import load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion
@@ -191,9 +191,9 @@ def generator(plan: TestPlan, kind: str, name: str, person: int) -> np.random.Ge
 
 
 def simulate_performance(
-    plan: TestPlan, performance: Performance, view: ViewConfig
+    plan: TestPlan, performance: Performance, config: ModelConfig
 ) -> BinnedPerformance:
-    """Simulate a performance before both cameras and bin it for a model's view."""
+    """Simulate a performance before both cameras and bin it as a model's steps are."""
     rng = generator(plan, performance.kind, performance.name, performance.person)
     cameras: tuple[Camera, ...] = plan.cameras()
     if performance.kind == "mocap":
@@ -209,7 +209,7 @@ def simulate_performance(
         )
         for scene in scenes
     ]
-    counts, points, visible = zip(*(_bin(plan, r, view) for r in recordings), strict=True)
+    counts, points, visible = zip(*(_bin(plan, r, config) for r in recordings), strict=True)
     joints = recordings[0].truth.joints_m[_counted(plan)]
     return BinnedPerformance(np.stack(counts), Truth(np.stack(points), np.stack(visible), joints))
 
@@ -258,14 +258,19 @@ def _counted(plan: TestPlan) -> slice:
 
 
 def _bin(
-    plan: TestPlan, recording: Recording, view: ViewConfig
+    plan: TestPlan, recording: Recording, config: ModelConfig
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    view, events = config.view, recording.events
     grid = view.fit(recording.width, recording.height)
+    grid.check(events)
+    noise = grid.noise_memory(config.noise_filter)
     ticks = round(plan.seconds * 1e9) // TICK_NS
     counts = np.zeros((ticks, 2, view.grid_height, view.grid_width), np.uint8)
-    ends = np.searchsorted(recording.events["t"], (np.arange(ticks) + 1) * TICK_NS)
-    for tick, part in enumerate(np.split(recording.events, ends)[:ticks]):
-        np.minimum(grid.histogram(part), 255, out=counts[tick], casting="unsafe")
+    start = 0
+    for tick in range(ticks):
+        found = np.zeros(grid.shape, np.uint16)
+        start, _ = grid.count_until(events, start, (tick + 1) * TICK_NS, found, noise)
+        np.minimum(found, 255, out=counts[tick], casting="unsafe")
     truth, counted = recording.truth, _counted(plan)
     if not np.array_equal(truth.label_ns[counted] % INSTANT_NS, np.zeros(plan.instants)):
         raise ValueError("the labels do not lie at the instants at which poses are compared")

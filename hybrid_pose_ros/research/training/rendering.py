@@ -77,9 +77,7 @@ def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
     return replace(camera, matrix=image @ camera.matrix @ world)
 
 
-def sample_scene(
-    plan: RenderPlan, split: str, rng: np.random.Generator
-) -> tuple[Scene, float]:
+def sample_scene(plan: RenderPlan, split: str, rng: np.random.Generator) -> tuple[Scene, float]:
     """Draw a scene and its length in seconds.
 
     Three in ten are seen by cameras about like DHP19's (never exactly these, which are for the

@@ -93,7 +93,7 @@ def write_shard(
 
     Args:
         folder: the shard's folder; what it holds is replaced.
-        config: its view and step length are used.
+        config: its view, step length and noise filter are used.
         events: the recording's events.
         sensor_size: (width, height) in pixels.
         truth: its labels; between them they are interpolated.
@@ -101,7 +101,12 @@ def write_shard(
     """
     view = config.view.fit(*sensor_size)
     label_ns = truth.label_ns
-    binner = StepBinner(view, config.step_ns, max_gap_steps=len(label_ns) + 1)
+    binner = StepBinner(
+        view,
+        config.step_ns,
+        noise_filter=config.noise_filter,
+        max_gap_steps=len(label_ns) + 1,
+    )
     steps = {step.index: step.counts for step in binner.push(events)}
     ends = np.arange(-(-label_ns[0] // config.step_ns), label_ns[-1] // config.step_ns + 1)
     present = np.array([end - 1 in steps for end in ends])
@@ -124,6 +129,12 @@ def write_shard(
     np.save(folder / "labels.npy", labels)
     np.save(folder / "last.npy", _keys(counts, config.ann.activity_levels))
     record = {**meta, "step_ns": config.step_ns, "steps": len(ends)}
+    record = {
+        **meta,
+        "step_ns": config.step_ns,
+        "noise_filter": _filter_record(config),
+        "steps": len(ends),
+    }
     (folder / META).write_text(json.dumps(record))
 
 
@@ -166,11 +177,20 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
                 f"{folder}: binned in steps of {meta['step_ns']} ns, the model's have "
                 f"{config.step_ns}"
             )
+        if meta.get("noise_filter") != _filter_record(config):
+            raise ShardError(
+                f"{folder}: binned with the noise filter {meta.get('noise_filter')}, the model's "
+                f"is {_filter_record(config)}; render the shards anew into an empty folder"
+            )
         labels, last = np.load(folder / "labels.npy"), np.load(folder / "last.npy", mmap_mode="r")
         shards.append(Shard(counts, labels, last, config.ann.activity_levels, meta))
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards
+
+
+def _filter_record(config: ModelConfig) -> Any:
+    return config.to_dict()["noise_filter"]
 
 
 def recordings_digest(shards: Sequence[Shard]) -> str:
