@@ -21,6 +21,7 @@ LABEL_US: Final = 10_000
 CHUNK_US: Final = 100_000
 """Events are delivered in chunks of this length."""
 
+
 @dataclass(frozen=True)
 class Chunk:
     """A part of a recording: its events, and the labels at times in (start, end].
