@@ -2,15 +2,17 @@
 """Movements of the camera, as movements of its picture: trembling, panning, being knocked."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 F64 = NDArray[np.float64]
 
-_SETTLING_S = 5.0
+RAMP_S: Final = 0.4
+"""Time in which a pan gathers its speed, and in which it comes to rest."""
+
+_SETTLING = 5.0
 """Time constants of a knock after which nothing of it is left to speak of."""
 
 
@@ -56,7 +58,8 @@ class Pan:
 
     Attributes:
         times_s: of the corners, [K], increasing.
-        offsets_px: of the image there, [K, 2]; in between smooth, without overshoot.
+        offsets_px: of the image there, [K, 2]; in between the speed is constant but for
+            :data:`RAMP_S` at both ends (half of the way's time where that is too short).
     """
 
     times_s: F64
@@ -65,7 +68,16 @@ class Pan:
     def at(self, times_us: NDArray[np.integer]) -> F64:
         """How far the image is moved at times [T], [T, 2] in pixels."""
         times_s = np.clip(times_us * 1e-6, self.times_s[0], self.times_s[-1])
-        return np.asarray(PchipInterpolator(self.times_s, self.offsets_px)(times_s))
+        leg = np.clip(np.searchsorted(self.times_s, times_s) - 1, 0, len(self.times_s) - 2)
+        length_s = np.diff(self.times_s)[leg]
+        since = times_s - self.times_s[leg]
+        ramp = np.minimum(RAMP_S, length_s / 2)
+        # whole seconds of full speed: the ramps are parabolas
+        done = np.where(since < ramp, since**2 / (2 * ramp), since - ramp / 2)
+        left = np.maximum(length_s - since, 0.0)
+        done = np.where(left < ramp, length_s - ramp - left**2 / (2 * ramp), done)
+        share = (done / (length_s - ramp))[:, None]
+        return np.asarray((1 - share) * self.offsets_px[leg] + share * self.offsets_px[leg + 1])
 
     @classmethod
     def sample(
@@ -92,9 +104,7 @@ class Pan:
                 times.append(times[-1] + rng.uniform(0.3, 0.3 + 0.4 * seconds))
                 places.append(places[-1])
             goal = towards * reach * rng.uniform(0.6, 1.0)
-            if towards * (goal - places[-1]) < 0.1 * reach:
-                goal = towards * reach
-            times.append(times[-1] + max(abs(goal - places[-1]) / speed, 0.2))
+            times.append(times[-1] + max(abs(goal - places[-1]) / speed, RAMP_S) + RAMP_S)
             places.append(goal)
             towards = -towards
         return cls(np.array(times), np.array(places)[:, None] * along)
@@ -118,8 +128,8 @@ class Knock:
 
     def at(self, times_us: NDArray[np.integer]) -> F64:
         """How far the image is moved at times [T], [T, 2] in pixels."""
-        since = np.clip(times_us * 1e-6 - self.start_s, 0.0, _SETTLING_S * self.decay_s)
-        fading = np.exp(-since / self.decay_s) - np.exp(-_SETTLING_S)
+        since = np.clip(times_us * 1e-6 - self.start_s, 0.0, _SETTLING * self.decay_s)
+        fading = np.exp(-since / self.decay_s) - np.exp(-_SETTLING)
         return np.asarray((fading * np.sin(2 * np.pi * self.hertz * since))[:, None]) * np.asarray(
             self.amplitude_px
         )

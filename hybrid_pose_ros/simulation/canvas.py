@@ -114,7 +114,9 @@ def _movement(scene: Scene, start_us: int, stop_us: int) -> tuple[float, float]:
         # fingers and toes move faster than hands and feet
         points = 2 * joints - joints.mean(1, keepdims=True)
         image = points @ camera.matrix[:, :3].T + camera.matrix[:, 3]
-        tracks.append(image[..., :2] / np.maximum(image[..., 2:], _NEAREST_M))
+        depth = image[..., 2:]
+        behind = depth < _NEAREST_M
+        tracks.append(np.where(behind, 0.0, image[..., :2] / np.where(behind, 1.0, depth)))
     track = np.concatenate(tracks, 1)
     if scene.camera_motion is not None:
         track = track + scene.camera_motion.at(times)[:, None]

@@ -135,14 +135,15 @@ def _shelf(rng: np.random.Generator, image: F64, across: F64, down: F64, fine: F
     column = np.minimum((across * books).astype(int), books - 1)
     standing = 1 - (down * boards - row) < heights[row, column]
     shade = np.where(standing, colours[row, column], -rng.uniform(0.3, 1.0))
-    return image + np.where(down * boards % 1 > 0.92, rng.normal(0, 0.4), shade)
+    return image.mean() + np.where(down * boards % 1 > 0.92, rng.normal(0, 0.4), shade)
 
 
 def _cupboard(rng: np.random.Generator, image: F64, across: F64, down: F64, fine: F64) -> F64:
     """A plain front with dark gaps between its doors."""
     doors = int(rng.integers(1, 4))
     gap = (np.abs(across * doors % 1 - 0.5) > 0.48) | (np.abs(down - 0.5) > 0.485)
-    return image + rng.normal(0, 0.5) - rng.uniform(0, 0.8) * gap
+    grain = rng.uniform(0.0, 0.1) * fine
+    return image.mean() + rng.normal(0, 0.5) + grain - rng.uniform(0, 0.8) * gap
 
 
 def _poster(rng: np.random.Generator, image: F64, across: F64, down: F64, fine: F64) -> F64:

@@ -37,10 +37,13 @@ _DARKEST = 3.0
 _PROBES = 1021
 """Pixels from which the picture's mean shot noise is estimated."""
 
+_BLOCK = 128
+"""Pixels of a row that are passed over together where no light has changed."""
+
 Polarity = Literal["kept", "swapped", "on", "off", "random"]
 
 POLARITIES: Final[tuple[Polarity, ...]] = ("kept", "swapped", "on", "off", "random")
-"""How a sensor reports polarity: right, the wrong way round, or not at all (a constant, chance)."""
+"""How a sensor reports polarity: right, the wrong way round, or not at all (constant, chance)."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,14 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
+@numba.njit(cache=True)
+def _differs(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
+    different = 0
+    for x in range(len(a)):
+        different |= a[x] != b[x]
+    return different != 0
+
+
 @numba.njit(cache=True, fastmath=True)
 def _follow(
     target: NDArray[np.float32],
@@ -172,41 +183,45 @@ def _fire(
             for x in range(width):
                 lit[x] = canvas[y, x] + np.float32(scale) * modulation[y, x]
             target = lit
-        _follow(target, signal[y], turns, followed)
-        for x in range(width):
-            now, then = followed[x], signal[y, x]
-            if now == then:
+        for begin in range(0, width, _BLOCK):
+            end = min(begin + _BLOCK, width)
+            if not _differs(target[begin:end], signal[y, begin:end]):
                 continue
-            signal[y, x] = now
-            rest = reference[y, x]
-            if ready_us[y, x] == _NEVER and (
-                rest - thresholds[0, y, x] <= now <= rest + thresholds[1, y, x]
-            ):
-                continue
-            slope = (now - then) / span_us
-            since = 0.0
-            if ready_us[y, x] != _NEVER:
-                since = float(ready_us[y, x] - start_us)
-                if since >= span_us:
+            _follow(target[begin:end], signal[y, begin:end], turns, followed[begin:end])
+            for x in range(begin, end):
+                now, then = followed[x], signal[y, x]
+                if now == then:
                     continue
-                since = max(since, 0.0)
-                reference[y, x] = then + slope * since
-                ready_us[y, x] = _NEVER
-            polarity = 1 if slope > 0 else 0
-            step = thresholds[polarity, y, x] if polarity else -thresholds[polarity, y, x]
-            while True:
-                crossed = reference[y, x] + step - then
-                if (crossed > now - then) if polarity else (crossed < now - then):
-                    break
-                since = max(since, crossed / slope)
-                t = start_us + min(int(since), span_us - 1)
-                out[count, 0], out[count, 1], out[count, 2], out[count, 3] = t, x, y, polarity
-                count += 1
-                since += dead
-                if since >= span_us:
-                    ready_us[y, x] = t + dead
-                    break
-                reference[y, x] = then + slope * since
+                signal[y, x] = now
+                rest = reference[y, x]
+                if ready_us[y, x] == _NEVER and (
+                    rest - thresholds[0, y, x] <= now <= rest + thresholds[1, y, x]
+                ):
+                    continue
+                slope = (now - then) / span_us
+                since = 0.0
+                if ready_us[y, x] != _NEVER:
+                    since = float(ready_us[y, x] - start_us)
+                    if since >= span_us:
+                        continue
+                    since = max(since, 0.0)
+                    reference[y, x] = then + slope * since
+                    ready_us[y, x] = _NEVER
+                polarity = 1 if slope > 0 else 0
+                step = thresholds[polarity, y, x] if polarity else -thresholds[polarity, y, x]
+                while True:
+                    crossed = reference[y, x] + step - then
+                    if (crossed > now - then) if polarity else (crossed < now - then):
+                        break
+                    since = max(since, crossed / slope)
+                    t = start_us + min(int(since), span_us - 1)
+                    out[count, 0], out[count, 1], out[count, 2], out[count, 3] = t, x, y, polarity
+                    count += 1
+                    since += dead
+                    if since >= span_us:
+                        ready_us[y, x] = t + dead
+                        break
+                    reference[y, x] = then + slope * since
     return count, row
 
 

@@ -65,8 +65,8 @@ def _draw(rng: np.random.Generator, place: tuple[float, float]) -> Camera:
     width, height_px = sizes[int(rng.choice(len(sizes), p=list(SENSOR_SIZES.values())))]
     portrait = rng.random() < PORTRAIT
     extent_px, across_px = (width, height_px) if portrait else (height_px, width)
-    ranges, shares = zip(*BODY_SHARES, strict=True)
-    low, high = ranges[int(rng.choice(len(ranges), p=shares))]
+    chosen = int(rng.choice(len(BODY_SHARES), p=[weight for _, weight in BODY_SHARES]))
+    (low, high), _ = BODY_SHARES[chosen]
     share = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     distance = float(np.exp(rng.uniform(np.log(0.7), np.log(7.0))))
     # lenses between 110 degrees across and 14 degrees from top to bottom
