@@ -96,13 +96,13 @@ def sample_scene(plan: RenderPlan, split: str, rng: np.random.Generator) -> tupl
         motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
         motion = replace(motion, joints_m=motion.joints_m + PLACE_M)  # DHP19's faces -y
         if rng.random() < _CALM:
-            body = sample_body(rng)
+            body = sample_body(rng, plan.mesh_share)
             return replace(Scene.sample(motion, camera, rng), body=body), seconds
     else:
         yaw = rng.uniform(0, 2 * np.pi)
         motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
         camera = sample_wide_camera(rng, tuple(motion.joints_m[..., :2].mean((0, 1))))
-    return Scene.sample_wild(motion, camera, rng), seconds
+    return Scene.sample_wild(motion, camera, rng, mesh_share=plan.mesh_share), seconds
 
 
 def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:

@@ -3,9 +3,9 @@
 
 A shard is a folder: ``counts.npy`` uint8 [steps, 2, H, W] (events per cell, saturated at 255),
 ``labels.npy`` float32 [steps, 13, 3] (x, y in grid cells at the end of the step; 1 where the joint
-is inside the view, else 0), ``last.npy`` int32 [keys, levels, H, W] (the step in which each cell was
-last active, before every 50th step) and ``meta.json``, written last: a folder without it is not
-finished.
+is inside the view, else 0), ``last.npy`` int32 [keys, levels, H, W] (the step in which each cell
+was last active, before every 50th step) and ``meta.json``, written last: a folder without it is
+not finished.
 """
 
 import hashlib
@@ -128,7 +128,6 @@ def write_shard(
     np.save(folder / "counts.npy", counts)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "last.npy", _keys(counts, config.ann.activity_levels))
-    record = {**meta, "step_ns": config.step_ns, "steps": len(ends)}
     record = {
         **meta,
         "step_ns": config.step_ns,
