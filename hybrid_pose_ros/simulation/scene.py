@@ -12,6 +12,7 @@ from hybrid_pose_ros.simulation.body import Body
 from hybrid_pose_ros.simulation.camera_motion import CameraMotion
 from hybrid_pose_ros.simulation.disturbances import Flicker
 from hybrid_pose_ros.simulation.figure import BodyKind
+from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
 from hybrid_pose_ros.simulation.renderer import Lighting
@@ -96,10 +97,15 @@ class Scene:
         )
 
     @classmethod
-    def sample_wild(cls, motion: Motion, camera: Camera, rng: np.random.Generator) -> "Scene":
+    def sample_wild(
+        cls, motion: Motion, camera: Camera, rng: np.random.Generator, mesh_share: float = 0.0
+    ) -> "Scene":
         """Draw a scene as they are anywhere, meant for training.
 
         The shares of what disturbs it are the constants of this module; they are independent.
+
+        Args:
+            mesh_share: share of people whose body is a mesh; the others are of capsules.
         """
         lighting, width, height = Lighting.sample(rng), camera.width, camera.height
         sensor = SensorConfig.sample(rng)
@@ -128,7 +134,7 @@ class Scene:
         person_m = float(camera.depth(motion.joints_m.mean((0, 1))))
         return cls(
             motion=motion,
-            body=sample_body(rng),
+            body=sample_body(rng, mesh_share),
             camera=camera,
             lighting=lighting,
             background=draw_room(rng, width, height, lighting.glare, margin),
@@ -137,18 +143,18 @@ class Scene:
             present=not absent,
             flicker=Flicker.sample(rng, width, height) if flickering else None,
             camera_motion=camera_motion,
-            others=(sample_companion(motion, camera, rng),) if accompanied else (),
+            others=(sample_companion(motion, camera, rng, mesh_share),) if accompanied else (),
             things=(Thing.sample(rng, camera, max(person_m, 1.0)),) if cluttered else (),
         )
 
 
-def sample_body(rng: np.random.Generator) -> BodyKind:
-    """Draw a body for training; the one place that chooses its kind."""
-    return Body.sample(rng)
+def sample_body(rng: np.random.Generator, mesh_share: float) -> BodyKind:
+    """Draw a body of flesh with the probability ``mesh_share``, else one of capsules."""
+    return MeshBody.sample(rng) if rng.random() < mesh_share else Body.sample(rng)
 
 
 def sample_companion(
-    motion: Motion, camera: Camera, rng: np.random.Generator
+    motion: Motion, camera: Camera, rng: np.random.Generator, mesh_share: float
 ) -> tuple[BodyKind, Motion]:
     """Draw a second person behind the first or at the edge of the picture, with any movement."""
     names = list(MOVEMENTS)
@@ -168,4 +174,4 @@ def sample_companion(
     place = camera.centre[:2] + away * (ahead + aside * right)
     joints = own.joints_m.copy()
     joints[..., :2] += place - joints.mean((0, 1))[:2]
-    return sample_body(rng), replace(own, joints_m=joints)
+    return sample_body(rng, mesh_share), replace(own, joints_m=joints)
