@@ -98,19 +98,14 @@ class Scene:
 
     @classmethod
     def sample_wild(
-        cls,
-        motion: Motion,
-        camera: Camera,
-        rng: np.random.Generator,
-        *,
-        mesh_share: float = 0.5,
+        cls, motion: Motion, camera: Camera, rng: np.random.Generator, mesh_share: float = 0.0
     ) -> "Scene":
         """Draw a scene as they are anywhere, meant for training.
 
         The shares of what disturbs it are the constants of this module; they are independent.
 
         Args:
-            mesh_share: of people whose body is a mesh; those of the others are capsules.
+            mesh_share: share of people whose body is a mesh; the others are of capsules.
         """
         lighting, width, height = Lighting.sample(rng), camera.width, camera.height
         sensor = SensorConfig.sample(rng)
@@ -154,7 +149,7 @@ class Scene:
 
 
 def sample_body(rng: np.random.Generator, mesh_share: float) -> BodyKind:
-    """Draw a body: a mesh with this probability, otherwise capsules."""
+    """Draw a body of flesh with the probability ``mesh_share``, else one of capsules."""
     return MeshBody.sample(rng) if rng.random() < mesh_share else Body.sample(rng)
 
 

@@ -13,6 +13,7 @@ from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.simulation import scene as scene_module
 from hybrid_pose_ros.simulation.body import Body
 from hybrid_pose_ros.simulation.canvas import Canvas, frame_times
+from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.recording import simulate_recording
 from hybrid_pose_ros.simulation.scene import Scene, sample_companion
@@ -88,6 +89,13 @@ def test_a_wild_scene_is_a_function_of_the_generator_and_its_events_of_the_scene
     assert np.array_equal(events, simulate_recording(again, 0.2).events)
 
 
+def test_both_kinds_of_bodies_are_drawn_as_asked(walking: Scene) -> None:
+    rng = np.random.default_rng(0)
+    for share, low, high in ((0.0, 0, 0), (0.5, 1, 7), (1.0, 8, 8)):
+        wild = [Scene.sample_wild(walking.motion, walking.camera, rng, share) for _ in range(8)]
+        assert low <= sum(isinstance(scene.body, MeshBody) for scene in wild) <= high
+
+
 def test_a_second_person_is_seen_but_not_labelled(walking: Scene) -> None:
     other = (Body.sample(np.random.default_rng(1)), moved(walking.motion, (1.0, 0.0, 0.0)))
     both = simulate_recording(replace(walking, others=(other,)), 0.2)
@@ -117,7 +125,7 @@ def test_companions_stand_beside_or_behind(walking: Scene) -> None:
     rng = np.random.default_rng(0)
     places = np.array(
         [
-            sample_companion(walking.motion, walking.camera, rng)[1].joints_m.mean((0, 1))
+            sample_companion(walking.motion, walking.camera, rng, 0.0)[1].joints_m.mean((0, 1))
             for _ in range(60)
         ]
     )
