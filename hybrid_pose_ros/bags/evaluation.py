@@ -25,17 +25,21 @@ from hybrid_pose_ros.bags.player import (
     played_topics,
     read_stored,
 )
-from hybrid_pose_ros.evaluation.running import RunningEvaluation
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, StepStream
 from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
-from hybrid_pose_ros.inference.pose_fusion import FusionConfig, PoseFusion
-from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import camera_from_info, joints_from_message, pose_from_message
+from hybrid_pose_ros.interfaces.messages import (
+    camera_from_info,
+    joints_from_message,
+    pose_from_message,
+)
+from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 
 POSE_3D = "/pose_3d"
 

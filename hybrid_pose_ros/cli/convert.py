@@ -316,7 +316,7 @@ def _write_aedat4(args: argparse.Namespace) -> int:
 
 def _typestore() -> Any:
     from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix, share_directory
+    from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
 
     try:
         return make_typestore(share_directory(find_prefix()))

@@ -22,20 +22,24 @@ from hybrid_pose_ros.events.sources import (
     open_recording,
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.graph.description import FRAME_ID, SOURCES
+from hybrid_pose_ros.graph.transport import room_for_events
+from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
     camera_info_message,
     stamp_from_ns,
 )
-from hybrid_pose_ros.nodes.base import ManagedNode, RefusedError, StartError
-from hybrid_pose_ros.nodes.graph import FRAME_ID, SOURCES
-from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type, serialised_packet
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.read_ahead import ReadAhead
-from hybrid_pose_ros.nodes.running import run_node
-from hybrid_pose_ros.nodes.transport import room_for_events
+from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
+from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.packets import (
+    PACKET_TYPE,
+    chosen_packet_type,
+    serialised_packet,
+)
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
+from hybrid_pose_ros.nodes.support.running import run_node
 
 LIVE_SOURCES = ("camera", "network")
 

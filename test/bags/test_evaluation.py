@@ -26,9 +26,9 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.binning import Step
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
-from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"

@@ -11,12 +11,12 @@ import pytest
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
 from hybrid_pose_ros.events.sources import SourceError
-from hybrid_pose_ros.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes import event_driver
-from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
-from hybrid_pose_ros.nodes.health import Level
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.health import Level
 
 MS = 1_000_000
 

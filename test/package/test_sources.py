@@ -17,11 +17,12 @@ LAYERS = (
     ("skeleton",),
     ("events", "geometry", "drawing"),
     ("networks", "simulation", "weights"),
-    ("inference", "evaluation", "training"),
-    ("messages",),
-    ("nodes",),
-    ("bags",),
-    ("demo", "benchmark", "view"),
+    ("engine", "pipeline"),
+    ("metrics",),
+    ("interfaces", "bags", "graph", "nodes"),
+    ("view",),
+    ("demo",),
+    ("research",),
     ("cli",),
 )
 """From the bottom up. A module imports from its own layer and those below it."""
@@ -79,19 +80,17 @@ def test_imports_point_downwards():
 @pytest.mark.parametrize(
     ("library", "parts"),
     [
-        ("rclpy", {"messages", "nodes"}),
-        ("launch", {"nodes"}),
+        ("rclpy", {"interfaces", "nodes"}),
+        ("launch", {"graph"}),
         (
             "torch",
             {
                 "networks",
-                "inference",
-                "training",
-                "evaluation",
+                "engine",
+                "pipeline",
                 "nodes",
+                "research",
                 "cli",
-                "demo",
-                "benchmark",
             },
         ),
         ("dv_processing", {"events"}),
