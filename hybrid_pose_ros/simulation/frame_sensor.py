@@ -27,7 +27,7 @@ STEP_PX: Final = 0.7
 
 MAX_STEP_US: Final = 10_000
 
-MAX_STEPS: Final = 32
+MAX_STEPS: Final = 24
 """Most pictures from one frame to the next: real time matters more than the fastest motion."""
 
 _DARK: Final = 0.02
@@ -49,8 +49,8 @@ class FrameSensor:
     """Turns the frames of a video into events.
 
     Each frame is scaled uniformly and centred: as a whole, with dark and still bars beside it, or
-    so that it fills the view, and what protrudes is cut off. After a scene cut the sensor starts anew at the new picture, as at the
-    beginning.
+    so that it fills the view, and what protrudes is cut off. After a scene cut, or a jump of the
+    exposure, the sensor starts anew at the new picture, as at the beginning.
 
     Args:
         size: width and height of the sensor, :data:`MIN_SIDE` to :data:`MAX_SIDE` px each.
@@ -85,8 +85,8 @@ class FrameSensor:
         self._log_intensity = log_intensity()
         self._canvas = np.full((self.height, self.width), self._log_intensity[0], np.float32)
         self._sensor: DynamicVisionSensor | None = None
-        self._grey = np.empty((0, 0), np.uint8)
-        self._light = np.empty((0, 0), np.float32)
+        self._grey: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        self._light: NDArray[np.float32] = np.empty((0, 0), np.float32)
         self._shape: tuple[int, ...] = ()
         self._time_us = 0
 
@@ -132,8 +132,8 @@ class FrameSensor:
             size = max(round(width * scale), 1), max(round(height * scale), 1)
         if min(size) < MIN_SIDE:
             raise ValueError(
-                f"a picture of {width}x{height} px becomes {size[0]}x{size[1]}, too narrow for "
-                f"optical flow ({MIN_SIDE} px): crop it"
+                f"a picture of {width}x{height} px becomes {size[0]}x{size[1]}, and optical flow "
+                f"needs {MIN_SIDE} px at each side: take another size, or crop"
             )
         grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

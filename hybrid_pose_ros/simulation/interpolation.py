@@ -37,13 +37,13 @@ _FASTEST_SHARE: Final = 0.001
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")
-def _sample(picture: NDArray[np.float32], x: float, y: float) -> float:
+def _sample(picture: NDArray[np.float32], x: np.float32, y: np.float32) -> float:
     """Read a picture between its pixels; outside it continues its edge."""
     height, width = picture.shape
-    x = min(max(x, np.float32(0)), np.float32(width - 1))
-    y = min(max(y, np.float32(0)), np.float32(height - 1))
-    left, top = min(int(x), width - 2), min(int(y), height - 2)
-    u, v = x - np.float32(left), y - np.float32(top)
+    column = min(max(x, np.float32(0)), np.float32(width - 1))
+    row = min(max(y, np.float32(0)), np.float32(height - 1))
+    left, top = min(int(column), width - 2), min(int(row), height - 2)
+    u, v = column - np.float32(left), row - np.float32(top)
     upper = picture[top, left] + u * (picture[top, left + 1] - picture[top, left])
     lower = picture[top + 1, left] + u * (picture[top + 1, left + 1] - picture[top + 1, left])
     return upper + v * (lower - upper)
@@ -75,9 +75,7 @@ def _interpolate(
                     out[y, x] = s * old + t * new
                 continue
             xf, yf = np.float32(x), np.float32(y)
-            earlier = _sample(
-                before, xf - s * t * fx + t * t * bx, yf - s * t * fy + t * t * by
-            )
+            earlier = _sample(before, xf - s * t * fx + t * t * bx, yf - s * t * fy + t * t * by)
             later = _sample(after, xf + s * s * fx - s * t * bx, yf + s * s * fy - s * t * by)
             out[y, x] = s * earlier + t * later
 
@@ -123,7 +121,10 @@ class FrameInterpolator:
         """
         height, width = grey[0].shape
         small = width // FLOW_SCALE, height // FLOW_SCALE
-        first, second = (cv2.resize(g, small, interpolation=cv2.INTER_AREA) for g in grey)
+        first, second = (
+            np.asarray(cv2.resize(picture, small, interpolation=cv2.INTER_AREA), np.uint8)
+            for picture in grey
+        )
         return Transition(
             *light, self._flow(first, second, width), self._flow(second, first, width)
         )
@@ -131,7 +132,8 @@ class FrameInterpolator:
     def _flow(
         self, first: NDArray[np.uint8], second: NDArray[np.uint8], width: int
     ) -> NDArray[np.float32]:
-        flow: NDArray[np.float32] = self._search.calc(first, second, None)
+        still = np.zeros((*first.shape, 2), np.float32)
+        flow = np.asarray(self._search.calc(first, second, still), np.float32)
         return flow * np.float32(width / first.shape[1])
 
 
@@ -152,22 +154,26 @@ class Transition:
         backward: NDArray[np.float32],
     ) -> None:
         self._before, self._after = before, after
-        size = before.shape[::-1]
-        self._forward = cv2.resize(forward, size, interpolation=cv2.INTER_LINEAR)
-        self._backward = cv2.resize(backward, size, interpolation=cv2.INTER_LINEAR)
+        self._forward = _enlarged(forward, before.shape)
+        self._backward = _enlarged(backward, before.shape)
         self.motion_px = max(_fastest(forward), _fastest(backward))
         """How far the fastest parts of the picture move; one pixel in 1,000 may be faster."""
 
     def mismatch(self, contrast: float) -> float:
-        """Return the share of pixels, 0 to 1, that differ by more than ``contrast`` along the flow.
+        """Return the share of pixels that differ by more than ``contrast`` along the flow.
 
-        It is near 1 where the two frames do not show the same scene.
+        It is 0 to 1, and near 1 where the two frames do not show the same scene.
         """
         return float(_mismatch(self._before, self._after, self._forward, contrast))
 
     def at(self, share: float, out: NDArray[np.float32]) -> None:
         """Write the picture at a share of the way, 0 to 1, to ``out``, float32 [H, W]."""
         _interpolate(self._before, self._after, self._forward, self._backward, share, out)
+
+
+def _enlarged(flow: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    size = shape[1], shape[0]
+    return np.asarray(cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _fastest(flow: NDArray[np.float32]) -> float:

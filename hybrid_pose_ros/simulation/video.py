@@ -116,8 +116,8 @@ class VideoSource:
         return max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0), fps
 
     def _next_frame(self) -> NDArray[np.uint8] | None:
-        frame = self._capture.read()[1]
-        if frame is None:
+        found, frame = self._capture.read()
+        if not found:
             self._at_end = True
             return None
         self._frames_read += 1

@@ -118,8 +118,8 @@ class _LatestFrame:
         try:
             while not self.closed and self._capture.grab():
                 time_us = time.monotonic_ns() // 1000
-                frame = self._capture.retrieve()[1]
-                if frame is None:
+                found, frame = self._capture.retrieve()
+                if not found:
                     break
                 with self._arrived:
                     self._frame = np.asarray(frame, np.uint8), time_us
