@@ -136,7 +136,12 @@ class NoiseMemory:
     inline="always",
 )
 def is_supported(
-    times_ns: NDArray[np.int64], stride: int, corner: int, t: int, window_ns: int, support: int
+    times_ns: NDArray[np.int64],
+    stride: int,
+    corner: int | np.unsignedinteger,
+    t: int,
+    window_ns: int,
+    support: int,
 ) -> bool:
     """Say whether an event at time ``t`` passes, and remember it.
 
