@@ -36,7 +36,7 @@ class TimeJumpError(ValueError):
         PLACES,
         COUNTS,
         TIMES,
-        types.int64,
+        types.uint64,
         types.int64,
         types.int64,
     ),
@@ -75,7 +75,7 @@ def _count(
         if t[i] >= end_ns:
             return i, dropped
         if support:
-            corner = np.int64(y[i]) * stride + np.int64(x[i])
+            corner = np.uint64(y[i]) * stride + np.uint64(x[i])
             if not is_supported(last_ns, stride, corner, t[i], window_ns, support):
                 dropped += 1
                 continue

@@ -30,6 +30,8 @@ ADAPT_NS: Final = 100_000_000
 
 _SAMPLED: Final = 2048  # pixels from which the rate is estimated
 _QUIET: Final = 4  # the quietest 1 / _QUIET of them
+_ONE: Final = np.uint64(1)
+_TWO: Final = np.uint64(2)
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -128,28 +130,39 @@ class NoiseMemory:
 
 
 @numba.njit(
-    types.boolean(TIMES, types.int64, types.int64, types.int64, types.int64, types.int64),
+    types.boolean(TIMES, types.uint64, types.uint64, types.int64, types.int64, types.int64),
     cache=True,
     nogil=True,
     inline="always",
 )
 def is_supported(
-    times_ns: NDArray[np.int64], stride: int, corner: int, t: int, window_ns: int, support: int
+    times_ns: NDArray[np.int64],
+    stride: int,
+    corner: int | np.unsignedinteger,
+    t: int,
+    window_ns: int,
+    support: int,
 ) -> bool:
     """Say whether an event at time ``t`` passes, and remember it.
 
     Args:
         times_ns, stride, window_ns, support: as in :class:`NoiseMemory`.
-        corner: ``y * stride + x``: the place of the pixel's upper left neighbour.
+        corner: ``y * stride + x``: the place of the pixel's upper left neighbour. Unsigned, as
+            Numba asks of every signed index whether it counts from the end, which takes longer
+            than all the rest.
     """
     oldest = t - window_ns
     middle = corner + stride
     below = middle + stride
-    near = 0
-    for column in range(3):
-        near += times_ns[corner + column] >= oldest
-        near += times_ns[below + column] >= oldest
-    near += times_ns[middle] >= oldest
-    near += times_ns[middle + 2] >= oldest
-    times_ns[middle + 1] = t
+    near = (
+        (times_ns[corner] >= oldest)
+        + (times_ns[corner + _ONE] >= oldest)
+        + (times_ns[corner + _TWO] >= oldest)
+        + (times_ns[middle] >= oldest)
+        + (times_ns[middle + _TWO] >= oldest)
+        + (times_ns[below] >= oldest)
+        + (times_ns[below + _ONE] >= oldest)
+        + (times_ns[below + _TWO] >= oldest)
+    )
+    times_ns[middle + _ONE] = t
     return near >= support

@@ -133,7 +133,7 @@ class StepNode(ManagedNode):
         torch.set_num_threads(self.integer("threads"))
         checkpoint = self._load()
         self.adopt(self.prepare(checkpoint))
-        self._take(checkpoint)
+        self._use_model(checkpoint)
         self._packet_type = chosen_packet_type(self)
         self._read_once(checkpoint)
 
@@ -215,7 +215,7 @@ class StepNode(ManagedNode):
         checkpoint = self._load()
         estimator = self.prepare(checkpoint)
         self.serve_waiting()
-        self._take(checkpoint)
+        self._use_model(checkpoint)
         self.adopt(estimator)
         config = checkpoint.config
         if self.state == "active":
@@ -238,7 +238,7 @@ class StepNode(ManagedNode):
         stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
         stream.push(read_packet(serialize_message(packet), type(packet)))
 
-    def _take(self, checkpoint: Checkpoint) -> None:
+    def _use_model(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         is_filtered = self.flag("noise_filter")
         self._noise_filter = checkpoint.config.noise_filter if is_filtered else None
