@@ -98,7 +98,7 @@ def begun(tmp_path: Path) -> Path:
 def test_shards_of_another_plan_are_not_kept(
     changes: dict[str, Any], says: str, begun: Path, tmp_path: Path
 ) -> None:
-    save_clips(tmp_path / "clips.npz", "s01", "s03")
+    save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s03")
     (tmp_path / "dhp19").mkdir()
     write_calibration(tmp_path / "dhp19", DHP19_LIKE)
     changes = {
@@ -114,9 +114,9 @@ def test_shards_of_another_plan_are_not_kept(
 def test_motion_capture_counts_by_its_content(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name, subjects, error in (
-        ("clips.npz", ("s01", "s03"), InterruptedError),
-        ("moved.npz", ("s01", "s03"), InterruptedError),
-        ("clips_2.npz", ("s02", "s03"), ShardError),
+        ("clips.npz", ("cmu_s01", "cmu_s03"), InterruptedError),
+        ("moved.npz", ("cmu_s01", "cmu_s03"), InterruptedError),
+        ("clips_2.npz", ("cmu_s02", "cmu_s03"), ShardError),
     ):
         plan = replace(PLAN, mocap=save_clips(tmp_path / name, *subjects))
         with pytest.raises(error):
@@ -143,7 +143,7 @@ def test_more_of_the_same_is_no_other_plan(begun: Path) -> None:
 
 def test_what_cannot_be_read_is_said_before_anything_is_rendered(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    mocap = save_clips(tmp_path / "clips.npz", "s01", "s02")
+    mocap = save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s02")
     for changes, error in (
         ({"mocap": tmp_path / "absent.npz"}, FileNotFoundError),
         ({"mocap": mocap}, MocapError),  # none for the test
@@ -220,12 +220,12 @@ def test_half_of_the_people_close_to_the_camera_sway_or_turn() -> None:
 
 def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:
     assert not set(TRAIN_SUBJECTS) & set(TEST_SUBJECTS)
-    plan = replace(PLAN, mocap=save_clips(tmp_path / "clips.npz", "s01", "s03"))
-    for split, subject in (("train", "s01"), ("test", "s03")):
+    plan = replace(PLAN, mocap=save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s03"))
+    for split, subject in (("train", "cmu_s01"), ("test", "cmu_s03")):
         for number in range(4):
             render_shard(tmp_path / split, plan, split, number)
         captured = {shard.meta["motion"] for shard in open_shards(tmp_path / split, EDGE)}
-        assert {name for name in captured if name.startswith("s0")} == {f"{subject}_01"}
+        assert {name for name in captured if name.startswith("cmu_")} == {f"{subject}_01"}
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
