@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--camera", default="front_left", help="a camera, or `list`")
     parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
     parser.add_argument("--mocap", type=Path, help="motion capture (.npz) instead of a movement")
-    parser.add_argument("--clip", help="the clip of the motion capture, such as s01_01")
+    parser.add_argument("--clip", help="the clip of the motion capture, such as cmu_s01_01")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -96,9 +96,19 @@ def _reach(pose: Pose, side: str, target_m: F64, elbow: F64, weight: F64) -> Non
     arm.elbow = blend(arm.elbow, float(np.pi - np.arccos(np.clip(between, -1, 1))), weight)
 
 
-def _staged(pose: Pose, rng: np.random.Generator, *, stages: list[Stage]) -> None:
+def _plant(pose: Pose) -> None:
+    """Let the floor hold the body; both legs bend alike, so that both feet stand on it."""
     pose.planted = True
     pose.balance = 0.0
+    right, left = pose.legs["right"], pose.legs["left"]
+    for angle in ("abduction", "flexion", "knee"):
+        mean = 0.5 * (getattr(right, angle) + getattr(left, angle))
+        setattr(right, angle, mean.copy())
+        setattr(left, angle, mean.copy())
+
+
+def _staged(pose: Pose, rng: np.random.Generator, *, stages: list[Stage]) -> None:
+    _plant(pose)
     _add(pose, _through(pose, rng, stages))
 
 
@@ -190,8 +200,7 @@ def _either(pose: Pose, rng: np.random.Generator, *, stages: list[Stage]) -> Non
 
 def _sit(pose: Pose, rng: np.random.Generator) -> None:
     """Sit still on a chair; the arms rest, speak or lie on the thighs."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     lean = rng.uniform(-0.2, 0.3)
     _add(pose, {name: np.full_like(pose.times, value) for name, value in _SEAT.items()})
     pose.lean += lean
@@ -215,8 +224,7 @@ def _gesture(pose: Pose, rng: np.random.Generator, side: str) -> None:
 
 def _lie(pose: Pose, rng: np.random.Generator) -> None:
     """Lie on the back, a side or the front; stir, and roll over now and then."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     times = pose.times
     pose.recline += np.pi / 2
     place = rng.choice((0.0, 0.0, np.pi / 2, -np.pi / 2, np.pi))
@@ -233,6 +241,14 @@ def _lie(pose: Pose, rng: np.random.Generator) -> None:
         arm.flexion += rng.choice((0.0, rng.uniform(0.3, 1.2))) + wander(rng, times, 0.08, 4.0)
         arm.abduction += rng.uniform(0.0, 0.6)
         arm.elbow += np.abs(wander(rng, times, 0.3, 5.0))
+        # nothing is pressed into the floor: limbs below the body lie before it, or straight
+        below = np.clip(SIGN[side] * np.sin(pose.roll), 0.0, 1.0)
+        front = np.clip(-np.cos(pose.roll), 0.0, 1.0)
+        arm.abduction *= 1 - np.abs(np.sin(pose.roll))
+        leg.abduction *= 1 - np.abs(np.sin(pose.roll))
+        arm.flexion = (1 - front) * blend(arm.flexion, 1.2, below)
+        arm.elbow *= 1 - front
+        leg.flexion *= 1 - front
 
 
 def _smooth_steps(
@@ -249,8 +265,7 @@ def _smooth_steps(
 
 def _walk_by(pose: Pose, rng: np.random.Generator, levels: list[float], seconds: Range) -> F64:
     """Walk at levels of a tempo; returns the tempo as a share of it, [F]."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     share = _smooth_steps(rng, pose.times, levels, seconds)
     step = np.gradient(pose.times)
     phase = rng.random() + np.cumsum(rng.uniform(0.7, 1.0) * share * step)
@@ -282,8 +297,7 @@ def _walk_about(pose: Pose, rng: np.random.Generator) -> None:
 
 def _side_steps(pose: Pose, rng: np.random.Generator) -> None:
     """Some steps to one side, then to the other."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     share = _smooth_steps(rng, pose.times, [1.0, 0.0, -1.0, 0.0], (0.8, 2.5))
     phase = rng.random() + np.cumsum(rng.uniform(0.6, 1.1) * share * np.gradient(pose.times))
     size, amplitude = rng.uniform(0.1, 0.2), np.clip(1.5 * np.abs(share), 0.0, 1.0)
@@ -299,8 +313,7 @@ def _side_steps(pose: Pose, rng: np.random.Generator) -> None:
 
 def _turn_round(pose: Pose, rng: np.random.Generator) -> None:
     """Turn on the spot in small steps, a full turn or more, one way or both."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     rate = rng.uniform(0.8, 2.0) * _smooth_steps(
         rng, pose.times, [1.0, 1.0, float(rng.choice((0.0, -1.0)))], (1.5, 4.0)
     )
@@ -315,8 +328,7 @@ def _turn_round(pose: Pose, rng: np.random.Generator) -> None:
 
 def _slow_arms(pose: Pose, rng: np.random.Generator) -> None:
     """Arms move slowly and wide, as in tai chi, above legs that stand still."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     bent = rng.uniform(0.0, 0.4)
     for leg in pose.legs.values():
         leg.abduction = np.full_like(pose.times, leg.abduction.mean() + rng.uniform(0.0, 0.15))
@@ -344,8 +356,7 @@ def _arms_to(pose: Pose, rng: np.random.Generator, *, places: tuple[Place, ...])
 
 def _sway(pose: Pose, rng: np.random.Generator) -> None:
     """Shift the weight from foot to foot, the feet in their places."""
-    pose.planted = True
-    pose.balance = 0.0
+    _plant(pose)
     shift = rng.uniform(0.05, 0.12) * np.sin(2 * np.pi * phase_of(rng, pose.times, (0.15, 0.5)))
     for side in SIDES:
         pose.legs[side].abduction += SIGN[side] * shift

@@ -73,7 +73,7 @@ def index_mocap(path: Path) -> dict[str, int]:
                     shape, _, kind = np.lib.format.read_array_header_1_0(stream)
                 name = member.removesuffix(".npy")
                 if kind.kind != "f":
-                    raise MocapError(f"{path}: clip {name} holds {kind}, not float numbers")
+                    raise ValueError
                 if len(shape) != 3 or shape[1:] != (13, 3) or shape[0] < 2:
                     raise MocapError(
                         f"{path}: clip {name} has shape {shape}, not [frames >= 2, 13, 3]"
@@ -124,20 +124,29 @@ def load_mocap(path: Path, subjects: tuple[str, ...] | None = None) -> list[Moti
     return [load_clip(path, name) for name in names]
 
 
-def draw_clip(path: Path, rng: np.random.Generator, allowed: Callable[[str], bool]) -> str:
+def draw_clip(
+    path: Path, rng: np.random.Generator, allowed: Callable[[str], bool], least_s: float = 0.0
+) -> str:
     """Draw the name of a clip: first the source, then one of its subjects, then one of his clips.
 
     So neither the source with most clips nor the most recorded subject prevails.
 
     Args:
         allowed: whether a subject's clips may be drawn.
+        least_s: shorter clips are left out.
 
     Raises:
         OSError, MocapError: the file cannot be read, or has no clip of an allowed subject.
     """
-    names = [name for name in index_mocap(path) if allowed(subject_of(name))]
+    names = [
+        name
+        for name, frames in index_mocap(path).items()
+        if allowed(subject_of(name)) and (frames - 1) / RATE_HZ >= least_s
+    ]
     if not names:
-        raise MocapError(f"{path}: no clips of the subjects that may be drawn")
+        raise MocapError(
+            f"{path}: no clip of at least {least_s:g} s of the subjects that may be drawn"
+        )
     for group in (lambda name: name.split("_")[0], subject_of, str):
         groups = list(dict.fromkeys(group(name) for name in names))
         chosen = groups[int(rng.integers(len(groups)))]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural and captured motion: anatomy, directions, the floor and interpolation."""
 
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray

@@ -37,8 +37,8 @@ from hybrid_pose_ros.research.evaluation.summary import (
 from hybrid_pose_ros.research.evaluation.test_set import (
     Performance,
     TestPlan,
-    captured_clips,
     describe,
+    draw_captured,
     mean_pose,
     simulate_performance,
 )
@@ -76,7 +76,8 @@ def evaluate(
     """
     started = time.monotonic()
     networks = load_networks(checkpoint, variants)
-    captured_clips(plan)  # what cannot be read is said now, not after some minutes
+    if plan.mocap is not None:  # what cannot be read is said now, not after some minutes
+        draw_captured(plan, np.random.default_rng(0))
     plan.cameras()
     jobs = plan.performances()
     results: list[Result] = []

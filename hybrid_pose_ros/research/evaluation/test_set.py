@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
 from hybrid_pose_ros.networks.config import ModelConfig, ViewConfig
 from hybrid_pose_ros.simulation.markers import markers_of
-from hybrid_pose_ros.simulation.mocap import load_mocap, vary
+from hybrid_pose_ros.simulation.mocap import draw_clip, load_clip, vary
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import PLACE_M, SESSIONS, make_motion
 from hybrid_pose_ros.simulation.recording import Recording, Scene, simulate_recording
@@ -197,7 +197,7 @@ def simulate_performance(
     rng = generator(plan, performance.kind, performance.name, performance.person)
     cameras: tuple[Camera, ...] = plan.cameras()
     if performance.kind == "mocap":
-        motion = _captured(plan, rng)
+        motion = draw_captured(plan, rng)
     else:
         motion = make_motion(performance.name, rng, plan.seconds)
     if performance.kind == "close":
@@ -214,31 +214,21 @@ def simulate_performance(
     return BinnedPerformance(np.stack(counts), Truth(np.stack(points), np.stack(visible), joints))
 
 
-def captured_clips(plan: TestPlan) -> list[Motion]:
-    """The captured motions of which a performance may be a part; none without a file.
+_SLOWEST: Final = 1.25
+"""The most that :func:`vary` shortens a clip by."""
+
+
+def draw_captured(plan: TestPlan, rng: np.random.Generator) -> Motion:
+    """Draw a part of the captured motions, turned towards the cameras.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or no motion in it is long enough.
+        OSError, ValueError: there is no file or it cannot be read, or no motion is long enough.
     """
     if plan.mocap is None:
-        return []
-    slowest = 1.25  # the most that `vary` shortens a clip by
-    clips = [
-        clip
-        for clip in load_mocap(plan.mocap, plan.subjects)
-        if clip.duration_s > slowest * plan.seconds
-    ]
-    if not clips:
-        raise ValueError(f"{plan.mocap}: no clip of the test subjects is long enough")
-    return clips
-
-
-def _captured(plan: TestPlan, rng: np.random.Generator) -> Motion:
-    """A random part of the captured motions, turned towards the cameras."""
-    clips = captured_clips(plan)
-    lengths = np.array([clip.duration_s for clip in clips])
-    clip = clips[int(rng.choice(len(clips), p=lengths / lengths.sum()))]
-    return vary(clip, rng, plan.seconds, np.pi + rng.normal(0, _YAW_SPREAD))
+        raise ValueError("the plan of the test set names no file of captured motions")
+    name = draw_clip(plan.mocap, rng, plan.subjects.__contains__, _SLOWEST * plan.seconds)
+    yaw = np.pi + rng.normal(0, _YAW_SPREAD)
+    return vary(load_clip(plan.mocap, name), rng, plan.seconds, yaw)
 
 
 def _close_camera(camera: Camera, rng: np.random.Generator) -> Camera:

@@ -20,7 +20,7 @@ from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_MATRICES, Camera,
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.research.training.shards import ShardError, is_finished, write_shard
 from hybrid_pose_ros.research.training.splits import REPERTOIRES, SPLITS
-from hybrid_pose_ros.simulation.mocap import index_mocap
+from hybrid_pose_ros.simulation.mocap import MocapError, index_mocap, subject_of
 from hybrid_pose_ros.simulation.motion_sampler import sample_motion
 from hybrid_pose_ros.simulation.movements import PLACE_M
 from hybrid_pose_ros.simulation.recording import simulate_recording
@@ -37,10 +37,8 @@ _CALM: Final = 0.5
 """Share of those in a laboratory: steady light, a fixed camera, a DAVIS346, nobody else."""
 
 _LONG: Final = 0.12
-_SECONDS: Final = ((2.5, 5.5), (8.0, 16.0))
-"""Lengths of recordings, short and (a share of :data:`_LONG`) long ones, in seconds."""
+"""Share of long recordings."""
 
-_MEAN_SECONDS: Final = float(np.average(np.mean(_SECONDS, 1), weights=(1 - _LONG, _LONG)))
 _HELD_OUT_SHARE = 0.05
 
 
@@ -54,13 +52,21 @@ class RenderPlan:
         mocap: motion capture, mixed with the procedural motion; None for that alone.
         calibration: folder of the DHP19 matrices; None for cameras like them.
         mesh_share: share of people with a mesh for a body, the others are capsules.
+        short_s, long_s: shortest and longest of the short and of the long recordings (seconds).
     """
 
     seconds: float
     seed: int
     mocap: Path | None = None
     calibration: Path | None = None
-    mesh_share: float = 0.5
+    mesh_share: float = 0.6
+    short_s: tuple[float, float] = (2.5, 5.5)
+    long_s: tuple[float, float] = (8.0, 16.0)
+
+    @property
+    def mean_s(self) -> float:
+        """Mean length of a recording in seconds."""
+        return (1 - _LONG) * sum(self.short_s) / 2 + _LONG * sum(self.long_s) / 2
 
 
 def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
@@ -84,8 +90,7 @@ def sample_scene(plan: RenderPlan, split: str, rng: np.random.Generator) -> tupl
     test), by people who mostly face as DHP19's do. The others are seen from anywhere, with
     any heading.
     """
-    long = rng.random() < _LONG
-    seconds = float(rng.uniform(*_SECONDS[long]))
+    seconds = float(rng.uniform(*(plan.long_s if rng.random() < _LONG else plan.short_s)))
     repertoire = REPERTOIRES[split]
     if rng.random() < _LABORATORY:
         cameras = list(DHP19_LIKE)
@@ -139,7 +144,7 @@ def render_shards(
         CameraError, MocapError, OSError: the calibration or the motion capture cannot be read.
     """
     record = _plan_record(plan)
-    count = max(1, round(plan.seconds / _MEAN_SECONDS))
+    count = max(1, round(plan.seconds / plan.mean_s))
     held_out = max(4, round(count * _HELD_OUT_SHARE))
     sizes = {"validation": held_out, "test": held_out, "train": count}
     jobs = [
@@ -168,7 +173,10 @@ def _plan_record(plan: RenderPlan) -> dict[str, Any]:
     mocap: list[Path] = []
     calibration: list[Path] = []
     if plan.mocap is not None:
-        index_mocap(plan.mocap)  # what cannot be read is said now
+        subjects = {subject_of(clip) for clip in index_mocap(plan.mocap)}
+        for split, repertoire in REPERTOIRES.items():  # each part of the data needs some
+            if not any(map(repertoire.may_see, subjects)):
+                raise MocapError(f"{plan.mocap}: no clips of subjects that {split} may see")
         mocap = [plan.mocap]
     if plan.calibration is not None:
         load_dhp19_cameras(plan.calibration)
@@ -178,6 +186,7 @@ def _plan_record(plan: RenderPlan) -> dict[str, Any]:
         "mocap": [_digest(path) for path in mocap],
         "calibration": [_digest(path) for path in calibration],
         "mesh_share": plan.mesh_share,
+        "lengths": [*plan.short_s, *plan.long_s],
     }
 
 

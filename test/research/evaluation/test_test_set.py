@@ -151,9 +151,9 @@ def test_captured_people_are_test_subjects_who_face_the_cameras() -> None:
     root = os.environ.get("HYBRID_POSE_DATA")
     if root is None or not (Path(root) / "mocap").is_dir():
         pytest.skip("HYBRID_POSE_DATA names no folder with mocap/")
-    mocap = Path(root) / "mocap" / "cmu_13joints_60hz.npz"
-    plan = replace(PLAN, mocap=mocap, captured=1, subjects=("s03", "s06"))
-    found = simulate_performance(plan, Performance("mocap", "0", 0), EDGE)
+    mocap = Path(root) / "mocap" / "motions_13joints_60hz.npz"
+    plan = replace(PLAN, mocap=mocap, captured=1, subjects=("cmu_s03", "cmu_s06"))
+    found = simulate_performance(plan, Performance("mocap", "0", 0), VIEW)
     right, left = found.truth.joints_m[:, 5], found.truth.joints_m[:, 6]
     # who faces -y has the right side at -x
     assert (right[:, 0] < left[:, 0]).mean() > 0.9
