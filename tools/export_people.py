@@ -195,6 +195,8 @@ def export(source: Source, path: Path) -> None:
     vertices = source.vertices + np.tensordot(mean_person, source.shapes, 1)
     head = weights[:, names.index("head")]
     hands = weights[:, names.index("hand.R")] + weights[:, names.index("hand.L")]
+    toes = [k for k, bone in enumerate(source.bones) if bone.startswith("toe")]
+    toes = source.weights[:, toes].sum(1)
     face = head * (vertices[:, 1] < vertices[head > 0.9][:, 1].mean())
     keep = ~source.inside
     mesh = Decimation(
@@ -202,7 +204,7 @@ def export(source: Source, path: Path) -> None:
         source.faces[keep],
         source.corners[keep],
         0.004 * weights,
-        1.0 + 3.0 * face - 0.4 * hands,
+        1.0 + 3.0 * face - 0.4 * hands - 0.9 * toes,  # in shoes
     )
     mesh.run(TRIANGLES)
     faces, corners = mesh.faces[mesh.alive], mesh.corners[mesh.alive]

@@ -174,7 +174,7 @@ def dress(shape: Shape, outfit: Outfit) -> Dress:
     flare = np.clip(regions.leg_reach - 0.7, 0.0, 1.3)
     trousers = 0.003 + outfit.wide_m * (0.4 + 0.9 * flare + 0.35 * fold)
     off = np.maximum(on(SHIRT, 0.012) * shirt, on(TROUSERS, 0.012) * trousers)
-    off = np.maximum(off, 0.011 * on(SHOES, 0.01))
+    off = np.maximum(off, 0.015 * on(SHOES, 0.01))
     hair = outfit.hair_m * (1.0 + 0.3 * noise(body, np.full(3, 0.05), outfit.seed + 2))
     off = np.maximum(off, smooth_step(covers[HAIR], -0.005, 0.035) * hair)
     if outfit.long_hair:
@@ -183,11 +183,22 @@ def dress(shape: Shape, outfit: Outfit) -> Dress:
     off = people.smooth(np.maximum(off, 0.0), 1, 0.5)
     outwards = people.smooth(people.normals(body), 3)
     outwards /= np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-9)
-    # toes vanish in shoes
     blunt = smooth_step(covers[SHOES], 0.0, 0.03) * (regions.foot > 0.5)
-    rounded = people.smooth(body, 4, 0.6)
-    body = body + blunt[:, None] * (rounded - body)
+    body = body + blunt[:, None] * (_without_toes(shape, regions) - body)
     return Dress(body + off[:, None] * outwards, covers, regions)
+
+
+def _without_toes(shape: Shape, regions: Regions) -> F64:
+    """Smooth the feet into shoes as long as they are, [V, 3]."""
+    rounded = load_people().smooth(shape.vertices, 14, 0.6)
+    for side in "RL":
+        ankle = shape.pivot(f"foot.{side}")
+        own = (regions.foot > 0.5) & (shape.vertices[:, 0] * ankle[0] > 0)
+        own &= shape.vertices[:, 1] < ankle[1]
+        tip, shrunk = shape.vertices[own, 1].min(), rounded[own, 1].min()
+        longer = (ankle[1] - tip) / (ankle[1] - shrunk)
+        rounded[own, 1] = ankle[1] + longer * (rounded[own, 1] - ankle[1])
+    return rounded
 
 
 def _covers(shape: Shape, outfit: Outfit, regions: Regions) -> dict[int, F64]:

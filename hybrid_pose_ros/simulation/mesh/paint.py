@@ -28,10 +28,7 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 TEXELS: Final = 512
-"""Along each side of the finest texture."""
-
-LEVELS: Final = 4
-"""Textures of a person, each half as fine as the one before."""
+"""Along each side of the texture."""
 
 
 @numba.njit(cache=True)
@@ -67,8 +64,8 @@ def _texels() -> tuple[NDArray[np.bool_], NDArray[np.int64], F64, NDArray[np.int
     return used, triangle[used].astype(np.int64), share[used], number[nearest[0], nearest[1]]
 
 
-def paint(shape: Shape, outfit: Outfit, dressed: Dress, rng: np.random.Generator) -> list[F32]:
-    """Paint a person: reflectance, [TEXELS, TEXELS] and coarser."""
+def paint(shape: Shape, outfit: Outfit, dressed: Dress, rng: np.random.Generator) -> F32:
+    """Paint a person: reflectance, [TEXELS, TEXELS]."""
     people = load_people()
     _, triangles, shares, nearest = _texels()
     regions = dressed.regions
@@ -101,8 +98,7 @@ def paint(shape: Shape, outfit: Outfit, dressed: Dress, rng: np.random.Generator
     sole = (material == SHOES) & (points[:, 2] < shape.vertices[:, 2].min() + 0.022)
     base += outfit.reflectance["sole"] * sole
     base -= _face(shape, points, head > 0.5, rng)
-    finest = np.exp(base)[nearest].astype(np.float32)
-    return _coarser(finest)
+    return np.exp(base)[nearest].astype(np.float32)
 
 
 def _face(shape: Shape, points: F64, head: NDArray[np.bool_], rng: np.random.Generator) -> F64:
@@ -122,13 +118,3 @@ def _face(shape: Shape, points: F64, head: NDArray[np.bool_], rng: np.random.Gen
         dark += spot(1.05 * centre[0], centre[2] + 0.026, 0.024, 0.006, brow)
     dark += spot(0.0, eyes[2] - 0.072, 0.024, 0.007, mouth)
     return dark + spot(0.0, eyes[2] - 0.045, 0.020, 0.006, 0.35)
-
-
-def _coarser(finest: F32) -> list[F32]:
-    """The texture and its halves."""
-    levels = [finest]
-    for _ in range(LEVELS - 1):
-        fine = levels[-1]
-        half = fine.reshape(len(fine) // 2, 2, -1, 2).mean((1, 3))
-        levels.append(np.ascontiguousarray(half, np.float32))
-    return levels
