@@ -19,7 +19,7 @@ from hybrid_pose_ros.events.sources import (
     EventSource,
     NetworkSource,
     SourceError,
-    open_recording,
+    open_source,
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.graph.description import FRAME_ID, SOURCES
@@ -281,7 +281,7 @@ class EventDriverNode(ManagedNode):
             if kind == "camera":
                 source: EventSource = CameraSource(self.text("camera"))
             elif kind == "recording":
-                source = open_recording(Path(self.text("path")))
+                source = open_source(Path(self.text("path")))
             elif kind == "network":
                 source = NetworkSource(self.text("host"), self.integer("port"))
             elif kind in ("video", "webcam"):

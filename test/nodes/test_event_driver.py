@@ -49,7 +49,7 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a driver on some batches; it gives the node and the packets."""
 
     def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
-        monkeypatch.setattr(event_driver, "open_recording", lambda path: ListSource(batches))
+        monkeypatch.setattr(event_driver, "open_source", lambda path: ListSource(batches))
         values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
         node = bench.run(EventDriverNode, **values)
         return node, bench.collect(EventPacket, "events", EVENTS_QOS)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.labelled import PointLabels
-from hybrid_pose_ros.metrics.recordings import PoseScore, score_poses
+from hybrid_pose_ros.metrics.pose_score import PoseScore, score_poses
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
 from hybrid_pose_ros.pipeline.state import PoseEstimate
@@ -31,12 +31,12 @@ class RecordingReport:
 
     Attributes:
         ann, hybrid: their scores.
-        hybrid_poses: all poses of the hybrid, also those that do not count.
+        counted_poses: the hybrid's poses that count.
     """
 
     ann: PoseScore
     hybrid: PoseScore
-    hybrid_poses: list[PoseEstimate]
+    counted_poses: list[PoseEstimate]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores, ready for JSON."""
@@ -77,8 +77,9 @@ def evaluate_recording(
             if pose.sensor_time_ns >= start_ns and pose.sensor_time_ns % every_ns == 0
         ]
 
+    counted_poses = counted(hybrid_poses, HYBRID_POSE_NS)
     return RecordingReport(
-        score_poses(counted(ann_poses, 1), view, labels),
-        score_poses(counted(hybrid_poses, HYBRID_POSE_NS), view, labels),
-        hybrid_poses,
+        ann=score_poses(counted(ann_poses, 1), view, labels),
+        hybrid=score_poses(counted_poses, view, labels),
+        counted_poses=counted_poses,
     )
