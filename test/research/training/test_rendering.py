@@ -29,9 +29,7 @@ from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody
 from hybrid_pose_ros.simulation.mocap import MocapError
 from hybrid_pose_ros.simulation.movements import MOVEMENTS
 
-PLAN = RenderPlan(
-    seconds=2.0, seed=3, mesh_share=0.0, short_s=(1.0, 1.0), long_s=(1.0, 1.0)
-)
+PLAN = RenderPlan(seconds=2.0, seed=3, mesh_share=0.0, short_s=(1.0, 1.0), long_s=(1.0, 1.0))
 
 
 def test_a_shard_is_a_function_of_seed_split_and_number(tmp_path: Path) -> None:
@@ -224,7 +222,9 @@ def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:
     for split, subject in (("train", "cmu_s01"), ("test", "cmu_s03")):
         for number in range(8):
             render_shard(tmp_path / split, plan, split, number)
-        captured = {shard.meta["motion"].split("+")[0] for shard in open_shards(tmp_path / split, EDGE)}
+        captured = {
+            shard.meta["motion"].split("+")[0] for shard in open_shards(tmp_path / split, EDGE)
+        }
         assert {name for name in captured if name.startswith("cmu_")} == {f"{subject}_01"}
 
 
