@@ -69,7 +69,7 @@ export check_machine
 define compile
 import numpy as np
 from hybrid_pose_ros.events.binning import Step
-from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.simulation.source import SimulatorSource
 checkpoint = load_checkpoint()

@@ -10,13 +10,13 @@ from pathlib import Path
 from launch import Action, LaunchDescription
 from launch.actions import ExecuteProcess
 
-from hybrid_pose_ros.nodes.graph import (
+from hybrid_pose_ros.graph.description import (
     MULTI_CAMERA_ARGUMENTS,
     multi_camera_bag_command,
     multi_camera_graph,
     multi_camera_rviz_commands,
 )
-from hybrid_pose_ros.nodes.launching import describe, node_actions
+from hybrid_pose_ros.graph.launching import describe, node_actions
 
 
 def generate_launch_description() -> LaunchDescription:

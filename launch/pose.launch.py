@@ -10,8 +10,8 @@ from pathlib import Path
 from launch import Action, LaunchDescription
 from launch.actions import ExecuteProcess
 
-from hybrid_pose_ros.nodes.graph import ARGUMENTS, bag_command, pose_graph, rviz_commands
-from hybrid_pose_ros.nodes.launching import describe, node_actions
+from hybrid_pose_ros.graph.description import ARGUMENTS, bag_command, pose_graph, rviz_commands
+from hybrid_pose_ros.graph.launching import describe, node_actions
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -12,8 +12,8 @@ from launch.actions import ExecuteProcess, RegisterEventHandler, Shutdown, Timer
 from launch.event_handlers import OnProcessExit
 
 from hybrid_pose_ros.bags.player import inspect_bag, played_topics
-from hybrid_pose_ros.nodes.launching import describe, node_actions
-from hybrid_pose_ros.nodes.replay_graph import ARGUMENTS, Played, play_command, replay_graph
+from hybrid_pose_ros.graph.launching import describe, node_actions
+from hybrid_pose_ros.graph.replay_graph import ARGUMENTS, Played, play_command, replay_graph
 
 START_DELAY_S = 5.0
 """`ros2 bag play` waits for no subscriber: the nodes' time to load the model."""

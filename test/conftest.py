@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -62,3 +63,28 @@ def _shared_memory(process: subprocess.Popen[str]) -> list[Path]:
         if own := [Path(path) for path in paths if "_port" not in path]:
             return own
         time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model: the nodes do not mind."""
+    import torch
+
+    from hybrid_pose_ros.networks.checkpoint import save_checkpoint
+    from hybrid_pose_ros.networks.config import EDGE
+    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "untrained.safetensors"
+    save_checkpoint(path, HybridPoseNetwork(EDGE).eval(), {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def state_init(checkpoint: Path) -> Any:
+    """A good initialisation for step 0."""
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+    from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+
+    model = load_checkpoint(checkpoint)
+    return AnnEstimator(model, model.config.view.fit(346, 260)).infer()

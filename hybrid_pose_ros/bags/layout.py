@@ -32,7 +32,7 @@ from rosbags.interfaces import (
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.geometry.cameras import Camera, decompose
-from hybrid_pose_ros.nodes import graph
+from hybrid_pose_ros.graph import description as graph
 
 EVENTS_TYPE: Final = "hybrid_pose_ros/msg/EventPacket"
 CAMERA_INFO_TYPE: Final = "sensor_msgs/msg/CameraInfo"

@@ -31,6 +31,7 @@ from hybrid_pose_ros.bags.player import (
     played_topics,
     read_stored,
 )
+from hybrid_pose_ros.graph.replay_graph import CLOCK_HZ
 from hybrid_pose_ros.nodes.bag_player import (
     BagPlayerNode,
     camera_info_topic,
@@ -43,7 +44,6 @@ from hybrid_pose_ros.nodes.bag_player import (
     spinning,
     truth_topic,
 )
-from hybrid_pose_ros.nodes.replay_graph import CLOCK_HZ
 
 MATCH_S: Final = 10.0
 """Subscribers are waited for so long."""

@@ -66,11 +66,11 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    from hybrid_pose_ros.benchmark.statistics import BenchError
-    from hybrid_pose_ros.benchmark.suite import Plan, run_suite
     from hybrid_pose_ros.demo.domain import DomainError, enter_private_domain
+    from hybrid_pose_ros.graph.description import GraphError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.nodes.graph import GraphError
+    from hybrid_pose_ros.research.benchmark.statistics import BenchError
+    from hybrid_pose_ros.research.benchmark.suite import Plan, run_suite
 
     plan = Plan(model=options.model, parts=options.only, full=options.full)
     figures: dict[str, Any] = {}
@@ -90,9 +90,9 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _write_page(figures: dict[str, Any], page: Path) -> None:
-    from hybrid_pose_ros.benchmark.page import write_page
-    from hybrid_pose_ros.benchmark.plots import draw_plots
-    from hybrid_pose_ros.evaluation.plots import PlotsUnavailableError
+    from hybrid_pose_ros.research.benchmark.page import write_page
+    from hybrid_pose_ros.research.benchmark.plots import draw_plots
+    from hybrid_pose_ros.research.evaluation.plots import PlotsUnavailableError
 
     try:
         plots = draw_plots(figures, page.parent / "images")
@@ -106,7 +106,7 @@ def _write_page(figures: dict[str, Any], page: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from hybrid_pose_ros.benchmark.suite import FORMAT
+    from hybrid_pose_ros.research.benchmark.suite import FORMAT
 
     try:
         figures = json.loads(path.read_text("utf-8"))

@@ -74,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demonstration; return 0 if poses came and nothing that they need failed."""
     from hybrid_pose_ros.demo.domain import DomainError, enter_private_domain
-    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix
+    from hybrid_pose_ros.graph.description import GraphError, find_prefix
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
@@ -103,7 +103,7 @@ def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
     from hybrid_pose_ros.demo.pictures import draw_run
     from hybrid_pose_ros.demo.recorder import RecorderError
     from hybrid_pose_ros.demo.session import NAMESPACE, play
-    from hybrid_pose_ros.nodes.graph import GraphError
+    from hybrid_pose_ros.graph.description import GraphError
 
     try:
         outcome = play(plan, prefix, console)

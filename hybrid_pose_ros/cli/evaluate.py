@@ -17,7 +17,7 @@ from rich.table import Table
 from hybrid_pose_ros.cli import CommandError, check_at_least_one
 
 if TYPE_CHECKING:
-    from hybrid_pose_ros.evaluation.test_set import TestPlan
+    from hybrid_pose_ros.research.evaluation.test_set import TestPlan
 
 WINDOWS = 12
 """Windows of 100 ms that count in each performance: whole cycles of 120, 150, 200 and 300 ms."""
@@ -50,10 +50,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print and write."""
-    from hybrid_pose_ros.evaluation.test_set import MOVEMENT_NAMES, TestPlan
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.training.splits import TEST_SUBJECTS
+    from hybrid_pose_ros.research.evaluation.test_set import MOVEMENT_NAMES, TestPlan
+    from hybrid_pose_ros.research.training.splits import TEST_SUBJECTS
 
     check_at_least_one("--workers", options.workers)
     if options.seed < 0:
@@ -110,8 +110,8 @@ def _written_whole(path: Path) -> Iterator[TextIO]:
 
 def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -> dict[str, Any]:
     """Evaluate under a bar that tells how far it is."""
-    from hybrid_pose_ros.evaluation.evaluate import evaluate
-    from hybrid_pose_ros.training.splits import HELD_OUT_MOVEMENTS
+    from hybrid_pose_ros.research.evaluation.evaluate import evaluate
+    from hybrid_pose_ros.research.training.splits import HELD_OUT_MOVEMENTS
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:

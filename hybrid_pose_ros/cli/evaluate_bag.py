@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         report = _evaluate(options)
     except (BagError, CheckpointError) as error:
         raise CommandError(str(error)) from error
-    from hybrid_pose_ros.evaluation.running import format_report
+    from hybrid_pose_ros.metrics.running import format_report
 
     Console().print(format_report(report), soft_wrap=True, highlight=False)
     if options.json is not None:
@@ -56,9 +56,9 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     from hybrid_pose_ros.bags.bag import make_typestore
     from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
     from hybrid_pose_ros.bags.player import inspect_bag
+    from hybrid_pose_ros.graph.description import find_prefix, share_directory
+    from hybrid_pose_ros.graph.replay_graph import LOCKSTEP_ANN_HZ
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
-    from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
-    from hybrid_pose_ros.nodes.replay_graph import LOCKSTEP_ANN_HZ
 
     contents = inspect_bag(options.bag)
     store = make_typestore(share_directory(find_prefix()))

@@ -38,14 +38,14 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate, run the CNN, print and write."""
-    from hybrid_pose_ros.evaluation.dhp19_cnn import CnnError, load_dhp19_cnn
-    from hybrid_pose_ros.evaluation.gauge import gauge
     from hybrid_pose_ros.geometry.cameras import (
         DHP19_LIKE,
         DHP19_MATRICES,
         CameraError,
         load_dhp19_cameras,
     )
+    from hybrid_pose_ros.research.evaluation.dhp19_cnn import CnnError, load_dhp19_cnn
+    from hybrid_pose_ros.research.evaluation.gauge import gauge
     from hybrid_pose_ros.simulation.movements import SESSIONS
 
     known = [name for session in SESSIONS for name in session]
@@ -92,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
 def _figures(errors: Any, cameras: Any, options: argparse.Namespace) -> dict[str, Any]:
     import numpy as np
 
-    from hybrid_pose_ros.evaluation.dhp19_cnn import PUBLISHED_PX
-    from hybrid_pose_ros.evaluation.gauge import CHANNELS
+    from hybrid_pose_ros.research.evaluation.dhp19_cnn import PUBLISHED_PX
+    from hybrid_pose_ros.research.evaluation.gauge import CHANNELS
 
     def summary(statistic: Any, movements: Any) -> dict[str, float]:
         return {

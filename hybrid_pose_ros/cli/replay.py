@@ -23,8 +23,8 @@ from hybrid_pose_ros.cli import CommandError
 if TYPE_CHECKING:
     from hybrid_pose_ros.bags.lockstep import Lockstep
     from hybrid_pose_ros.bags.replay import Plan, Replay
-    from hybrid_pose_ros.nodes.graph import NodeSpec
-    from hybrid_pose_ros.nodes.processes import Graph
+    from hybrid_pose_ros.graph.description import NodeSpec
+    from hybrid_pose_ros.graph.processes import Graph
 
 START_S: Final = 120.0
 """Nodes that are not ready by then never will be."""
@@ -78,8 +78,8 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.bags.bag import BagError
     from hybrid_pose_ros.bags.lockstep import LockstepError
     from hybrid_pose_ros.bags.replay import ReplayError
+    from hybrid_pose_ros.graph.description import GraphError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.nodes.graph import GraphError
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.publish_only and (options.lockstep or options.json or options.visualizer):
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace, console: Console) -> int:
     from hybrid_pose_ros.bags.bag import make_typestore
     from hybrid_pose_ros.bags.replay import Replay
-    from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
+    from hybrid_pose_ros.graph.description import find_prefix, share_directory
 
     if options.record is not None and options.record.exists():
         raise CommandError(f"{options.record}: exists already; remove it or name another bag")
@@ -159,8 +159,8 @@ def _plan(options: argparse.Namespace) -> "Plan":
 
 def _lockstep(options: argparse.Namespace, plan: "Plan") -> "Lockstep":
     from hybrid_pose_ros.bags.lockstep import Lockstep
+    from hybrid_pose_ros.graph.replay_graph import LOCKSTEP_ANN_HZ
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
-    from hybrid_pose_ros.nodes.replay_graph import LOCKSTEP_ANN_HZ
 
     config = load_checkpoint(options.model or None).config
     return Lockstep(config, LOCKSTEP_ANN_HZ, plan.cameras)
@@ -169,7 +169,7 @@ def _lockstep(options: argparse.Namespace, plan: "Plan") -> "Lockstep":
 def _specs(
     options: argparse.Namespace, plan: "Plan", report: Path, share: Path
 ) -> "list[NodeSpec]":
-    from hybrid_pose_ros.nodes.replay_graph import Played, replay_graph
+    from hybrid_pose_ros.graph.replay_graph import Played, replay_graph
 
     contents = plan.contents
     played = Played(
@@ -189,7 +189,7 @@ def _specs(
 
 def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Session", prefix: Path) -> None:
     """Start the nodes, play, and stop them."""
-    from hybrid_pose_ros.nodes.processes import Graph
+    from hybrid_pose_ros.graph.processes import Graph
 
     replay = session.replay
     names = [spec.name for spec in specs]
@@ -272,7 +272,7 @@ def _words(replay: "Replay", done_s: float) -> str:
 
 def _show_report(report: Path, replay: "Replay", out: Path | None, console: Console) -> int:
     """Show and write the figures; return how many packets the SNNs have not received."""
-    from hybrid_pose_ros.evaluation.running import format_report
+    from hybrid_pose_ros.metrics.running import format_report
 
     played = {}
     for camera in replay.plan.cameras:

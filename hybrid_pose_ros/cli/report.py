@@ -36,10 +36,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
-    from hybrid_pose_ros.evaluation.demos import DemoError, take_demo
-    from hybrid_pose_ros.evaluation.evaluate import FORMAT
-    from hybrid_pose_ros.evaluation.plots import PlotsUnavailableError, draw_plots
-    from hybrid_pose_ros.evaluation.report import ReportError, check_format, write_report
+    from hybrid_pose_ros.research.evaluation.demos import DemoError, take_demo
+    from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
+    from hybrid_pose_ros.research.evaluation.plots import PlotsUnavailableError, draw_plots
+    from hybrid_pose_ros.research.evaluation.report import ReportError, check_format, write_report
 
     figures = _read(options.json)
     gauge = None if options.gauge is None else _read(options.gauge)

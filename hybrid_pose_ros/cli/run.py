@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hybrid_pose_ros.cli import CommandError
-from hybrid_pose_ros.nodes.graph import (
+from hybrid_pose_ros.graph.description import (
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
     Argument,
@@ -30,7 +30,7 @@ from hybrid_pose_ros.nodes.graph import (
     rviz_commands,
     share_directory,
 )
-from hybrid_pose_ros.nodes.processes import Graph
+from hybrid_pose_ros.graph.processes import Graph
 
 POLL_S = 0.2
 

@@ -4,6 +4,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from hybrid_pose_ros.cli import CommandError, check_at_least_one
 if TYPE_CHECKING:
     from hybrid_pose_ros.networks.config import ModelConfig
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.training.shards import Shard
+    from hybrid_pose_ros.research.training.shards import Shard
 
 STAGES = ("ann", "snn", "hybrid")
 
@@ -85,10 +86,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
+    from hybrid_pose_ros.research.training.log import LogError
+    from hybrid_pose_ros.research.training.shards import ShardError
+    from hybrid_pose_ros.research.training.trainer import TrainingError
     from hybrid_pose_ros.simulation.mocap import MocapError
-    from hybrid_pose_ros.training.log import LogError
-    from hybrid_pose_ros.training.shards import ShardError
-    from hybrid_pose_ros.training.trainer import TrainingError
 
     action = {"render": _render, "export": _export}.get(args.train_command, _train)
     try:
@@ -111,7 +112,7 @@ def _progress() -> Progress:
 
 
 def _render(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.training.rendering import RenderPlan, render_shards
+    from hybrid_pose_ros.research.training.rendering import RenderPlan, render_shards
 
     check_at_least_one("--workers", args.workers)
     if not args.minutes > 0:
@@ -137,8 +138,8 @@ def _validation(
 ) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
     import numpy as np
 
-    from hybrid_pose_ros.evaluation.comparison import compare
-    from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
+    from hybrid_pose_ros.research.evaluation.comparison import compare
+    from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSource
 
     batch = min(samples, 32)
     source = BatchSource(
@@ -166,12 +167,12 @@ def _validation(
 def _train(args: argparse.Namespace) -> int:
     import torch
 
-    from hybrid_pose_ros.evaluation.comparison import COMPARED
-    from hybrid_pose_ros.training.log import RunLog
-    from hybrid_pose_ros.training.sampling import Augmentation, BatchSource
-    from hybrid_pose_ros.training.shards import open_shards, recordings_digest
-    from hybrid_pose_ros.training.stages import Stage
-    from hybrid_pose_ros.training.trainer import (
+    from hybrid_pose_ros.research.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.research.training.log import RunLog
+    from hybrid_pose_ros.research.training.sampling import Augmentation, BatchSource
+    from hybrid_pose_ros.research.training.shards import open_shards, recordings_digest
+    from hybrid_pose_ros.research.training.stages import Stage
+    from hybrid_pose_ros.research.training.trainer import (
         Report,
         TrainingPlan,
         train_stage,
@@ -249,11 +250,17 @@ def _start(
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.networks.config import EDGE, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.training.stages import Stage
+    from hybrid_pose_ros.research.training.stages import Stage
 
-    network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network
-    if network.config != EDGE:
-        raise CommandError(f"{start}: its configuration is not that of this version's edge model")
+    network = HybridPoseNetwork(EDGE)
+    if start is not None:
+        trained = load_checkpoint(start).network
+        # weights fit whichever filter the events went through
+        if replace(trained.config, noise_filter=EDGE.noise_filter) != EDGE:
+            raise CommandError(
+                f"{start}: its configuration is not that of this version's edge model"
+            )
+        network.load_state_dict(trained.state_dict())
     ann, snn = folder / "ann.pt", folder / "snn.pt"
     if stage is Stage.HYBRID:
         if ann.is_file():
@@ -286,7 +293,6 @@ def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.evaluation.comparison import COMPARED
     from hybrid_pose_ros.networks.checkpoint import (
         load_checkpoint,
         save_checkpoint,
@@ -295,9 +301,10 @@ def _export(args: argparse.Namespace) -> int:
     )
     from hybrid_pose_ros.networks.config import EDGE, VARIANTS, variant_of
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.training.carry_fit import fit_carry
-    from hybrid_pose_ros.training.sampling import NO_AUGMENTATION, BatchSource
-    from hybrid_pose_ros.training.shards import open_shards
+    from hybrid_pose_ros.research.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.research.training.carry_fit import fit_carry
+    from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSource
+    from hybrid_pose_ros.research.training.shards import open_shards
 
     path = args.out / "hybrid.pt"
     if not path.is_file():
@@ -358,7 +365,7 @@ def _check_ann(folder: Path) -> None:
     """Refuse hybrids that were trained on another ANN than the run's, or than the hybrid's own."""
     import torch
 
-    from hybrid_pose_ros.training.trainer import ANN_PARTS
+    from hybrid_pose_ros.research.training.trainer import ANN_PARTS
 
     ann = folder / "ann.pt"
     if not ann.is_file():  # then it came from a checkpoint

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             "install it with `pip install -r requirements-view.txt`"
         )
     from hybrid_pose_ros.bags.bag import BagError, make_typestore
-    from hybrid_pose_ros.nodes.graph import GraphError, find_prefix, share_directory
+    from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
     from hybrid_pose_ros.view.show import NothingToShowError, show_bag, show_live
 
     try:

@@ -21,11 +21,11 @@ from hybrid_pose_ros.drawing import (
     draw_skeleton,
     scale_for,
 )
-from hybrid_pose_ros.evaluation.metrics import mpjpe
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
+from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 from hybrid_pose_ros.simulation.recording import Truth
 
 FRAME_MS: Final = 50

@@ -16,7 +16,7 @@ from typing import Any
 from hybrid_pose_ros.bags.bag import BagWriter, Received, make_typestore
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
-from hybrid_pose_ros.nodes.listener import listen
+from hybrid_pose_ros.interfaces.listener import listen
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
-from hybrid_pose_ros.evaluation.metrics import mpjpe
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import pose_from_message, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
+from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 from hybrid_pose_ros.simulation.recording import Truth
 
 MAX_WARNINGS: Final = 10

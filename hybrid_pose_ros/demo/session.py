@@ -20,8 +20,8 @@ from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
 from hybrid_pose_ros.demo.topics import graph_topics
-from hybrid_pose_ros.nodes.graph import NodeSpec, Value, pose_graph, share_directory
-from hybrid_pose_ros.nodes.processes import Graph
+from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph, share_directory
+from hybrid_pose_ros.graph.processes import Graph
 from hybrid_pose_ros.simulation.recording import Truth
 
 NAMESPACE: Final = "/cam0"

@@ -9,7 +9,8 @@ from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.bags.bag import Topic
 from hybrid_pose_ros.bags.layout import make_qos
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS, RawTopic
+from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
     EVENTS_QOS,
@@ -18,7 +19,6 @@ from hybrid_pose_ros.messages import (
     VISUAL_QOS,
 )
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
-from hybrid_pose_ros.nodes.listener import DIAGNOSTICS_QOS, RawTopic
 
 DIAGNOSTICS: Final = "/diagnostics"
 

@@ -11,20 +11,20 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.encodings import MalformedPacketError, evt3
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator, longest_block
-from hybrid_pose_ros.inference.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
-from hybrid_pose_ros.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
+from hybrid_pose_ros.interfaces.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
 from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import ModelConfig
-from hybrid_pose_ros.nodes.base import StartError
-from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
-from hybrid_pose_ros.nodes.mailbox import Mailbox
-from hybrid_pose_ros.nodes.packets import header_message, read_packet
-from hybrid_pose_ros.nodes.parameters import ParameterSpec, Value
-from hybrid_pose_ros.nodes.running import run_node
-from hybrid_pose_ros.nodes.scheduling import take_usual_turns
-from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.support.mailbox import Mailbox
+from hybrid_pose_ros.nodes.support.packets import header_message, read_packet
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value
+from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, longest_block
+from hybrid_pose_ros.pipeline.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
+from hybrid_pose_ros.pipeline.scheduling import take_usual_turns
 
 MAX_WAITING = 64
 """Packets that wait to be decoded together."""
@@ -199,7 +199,7 @@ class AnnNode(StepNode):
         """Go on in blocks that fit the rate, without a past."""
         config, view = self.checkpoint.config, self._stream.view
         self._estimator.reset(view, _block_steps(self.number("rate_hz"), config))
-        self._stream.rebin(config.view.fit, self.bin_ns())
+        self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
 
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""

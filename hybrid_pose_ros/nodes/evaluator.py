@@ -11,19 +11,19 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64
 
-from hybrid_pose_ros.evaluation.running import RunningEvaluation, format_report
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.graph.description import GROUND_TRUTH_TOPIC, camera_namespaces
+from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     camera_from_info,
     joints_from_message,
     pose_from_message,
 )
+from hybrid_pose_ros.metrics.running import RunningEvaluation, format_report
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError
-from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC, camera_namespaces
-from hybrid_pose_ros.nodes.health import Level, Report
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.running import run_node
+from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.health import Level, Report
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.running import run_node
 
 
 def _reliable(depth: int) -> QoSProfile:

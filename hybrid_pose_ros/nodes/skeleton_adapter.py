@@ -8,13 +8,13 @@ from typing import Any
 
 from rclpy.duration import Duration
 
-from hybrid_pose_ros.messages import POSE_QOS, pose_from_message
+from hybrid_pose_ros.interfaces.messages import POSE_QOS, pose_from_message
+from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import GOODBYE_S, ManagedNode, StartError
-from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.rep155 import rep155_skeleton
-from hybrid_pose_ros.nodes.running import run_node
+from hybrid_pose_ros.nodes.support.base import GOODBYE_S, ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.running import run_node
 
 
 class SkeletonAdapterNode(ManagedNode):

@@ -13,9 +13,7 @@ from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
 from hybrid_pose_ros.events.stream import group_late_steps
-from hybrid_pose_ros.inference.snn_estimator import InitPolicy, SnnEstimator
-from hybrid_pose_ros.inference.state import InitRejectedError, PoseEstimate
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     POSE_QOS,
     STATE_INIT_QOS,
     serialised_pose,
@@ -24,12 +22,14 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.health import Durations, Level, Meter, Report
-from hybrid_pose_ros.nodes.mailbox import Mailbox
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.running import run_node
-from hybrid_pose_ros.nodes.scheduling import take_usual_turns
-from hybrid_pose_ros.nodes.step_node import StampedStep, StepNode
+from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.support.mailbox import Mailbox
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
+from hybrid_pose_ros.pipeline.scheduling import take_usual_turns
+from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
+from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.geometry.calibration import make_camera, read_calibration
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
-from hybrid_pose_ros.inference.pose_fusion import FusionConfig, Pose3D, PoseFusion
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.graph.description import WORLD_FRAME, camera_namespaces
+from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     POSE_QOS,
     VISUAL_QOS,
@@ -26,13 +26,13 @@ from hybrid_pose_ros.messages import (
     pose_3d_message,
     pose_from_message,
 )
+from hybrid_pose_ros.interfaces.visuals import skeleton_markers_3d
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.base import ManagedNode, StartError
-from hybrid_pose_ros.nodes.graph import WORLD_FRAME, camera_namespaces
-from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.running import run_node
-from hybrid_pose_ros.nodes.visuals import skeleton_markers_3d
+from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D, PoseFusion
 from hybrid_pose_ros.skeleton import JOINTS
 
 EXPIRY_S: Final = 0.01

@@ -14,15 +14,21 @@ from hybrid_pose_ros.drawing import HIDDEN_CONFIDENCE, EventCanvas, draw_skeleto
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS, VISUAL_QOS, Sensor, pose_from_message
+from hybrid_pose_ros.interfaces.messages import (
+    EVENTS_QOS,
+    POSE_QOS,
+    VISUAL_QOS,
+    Sensor,
+    pose_from_message,
+)
+from hybrid_pose_ros.interfaces.visuals import cloud_message, image_message, skeleton_markers
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import ManagedNode
-from hybrid_pose_ros.nodes.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.packets import PACKET_TYPE, chosen_packet_type
-from hybrid_pose_ros.nodes.parameters import ParameterSpec
-from hybrid_pose_ros.nodes.running import run_node
-from hybrid_pose_ros.nodes.visuals import cloud_message, image_message, skeleton_markers
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, chosen_packet_type
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 
 POSE_HOLD_S = 0.3
 """A pose that is not renewed for so long (host time) is not shown any more."""

@@ -37,7 +37,7 @@ from hybrid_pose_ros.drawing import (
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.geometry.cameras import Camera, decompose
-from hybrid_pose_ros.messages import camera_from_info, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import camera_from_info, stamp_to_ns
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
 from hybrid_pose_ros.view.topics import CAMERA_INFO, EVENTS, POSE, ShownTopic
 

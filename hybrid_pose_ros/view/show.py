@@ -8,8 +8,8 @@ from pathlib import Path
 import rerun as rr
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.nodes.discovery import discover
-from hybrid_pose_ros.nodes.listener import RawTopic, listen
+from hybrid_pose_ros.interfaces.discovery import discover
+from hybrid_pose_ros.interfaces.listener import RawTopic, listen
 from hybrid_pose_ros.view.blueprint import make_blueprint
 from hybrid_pose_ros.view.scene import Scene
 from hybrid_pose_ros.view.topics import (

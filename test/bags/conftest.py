@@ -20,7 +20,7 @@ from hybrid_pose_ros.bags.layout import (
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
-from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
+from hybrid_pose_ros.graph.description import find_prefix, share_directory
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from rosbags.rosbag2 import Reader
 from hybrid_pose_ros.bags import bag
 from hybrid_pose_ros.bags.bag import BagError, BagWriter, Received, make_typestore, read_bag
 from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
-from hybrid_pose_ros.messages import EVENTS_QOS, POSE_QOS
+from hybrid_pose_ros.interfaces.listener import RawTopic
+from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, POSE_QOS
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
-from hybrid_pose_ros.nodes.listener import RawTopic
 
 TOPICS = [bag_topic(topic) for topic in graph_topics("/cam0")]
 

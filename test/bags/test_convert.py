@@ -41,7 +41,7 @@ from hybrid_pose_ros.events.array import (
 )
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, decompose
-from hybrid_pose_ros.messages import camera_from_info, joints_from_message
+from hybrid_pose_ros.interfaces.messages import camera_from_info, joints_from_message
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 
 START_NS = 7_000_000_000

@@ -24,7 +24,7 @@ from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.events.sources import Aedat4Source
 from hybrid_pose_ros.geometry.cameras import load_dhp19_cameras
-from hybrid_pose_ros.messages import camera_from_info, joints_from_message
+from hybrid_pose_ros.interfaces.messages import camera_from_info, joints_from_message
 from hybrid_pose_ros.simulation.recording import truth_path
 
 SECONDS = 0.3

@@ -11,7 +11,7 @@ import torch
 from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.evaluation import OfflinePipeline, evaluate_events
+from hybrid_pose_ros.bags.evaluation import PacketPoses, evaluate_events
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     EVENTS_TYPE,
@@ -26,9 +26,9 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.binning import Step
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
-from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"
@@ -52,8 +52,8 @@ def test_poses_are_those_of_an_ann_whose_answers_come_at_once(
     """The pipeline is put together by hand here: initialise before the first step after."""
     checkpoint = load_checkpoint()
     config = checkpoint.config
-    pipeline = OfflinePipeline(checkpoint, 10.0)
-    stream = StepStream(config.view.fit, config.step_ns)
+    pipeline = PacketPoses(checkpoint, 10.0)
+    stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     view = config.view.fit(*DHP19_SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     found, expected = [], []

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.bags.lockstep import Answer, Kind, Lockstep
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.messages import event_packet_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import event_packet_message, stamp_from_ns
 from hybrid_pose_ros.networks.config import EDGE
 
 STEP_NS = EDGE.step_ns

@@ -18,7 +18,7 @@ from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC
 from hybrid_pose_ros.bags.lockstep import Lockstep
 from hybrid_pose_ros.bags.player import inspect_bag, read_stored
 from hybrid_pose_ros.bags.replay import Plan, Replay, ReplayError
-from hybrid_pose_ros.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 from hybrid_pose_ros.networks.config import EDGE
 

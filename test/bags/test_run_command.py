@@ -8,7 +8,7 @@ import pytest
 
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.cli.main import main
-from hybrid_pose_ros.nodes.graph import NodeSpec
+from hybrid_pose_ros.graph.description import NodeSpec
 
 
 def test_a_bag_that_exists_is_refused_before_anything_starts(

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from hybrid_pose_ros.graph.description import find_prefix, share_directory
 from hybrid_pose_ros.networks.checkpoint import save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.nodes.graph import find_prefix, share_directory
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader
 from hybrid_pose_ros.bags.bag import Received
 from hybrid_pose_ros.demo.domain import free_domain_id
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderError
-from hybrid_pose_ros.messages import EVENTS_PUBLISHER_QOS, POSE_QOS
+from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS, POSE_QOS
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 
 

@@ -18,8 +18,8 @@ from hybrid_pose_ros.bags.bag import Received
 from hybrid_pose_ros.demo import session
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements
+from hybrid_pose_ros.graph.description import find_prefix
 from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
-from hybrid_pose_ros.nodes.graph import find_prefix
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 POSES = 10

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.graph.description import find_prefix, pose_graph, share_directory
+from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.interfaces.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.graph import find_prefix, pose_graph, share_directory
-from hybrid_pose_ros.nodes.processes import Graph
 
 MS = 1_000_000
 RATE = 0.3

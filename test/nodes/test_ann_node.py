@@ -11,8 +11,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from hybrid_pose_ros.events.stream import StepStream
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     STATE_INIT_QOS,
@@ -22,9 +21,10 @@ from hybrid_pose_ros.messages import (
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.nodes.ann import AnnNode
-from hybrid_pose_ros.nodes.base import StartError
-from hybrid_pose_ros.nodes.health import Level
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.health import Level
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 
 pytestmark = pytest.mark.usefixtures("asked_only")
 
@@ -44,7 +44,7 @@ def test_one_inference_per_period_of_sensor_time(
 ) -> None:
     events, inits = events_and_inits
     model = load_checkpoint(checkpoint)
-    stream = StepStream(model.config.view.fit, STEP_NS)
+    stream = StepStream(model.config.view.fit, STEP_NS, model.config.noise_filter)
     estimator = AnnEstimator(model, model.config.view.fit(346, 260))
     expected = {}
     for step in range(103, 117):

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64, Header
 
-from hybrid_pose_ros.evaluation.running import RunningEvaluation
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import Sensor, pose_message
+from hybrid_pose_ros.graph.description import GROUND_TRUTH_TOPIC
+from hybrid_pose_ros.interfaces.messages import Sensor, pose_message
+from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.msg import Keypoint3D, PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes import base
-from hybrid_pose_ros.nodes.base import StartError
 from hybrid_pose_ros.nodes.evaluator import (
     CAMERA_INFO_QOS,
     ERROR_QOS,
     LOSSLESS_QOS,
     EvaluatorNode,
 )
-from hybrid_pose_ros.nodes.graph import GROUND_TRUTH_TOPIC
-from hybrid_pose_ros.nodes.health import Level
+from hybrid_pose_ros.nodes.support import base
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.health import Level
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 CAMERA = DHP19_LIKE[0]

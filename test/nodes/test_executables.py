@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.nodes.processes import STOP_TIMEOUT_S
+from hybrid_pose_ros.graph.processes import STOP_TIMEOUT_S
 
 SharedMemory = Callable[[subprocess.Popen[str]], list[Path]]
 

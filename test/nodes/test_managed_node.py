@@ -15,16 +15,16 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.cli.node_reference import NODES as EXECUTABLES
+from hybrid_pose_ros.cli.node_reference import node_class
+from hybrid_pose_ros.graph.description import SOURCES
+from hybrid_pose_ros.interfaces.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes import base
 from hybrid_pose_ros.nodes.ann import AnnNode
-from hybrid_pose_ros.nodes.base import AUTOSTART, ManagedNode, StartError
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
-from hybrid_pose_ros.nodes.graph import SOURCES
-from hybrid_pose_ros.nodes.reference import NODES as EXECUTABLES
-from hybrid_pose_ros.nodes.reference import node_class
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support import base
+from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode, StartError
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
 
 

@@ -16,7 +16,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from hybrid_pose_ros.messages import POSE_QOS, STATE_INIT_QOS
+from hybrid_pose_ros.interfaces.messages import POSE_QOS, STATE_INIT_QOS
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 
 MS = 1_000_000

@@ -10,10 +10,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket, MalformedPacketError
-from hybrid_pose_ros.messages import stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.msg import EventPacket
-from hybrid_pose_ros.nodes import packets
-from hybrid_pose_ros.nodes.packets import header_message, read_packet, serialised_packet
+from hybrid_pose_ros.nodes.support import packets
+from hybrid_pose_ros.nodes.support.packets import header_message, read_packet, serialised_packet
 
 TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 FIELDS = ("height", "width", "seq", "time_base", "encoding", "is_bigendian")

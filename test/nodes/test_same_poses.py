@@ -13,10 +13,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import ENCODINGS, EncodedPacket, encode
 from hybrid_pose_ros.events.stream import PacketReader, StepStream
-from hybrid_pose_ros.inference.ann_estimator import AnnEstimator
-from hybrid_pose_ros.inference.snn_estimator import SnnEstimator
-from hybrid_pose_ros.inference.state import StateInit
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     STATE_INIT_QOS,
@@ -29,6 +26,9 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
+from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.simulation.source import SimulatorSource
 
 MS = 1_000_000
@@ -89,7 +89,7 @@ def estimate(
     """Return the poses of all steps, initialised every 100 ms, and the initialisations."""
     config = model.config
     view = config.view.fit(346, 260)
-    steps = StepStream(config.view.fit, config.step_ns)
+    steps = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     ann, snn = AnnEstimator(model, view), SnnEstimator(model, view)
     poses, inits = [], []
     for packet in stream:

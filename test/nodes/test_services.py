@@ -14,9 +14,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from hybrid_pose_ros.events.array import EventArray, make_events
-from hybrid_pose_ros.inference.state import StateInit
-from hybrid_pose_ros.inference.step_length import StepLengthError, with_step
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     EVENTS_PUBLISHER_QOS,
     EVENTS_QOS,
     POSE_QOS,
@@ -32,8 +30,10 @@ from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
-from hybrid_pose_ros.nodes.health import Level
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support.health import Level
+from hybrid_pose_ros.pipeline.state import StateInit
+from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
 
 STEP_NS = EDGE.step_ns
 MS = 1_000_000

@@ -11,12 +11,12 @@ import pytest
 from numpy.testing import assert_allclose
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import POSE_QOS, Sensor, pose_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import POSE_QOS, Sensor, pose_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.rep155 import POINTS, rep155_skeleton
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.base import StartError
-from hybrid_pose_ros.nodes.rep155 import POINTS, rep155_skeleton
 from hybrid_pose_ros.nodes.skeleton_adapter import SkeletonAdapterNode
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS
 
 # Constants of hri_msgs/msg/Skeleton2D (docs.ros.org, hri_msgs).

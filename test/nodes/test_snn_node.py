@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header, UInt64
 
-from hybrid_pose_ros.inference.snn_estimator import UnpackedInit
-from hybrid_pose_ros.inference.state import StateInit
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     STATE_INIT_QOS,
@@ -24,8 +22,10 @@ from hybrid_pose_ros.messages import (
 )
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
-from hybrid_pose_ros.nodes.health import Level, Report
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support.health import Level, Report
+from hybrid_pose_ros.pipeline.snn_estimator import UnpackedInit
+from hybrid_pose_ros.pipeline.state import StateInit
 
 pytestmark = pytest.mark.usefixtures("asked_only")
 

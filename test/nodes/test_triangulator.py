@@ -14,8 +14,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     POSE_QOS,
     VISUAL_QOS,
@@ -27,10 +26,11 @@ from hybrid_pose_ros.messages import (
     stamp_from_ns,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes import base
-from hybrid_pose_ros.nodes.base import StartError
-from hybrid_pose_ros.nodes.health import Level
+from hybrid_pose_ros.nodes.support import base
+from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.nodes.triangulator import TriangulatorNode
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 from hybrid_pose_ros.skeleton import JOINTS
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 
-from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.graph.description import find_prefix, multi_camera_graph, share_directory
+from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.interfaces.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints3D
-from hybrid_pose_ros.nodes.graph import find_prefix, multi_camera_graph, share_directory
-from hybrid_pose_ros.nodes.processes import Graph
 
 RATE = "0.1"
 """Sensor seconds per second: slow enough for a machine that does other things, too."""

@@ -10,22 +10,22 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.events.array import empty_events, make_events
-from hybrid_pose_ros.inference.state import PoseEstimate
-from hybrid_pose_ros.messages import (
+from hybrid_pose_ros.interfaces.messages import (
     EVENTS_PUBLISHER_QOS,
     POSE_QOS,
     VISUAL_QOS,
     Sensor,
     pose_message,
 )
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
-from hybrid_pose_ros.nodes.visualizer import VisualizerNode
-from hybrid_pose_ros.nodes.visuals import (
+from hybrid_pose_ros.interfaces.visuals import (
     CLOUD_FIELDS,
     cloud_message,
     image_message,
     skeleton_markers,
 )
+from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
+from hybrid_pose_ros.nodes.visualizer import VisualizerNode
+from hybrid_pose_ros.pipeline.state import PoseEstimate
 from hybrid_pose_ros.skeleton import LIMBS, NUM_JOINTS, joint_id
 
 HEADER = Header(frame_id="cam")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hybrid_pose_ros.cli.main import COMMANDS, make_parser
+from hybrid_pose_ros.cli.node_reference import NODES, node_class
 from hybrid_pose_ros.cli.reference import reference
-from hybrid_pose_ros.nodes.reference import NODES, node_class
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -67,7 +67,8 @@ def test_every_launch_file_has_the_arguments_that_are_given() -> None:
 def launch_arguments(file: str) -> set[str]:
     """Names of a launch file's arguments, from the description that it is made of."""
     assert (ROOT / "launch" / file).is_file(), f"there is no launch file {file}"
-    from hybrid_pose_ros.nodes import graph, replay_graph
+    from hybrid_pose_ros.graph import description as graph
+    from hybrid_pose_ros.graph import replay_graph
 
     described = {
         "pose.launch.py": graph.ARGUMENTS,

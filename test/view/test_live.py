@@ -11,7 +11,7 @@ from rclpy.context import Context
 from rclpy.qos import QoSProfile
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.messages import POSE_QOS
+from hybrid_pose_ros.interfaces.messages import POSE_QOS
 from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
 
 pytest.importorskip("rerun")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Topic names, types, quality of service and conversions of messages."""

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's comparison on windows of a few steps: ANN, hybrid, and what each lacks."""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.research.training.sampling import Batch
+from hybrid_pose_ros.research.training.stages import begin
+
+COMPARED: Final = ("ann", "ann_held", "snn_from_rest", "hybrid")
+
+
+def compare(
+    network: HybridPoseNetwork,
+    batches: Iterable[Batch],
+    mean_points: NDArray[np.float32],
+    names: Collection[str] = COMPARED,
+) -> dict[str, list[float]]:
+    """2D error per step of a window, in pixels of the model's view.
+
+    Args:
+        network: in evaluation mode.
+        batches: windows with T steps after the last time of the ANN.
+        mean_points: the mean pose in cells, [13, 2].
+        names: which of :data:`COMPARED` to run.
+
+    Returns:
+        error after each of the T steps for ``mean_pose``, ``ann_held`` (the ANN's last pose,
+        kept), ``snn_from_rest`` (the same SNN without initialisation) and ``hybrid``; and
+        ``ann`` (the ANN at that time itself, one value).
+    """
+    cell = network.config.view.cell
+    device = next(network.parameters()).device
+    truth, visible = [], []
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    with torch.inference_mode():
+        for batch in batches:
+            batch = Batch(*(part.to(device) for part in batch))
+            heatmaps, state, batch = begin(network, batch)
+            windows, counts = batch.windows[0], batch.counts
+            ann, _ = decode_heatmaps(heatmaps)
+            if "ann" in names:
+                found["ann"].append(ann[None].cpu().numpy())
+            if "ann_held" in names:
+                found["ann_held"].append(ann.expand(len(counts), *ann.shape).cpu().numpy())
+            if "snn_from_rest" in names:
+                rest = network.snn.rest(len(windows), *windows.shape[-2:])
+                found["snn_from_rest"].append(_decode(network.run(rest, counts)))
+            if "hybrid" in names:
+                found["hybrid"].append(_decode(network.run(state, counts)))
+            truth.append(batch.points.cpu().numpy())
+            visible.append(batch.visible.cpu().numpy())
+    points, seen = np.concatenate(truth, 1) * cell, np.concatenate(visible, 1)
+    errors = {
+        name: [
+            mpjpe(estimate * cell, points[step], seen[step])
+            for step, estimate in _with_steps(name, np.concatenate(parts, 1))
+        ]
+        for name, parts in found.items()
+    }
+    errors["mean_pose"] = [
+        mpjpe(mean_points * cell, points[step], seen[step]) for step in range(1, len(points))
+    ]
+    return errors
+
+
+def _with_steps(
+    name: str, estimates: NDArray[np.float32]
+) -> Iterable[tuple[int, NDArray[np.float32]]]:
+    return enumerate(estimates, 0 if name == "ann" else 1)
+
+
+def _decode(heatmaps: list[Tensor]) -> NDArray[np.float32]:
+    points, _ = decode_heatmaps(torch.stack(heatmaps))
+    return points.cpu().numpy()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How real simulated events look, judged by a network that was trained on real ones.
+
+DHP19's published CNN is run on simulated recordings of the 33 movements, prepared much as its
+authors prepared theirs. The nearer its error is to that on the real recordings, the more the
+simulated events look like them to a network.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
+from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
+from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.networks.heatmaps import highest_cells
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.simulation.movements import make_motion
+from hybrid_pose_ros.simulation.recording import (
+    LABEL_US,
+    Recording,
+    Scene,
+    simulate_recording,
+)
+from hybrid_pose_ros.simulation.rooms import sample_background
+
+CHANNELS: Final = (2, 3)
+"""Channels of the two front cameras, on which the CNN's error is published."""
+
+FRAME_EVENTS: Final = 30_000
+"""Events of all four cameras in one frame."""
+
+_RECORDING_S: Final = 20.0
+"""Length of the data set's recordings, about."""
+
+CLEANING: Final = FilterConfig(
+    background_activity_us=SUPPORT_US,
+    hot_pixel_hz=HOT_EVENTS / _RECORDING_S,
+    hot_pixel_learn_s=0.5,
+)
+"""As the data set's authors clean. They find hot pixels by a count over a whole recording; these
+are short, so it is a rate here. A lower one takes a jogger's legs for hot pixels."""
+
+WARM_UP_S: Final = CLEANING.hot_pixel_learn_s
+"""Time at the start of a recording that is simulated but not judged."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One input of the CNN and its label.
+
+    Attributes:
+        image: [260, 344], 0 to 255.
+        keypoints_px: [13, 2], the mean over the frame's time.
+        visible: [13], inside the image all the time.
+    """
+
+    image: NDArray[np.float32]
+    keypoints_px: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+
+
+def simulate_cameras(
+    movement: str, cameras: Mapping[int, Camera], seconds: float, rng: np.random.Generator
+) -> dict[int, Recording]:
+    """Simulate one performance, seen by cameras of one make with sensors of their own.
+
+    The first half second, in which filters learn, is cut off; sensor time goes on from there.
+    """
+    motion = make_motion(movement, rng, seconds + WARM_UP_S)
+    first = Scene.sample(motion, next(iter(cameras.values())), rng)
+    recordings = {}
+    for channel, camera in cameras.items():
+        scene = replace(
+            first,
+            camera=camera,
+            background=sample_background(rng, camera.width, camera.height, first.lighting.glare),
+            seed=int(rng.integers(2**31)),
+        )
+        recordings[channel] = clean(simulate_recording(scene, seconds + WARM_UP_S), channel)
+    return recordings
+
+
+def clean(recording: Recording, channel: int) -> Recording:
+    """Clean the events of a channel as the data set's authors do, and cut off the warm-up."""
+    chain = FilterChain(CLEANING, recording.width, recording.height)
+    events, batch_ns = recording.events, 100_000_000
+    cuts = np.searchsorted(
+        events["t"], np.arange(batch_ns, int(events["t"][-1]) + batch_ns, batch_ns)
+    )
+    events = np.concatenate([chain.apply(batch) for batch in np.split(events, cuts)])
+    keep = events["t"] >= WARM_UP_S * 1e9
+    for camera, left, right, top, bottom in MASKS:
+        if camera == channel:
+            columns = (events["x"] >= left) & (events["x"] < right)
+            keep &= ~(columns & (events["y"] >= top) & (events["y"] < bottom))
+    return replace(recording, events=events[keep])
+
+
+def cut_frames(
+    recordings: Mapping[int, Recording], channels: Iterable[int] = CHANNELS
+) -> Iterator[dict[int, Frame]]:
+    """Cut recordings of one scene into frames of :data:`FRAME_EVENTS`; what is left is dropped.
+
+    Yields:
+        channel -> frame. Frames that hold no label, being shorter than 10 ms, are left out.
+    """
+    times = np.sort(np.concatenate([recording.events["t"] for recording in recordings.values()]))
+    for end in range(FRAME_EVENTS, len(times), FRAME_EVENTS):
+        start_ns, end_ns = times[end - FRAME_EVENTS], times[end]
+        frames = {}
+        for channel in channels:
+            recording, truth = recordings[channel], recordings[channel].truth
+            first, last = np.searchsorted(recording.events["t"], (start_ns, end_ns))
+            inside = (truth.label_ns >= start_ns) & (truth.label_ns <= end_ns)
+            if inside.any():
+                frames[channel] = Frame(
+                    count_image(recording.events[first:last]),
+                    truth.keypoints_px[inside].mean(0),
+                    truth.visible[inside].all(0),
+                )
+        if frames:
+            yield frames
+
+
+def locate(cnn: Dhp19Cnn, images: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the highest pixel (x, y) of each heatmap: [N, 13, 2] for images [N, 260, 344]."""
+    with torch.inference_mode():
+        heatmaps = cnn(torch.from_numpy(images)[:, None])
+        _, row, column = highest_cells(heatmaps)
+    return torch.stack((column, row), -1).numpy()
+
+
+def gauge(
+    cnn: Dhp19Cnn,
+    cameras: Mapping[int, Camera],
+    movements: Iterable[str],
+    *,
+    seconds: float,
+    seed: int,
+    workers: int = 1,
+    done: Callable[[str], None] = lambda movement: None,
+) -> dict[str, dict[int, NDArray[np.float64]]]:
+    """Return the CNN's errors: movement -> channel -> distance of each visible joint, in px.
+
+    Args:
+        cameras: channel -> camera, of all that share a frame's events.
+        seconds: length of each movement.
+        seed: each movement's scene is a function of it and the movement's name.
+        workers: number of processes; the errors do not depend on it.
+        done: called after each movement.
+
+    Raises:
+        ValueError: a movement made too few events for a frame.
+    """
+    judge = partial(_judge, cnn, cameras, seconds, seed)
+    names = list(movements)
+    if workers == 1:
+        return _gather(names, map(judge, names), done)
+    # torch does not survive a fork with its threads running
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        return _gather(names, pool.map(judge, names), done)
+
+
+def _gather(
+    names: list[str],
+    results: Iterable[dict[int, NDArray[np.float64]]],
+    done: Callable[[str], None],
+) -> dict[str, dict[int, NDArray[np.float64]]]:
+    errors = {}
+    for name, result in zip(names, results, strict=True):
+        errors[name] = result
+        done(name)
+    return errors
+
+
+def _judge(
+    cnn: Dhp19Cnn, cameras: Mapping[int, Camera], seconds: float, seed: int, movement: str
+) -> dict[int, NDArray[np.float64]]:
+    """Errors of one movement, by channel."""
+    rng = np.random.default_rng((seed, *movement.encode()))
+    frames = list(cut_frames(simulate_cameras(movement, cameras, seconds, rng)))
+    errors = {}
+    for channel in CHANNELS:
+        seen = [frame[channel] for frame in frames if channel in frame]
+        if not seen:
+            raise ValueError(
+                f"{movement}: no frame of {FRAME_EVENTS} events and at least "
+                f"{LABEL_US // 1000} ms in {seconds:g} s; simulate for longer"
+            )
+        # one by one: each needs 60 MB inside the network
+        found = np.concatenate([locate(cnn, frame.image[None]) for frame in seen])
+        truth = np.stack([frame.keypoints_px for frame in seen])
+        visible = np.stack([frame.visible for frame in seen])
+        errors[channel] = np.linalg.norm(found - truth, axis=-1)[visible]
+    return errors

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files, where launch is installed: what they start, and what ends what."""
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+launch = pytest.importorskip("launch")
+launch_ros = pytest.importorskip("launch_ros")
+
+from rosbags.rosbag2 import Writer  # noqa: E402
+
+from hybrid_pose_ros import PACKAGE  # noqa: E402
+from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
+from hybrid_pose_ros.bags.layout import make_header  # noqa: E402
+from hybrid_pose_ros.graph import launching, replay_graph  # noqa: E402
+from hybrid_pose_ros.graph.description import (  # noqa: E402
+    ARGUMENTS,
+    MULTI_CAMERA_ARGUMENTS,
+    Argument,
+    NodeSpec,
+    multi_camera_graph,
+    pose_graph,
+)
+
+ROOT = Path(__file__).parents[2]
+
+Describe = Callable[[str], Any]
+
+
+@pytest.fixture
+def describe(monkeypatch: pytest.MonkeyPatch) -> Describe:
+    """Return a launch file's description; the package's share directory is the source tree."""
+    monkeypatch.setattr(launching, "get_package_share_path", lambda package: ROOT)
+
+    def load(name: str) -> Any:
+        path = ROOT / "launch" / f"{name}.launch.py"
+        spec = importlib.util.spec_from_file_location(f"{name}_launch", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.generate_launch_description()
+
+    return load
+
+
+def actions(description: Any, **arguments: str) -> list[Any]:
+    context = launch.LaunchContext()
+    context.launch_configurations.update(arguments)
+    results = [entity.visit(context) for entity in description.entities]
+    return list(results[-1])
+
+
+def nodes(found: list[Any]) -> list[tuple[str, str]]:
+    return [
+        (action.node_package, action.node_executable)
+        for action in found
+        if isinstance(action, launch_ros.actions.Node)
+    ]
+
+
+def first_words(action: Any) -> str:
+    return "".join(part.text for part in action.cmd[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("pose", ARGUMENTS),
+        ("multi_camera", MULTI_CAMERA_ARGUMENTS),
+        ("replay", replay_graph.ARGUMENTS),
+    ],
+)
+def test_arguments_are_those_of_the_graph(
+    describe: Describe, name: str, arguments: tuple[Argument, ...]
+) -> None:
+    declared = describe(name).get_launch_arguments()
+    assert [argument.name for argument in declared] == [argument.name for argument in arguments]
+    choices = {argument.name: tuple(argument.choices or ()) for argument in declared}
+    assert choices == {argument.name: argument.choices for argument in arguments}
+
+
+def test_nodes_of_one_camera_are_those_of_the_graph(describe: Describe) -> None:
+    assert nodes(actions(describe("pose"), namespace="cam0")) == [
+        (PACKAGE, spec.executable) for spec in pose_graph({}, ROOT)
+    ]
+
+
+@pytest.mark.parametrize("source", ["simulator", "none"])
+def test_nodes_of_several_cameras_are_those_of_the_graph(describe: Describe, source: str) -> None:
+    arguments = {"cameras": "left,right", "source": source}
+    assert nodes(actions(describe("multi_camera"), **arguments)) == [
+        (PACKAGE, spec.executable) for spec in multi_camera_graph(arguments, ROOT)
+    ]
+
+
+@pytest.mark.parametrize("name", ["pose", "multi_camera"])
+def test_rviz_and_bag_on_request(describe: Describe, name: str) -> None:
+    found = actions(describe(name), rviz="true", bag="out")
+    tools = [action for action in found if not isinstance(action, launch_ros.actions.Node)]
+    assert [first_words(action) for action in tools] == ["ros2", "rviz2", "ros2"]
+    assert tools[0] is found[0]  # the bag misses nothing
+
+
+def test_a_value_that_is_no_choice_is_refused(describe: Describe) -> None:
+    with pytest.raises(RuntimeError, match="radio"):
+        actions(describe("pose"), source="radio")
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Path:
+    """A bag with two topics of events; what they hold does not matter here."""
+    path, store = tmp_path / "bag", make_typestore(ROOT)
+    with Writer(path, version=Writer.VERSION_LATEST) as writer:
+        for topic in ("/cam0/events", "/cam1/events"):
+            link = writer.add_connection(topic, "hybrid_pose_ros/msg/EventPacket", typestore=store)
+            header = store.serialize_cdr(make_header(store, 5, ""), "std_msgs/msg/Header")
+            writer.write(link, 5, header)
+    return path
+
+
+def test_replay_is_the_nodes_of_the_cameras_and_a_player(describe: Describe, bag: Path) -> None:
+    found = actions(describe("replay"), bag=str(bag), cameras="cam1")
+    assert nodes(found) == [(PACKAGE, "snn"), (PACKAGE, "ann")]
+    assert [type(action).__name__ for action in found[2:]] == [
+        "TimerAction",
+        "RegisterEventHandler",
+    ]
+
+
+PROGRAM = """#!/bin/sh
+for word in "$@"; do
+  case "$word" in __ns:=/*) namespace=${word#__ns:=/} ;; esac
+done
+exec sh "./$namespace-$(basename "$0").sh"
+"""
+"""An executable of the package; what it does depends on its namespace, too."""
+
+FOREVER_S = 60.0
+FOREVER = f"exec sleep {FOREVER_S:g}"
+"""A node that ends when it is told to."""
+
+
+class Graph:
+    """Nodes whose processes are shell scripts in the folder in which they run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.specs: list[NodeSpec] = []
+
+    def add(self, namespace: str, name: str, script: str, *, required: bool = False) -> None:
+        program = self.folder / "lib" / PACKAGE / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(PROGRAM)
+        program.chmod(0o755)
+        (self.folder / f"{namespace}-{name}.sh").write_text(script)
+        self.specs.append(NodeSpec(name, name, f"/{namespace}", (), {}, required))
+
+    def run(self) -> None:
+        service = launch.LaunchService(noninteractive=True)
+        nodes = launching.node_actions(self.specs)
+        service.include_launch_description(launch.LaunchDescription(nodes))
+        begin = time.monotonic()
+        assert service.run() == 0
+        assert time.monotonic() - begin < FOREVER_S, "no node was told to end"
+
+
+@pytest.fixture
+def graph(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Graph:
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / PACKAGE).touch()
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return Graph(tmp_path)
+
+
+def test_the_end_of_a_required_node_ends_all(graph: Graph) -> None:
+    graph.add("cam0", "snn", "exit 0", required=True)
+    graph.add("cam0", "event_driver", FOREVER, required=True)
+    graph.add("cam0", "ann", FOREVER)
+    graph.run()
+
+
+def test_the_others_go_on_until_the_last_events_have_ended(graph: Graph, tmp_path: Path) -> None:
+    wait = "while [ ! -e {} ]; do sleep 0.05; done"
+    graph.add("cam0", "ann", "touch ann_gone")
+    graph.add("cam0", "event_driver", f"{wait.format('ann_gone')}; sleep 0.2; touch first_gone")
+    graph.add("cam1", "event_driver", f"{wait.format('first_gone')}; sleep 0.5; touch last_gone")
+    graph.add("cam1", "snn", FOREVER)
+    graph.add("", "triangulator", FOREVER, required=True)
+    graph.run()
+    assert (tmp_path / "last_gone").exists()

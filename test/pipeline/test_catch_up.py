@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A late initialisation is caught up with while poses go on."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_pose_ros.engine.sparse_snn import SparseSnn
+from hybrid_pose_ros.events.binning import GridView, Step
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
+from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+
+from .conftest import FIRST, T, equal, follow
+
+
+def test_poses_go_on_without_a_late_initialisation_until_it_has_caught_up(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    without = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+    snn = SnnEstimator(checkpoint, view)
+    poses = follow(snn, steps[:26], {10: inits[10]})
+    assert not snn.initialise(inits[20])
+    taken_at = None
+    for position, step in enumerate(steps[26:], 26):
+        poses.append(snn.step(step))
+        if taken_at is None and snn.catch_up(3):
+            taken_at = position + 1
+    assert taken_at == 30  # three steps run again for each new one
+    assert not snn.catching_up
+    assert all(map(equal, poses[:taken_at], without[:taken_at]))
+    assert all(map(equal, poses[taken_at:], punctual[taken_at:]))
+    assert not any(map(equal, without[20:], punctual[20:]))
+
+
+def test_another_initialisation_ends_the_catch_up_before_it(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:24], {})
+    assert not snn.initialise(inits[10])
+    assert not snn.catch_up(2)
+    assert not snn.initialise(inits[20])
+    assert snn.catching_up
+    assert snn.catch_up()
+    assert all(map(equal, punctual[24:], [snn.step(step) for step in steps[24:]]))
+
+
+def _with_odd_one(
+    snn: SnnEstimator, steps: list[Step], inits: dict[int, StateInit], late: int
+) -> list[PoseEstimate]:
+    """Initialise every ten steps, and then once in between, for a moment ``late`` steps ago."""
+    third, odd = (replace(inits[10], sensor_time_ns=(FIRST + k) * T) for k in (30, 33))
+    return follow(snn, steps, {10: inits[10], 20: inits[20], 30: third, 33 + late: odd})
+
+
+def test_an_initialisation_out_of_turn_is_replayed_as_exactly(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = _with_odd_one(SnnEstimator(checkpoint, view), steps, inits, 0)
+    snn = SnnEstimator(checkpoint, view)
+    late = _with_odd_one(snn, steps, inits, 3)
+    assert late[-1].init_age_ns == (len(steps) - 33) * T
+    assert all(map(equal, punctual[36:], late[36:]))
+    assert not any(map(equal, punctual[33:36], late[33:36]))
+
+
+def test_of_the_past_it_keeps_what_the_next_initialisation_needs(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:32], {10: inits[10], 20: inits[20]})
+    kept = [past.step.index - FIRST for past in snn._live._past if past.memory is not None]
+    assert kept == [20, 30]
+
+
+def test_one_out_of_turn_is_refused_when_the_past_is_too_short(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view, max_replay_steps=5)
+    follow(snn, steps[:36], {10: inits[10], 20: inits[20]})
+    with pytest.raises(InitRejectedError, match="out of turn"):
+        snn.initialise(replace(inits[10], sensor_time_ns=(FIRST + 33) * T))
+    snn.step(steps[36])
+
+
+def test_a_reset_drops_what_is_being_caught_up_with(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:15], {})
+    assert not snn.initialise(inits[10])
+    snn.catch_up(1)
+    snn.reset()
+    assert not snn.catch_up()
+    fresh = SnnEstimator(checkpoint, view)
+    assert all(equal(snn.step(step), fresh.step(step)) for step in steps[20:24])
+
+
+def test_a_catch_up_in_another_thread_leads_to_the_same_poses(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> None:
+    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+    snn = SnnEstimator(checkpoint, view)
+    follow(snn, steps[:26], {10: inits[10]})
+    snn.initialise(inits[20])
+    thread = threading.Thread(target=snn.catch_up)
+    thread.start()
+    poses = [snn.step(step) for step in steps[26:36]]
+    thread.join()
+    poses += [snn.step(step) for step in steps[36:]]
+    begun = [pose.sensor_time_ns - pose.init_age_ns for pose in poses]
+    taken = [time == (FIRST + 20) * T for time in begun]
+    assert taken == sorted(taken)
+    assert all(taken[10:])
+    got = [pose for pose, late in zip(poses, taken, strict=True) if late]
+    assert all(map(equal, got, punctual[-len(got) :]))
+
+
+def test_a_twin_shares_the_weights_alone(checkpoint: Checkpoint, steps: list[Step]) -> None:
+    snn, reference = (SparseSnn(checkpoint.network.snn, 65, 87) for _ in range(2))
+    twin = snn.twin()
+    for step, other in zip(steps[:4], steps[10:14], strict=True):
+        snn.step(step.counts)
+        twin.step(other.counts)
+        reference.step(step.counts)
+    assert torch.equal(snn.state().heatmaps, reference.state().heatmaps)
+    assert not torch.equal(twin.state().heatmaps, reference.state().heatmaps)
+    for name, layer in snn.layers.items():
+        assert layer.synapses.weights is twin.layers[name].synapses.weights
+        assert not np.shares_memory(layer.membrane, twin.layers[name].membrane)
