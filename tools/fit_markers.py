@@ -17,14 +17,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.evaluation.dhp19_cnn import Dhp19Cnn, load_dhp19_cnn
-from hybrid_pose_ros.evaluation.gauge import CHANNELS, WARM_UP_S, clean, cut_frames, locate
 from hybrid_pose_ros.geometry.cameras import Camera, load_dhp19_cameras
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, load_dhp19_cnn
+from hybrid_pose_ros.research.evaluation.gauge import (
+    CHANNELS,
+    WARM_UP_S,
+    clean,
+    cut_frames,
+    locate,
+)
 from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody, MeshFigure
 from hybrid_pose_ros.simulation.mesh.skin_markers import MARKER_GROUPS, marker_axes
 from hybrid_pose_ros.simulation.movements import make_motion
 from hybrid_pose_ros.simulation.recording import Scene, simulate_recording
-from hybrid_pose_ros.simulation.renderer import sample_background
+from hybrid_pose_ros.simulation.rooms import sample_background
 from hybrid_pose_ros.skeleton import JOINTS
 
 F64 = NDArray[np.float64]
