@@ -81,7 +81,6 @@ def follow(
     for position, step in enumerate(steps):
         if position in arrivals:
             snn.initialise(arrivals[position])
-            snn.catch_up()
         poses.append(snn.step(step))
     return poses
 
