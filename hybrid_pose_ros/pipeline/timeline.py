@@ -8,8 +8,8 @@ there with the new state and runs the steps that came after it again.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from hybrid_pose_ros.engine.sparse_snn import Memory, SparseSnn
 from hybrid_pose_ros.events.binning import Step
@@ -34,8 +34,7 @@ class Start:
     silent: int = 0
 
 
-@dataclass(frozen=True)
-class LoggedStep:
+class LoggedStep(NamedTuple):
     """A step that was run.
 
     Attributes:
@@ -49,8 +48,7 @@ class LoggedStep:
     memory: Memory | None
 
 
-@dataclass(frozen=True)
-class TimeLine:
+class TimeLine(NamedTuple):
     """What has led to a network's state.
 
     Attributes:
@@ -68,11 +66,11 @@ class TimeLine:
     def append(self, logged: LoggedStep, max_steps: int) -> "TimeLine":
         """Return the time line with another step, of which at most ``max_steps`` are kept."""
         is_full = len(self.log) >= max_steps
-        return replace(
-            self,
-            log=(*self.log[is_full:], logged),
-            next_index=logged.step.index + 1,
-            is_whole=self.is_whole and not is_full,
+        return TimeLine(
+            self.start,
+            (*self.log[is_full:], logged),
+            logged.step.index + 1,
+            self.is_whole and not is_full,
         )
 
     def split(self, index: int) -> tuple[tuple[LoggedStep, ...], tuple[LoggedStep, ...]]:
