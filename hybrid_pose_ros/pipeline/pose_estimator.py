@@ -148,7 +148,10 @@ class _Binning:
 
     def __init__(self, model: Checkpoint, width: int, height: int) -> None:
         self._size = width, height
-        self._binner = StepBinner(model.config.view.fit(width, height), model.config.step_ns)
+        config = model.config
+        self._binner = StepBinner(
+            config.view.fit(width, height), config.step_ns, noise_filter=config.noise_filter
+        )
 
     def reset(self) -> None:
         self._binner.reset()

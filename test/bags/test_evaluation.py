@@ -53,7 +53,7 @@ def test_poses_are_those_of_an_ann_whose_answers_come_at_once(
     checkpoint = load_checkpoint()
     config = checkpoint.config
     pipeline = PacketPoses(checkpoint, 10.0)
-    stream = StepStream(config.view.fit, config.step_ns)
+    stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     view = config.view.fit(*DHP19_SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     found, expected = [], []
