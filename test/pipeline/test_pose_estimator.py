@@ -51,7 +51,8 @@ def test_poses_are_those_of_answers_that_come_before_the_next_step(
     view = checkpoint.config.view.fit(*SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     expected = []
-    for step in StepBinner(view, T).push(events):
+    binner = StepBinner(view, T, noise_filter=checkpoint.config.noise_filter)
+    for step in binner.push(events):
         if step.index % 10 == 0 and expected:
             snn.initialise(ann.infer())
         expected.append(snn.step(step))
@@ -129,7 +130,7 @@ def test_the_ann_alone_gives_its_own_poses(checkpoint: Checkpoint, events: Event
         10_000_000_000 + 5 * T * k for k in range(1, 7)
     ]
     assert {pose.source for pose in poses} == {"ann"}
-    hybrid = PoseEstimator(*SIZE, checkpoint)
+    hybrid = PoseEstimator(*SIZE, checkpoint, ann_hz=20.0)
     hybrid.push(events)
     assert hybrid.last_ann is not None
     assert equal(hybrid.last_ann, poses[5])
