@@ -26,7 +26,7 @@ from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 
 
 class SnnNode(StepNode):
@@ -114,7 +114,7 @@ class SnnNode(StepNode):
     def activate(self) -> None:
         """Listen, with the network at rest."""
         self._first_index: int | None = None
-        self._last_pose: PoseEstimate | None = None
+        self._last_pose: Pose | None = None
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
         self._superseded = Meter()
         self._refused, self._refusal = Meter(), ""
@@ -196,7 +196,7 @@ class SnnNode(StepNode):
         if self._last_pose is not None:
             self._report_age(self._last_pose, report)
 
-    def _report_age(self, pose: PoseEstimate, report: Report) -> None:
+    def _report_age(self, pose: Pose, report: Report) -> None:
         assert self._first_index is not None
         age_ns, trouble = pose.init_age_ns, "the state is {:.0f} ms old; is `ann` running?"
         report.values["state age ms"] = f"{age_ns / 1e6:.0f}" if age_ns >= 0 else "-"

@@ -14,7 +14,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.pipeline.catch_up import CatchUp
 from hybrid_pose_ros.pipeline.codec import decode_state
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.timeline import InitSchedule, Replica, Start, TimeLine
 
 FRESH_NS = 250_000_000
@@ -189,7 +189,7 @@ class SnnEstimator:
         self.under_way = None
         return True
 
-    def step(self, step: Step) -> PoseEstimate:
+    def step(self, step: Step) -> Pose:
         """Run one step and return the pose at its end.
 
         Steps skipped before it are taken as silence: the membranes and the accumulator leak for
@@ -200,7 +200,7 @@ class SnnEstimator:
         """
         return self.enter(step)()
 
-    def enter(self, step: Step) -> Callable[[], PoseEstimate]:
+    def enter(self, step: Step) -> Callable[[], Pose]:
         """Do all of :meth:`step` that belongs to one moment; return what runs the network.
 
         While that runs, :meth:`finish` may be called, but nothing else.
@@ -228,7 +228,7 @@ class SnnEstimator:
         self._newest_init = init.index
         self._pending = None
 
-    def _run(self, replica: Replica, step: Step) -> PoseEstimate:
+    def _run(self, replica: Replica, step: Step) -> Pose:
         replica.run(step)
         line, step_ns = replica.line, self._config.step_ns
         assert line.next_index is not None
@@ -239,7 +239,7 @@ class SnnEstimator:
             steps = line.next_index - line.start.index
             age_ns = steps * step_ns
             trust = 0.5 ** (max(0, age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
-        return PoseEstimate(
+        return Pose(
             sensor_time_ns=line.next_index * step_ns,
             keypoints=self._view.to_sensor(points).astype(np.float32),
             confidence=(confidence * trust).astype(np.float32),

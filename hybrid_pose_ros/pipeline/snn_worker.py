@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class SnnWorker(Generic[T]):
         self._early = item
         return False
 
-    def step(self, step: Step) -> PoseEstimate:
+    def step(self, step: Step) -> Pose:
         """Run a step; see :meth:`SnnEstimator.step`."""
         assert self._estimator is not None, "step before begin"
         with self._changed:

@@ -11,7 +11,7 @@ from hybrid_pose_ros.engine.sparse_snn import SparseSnn
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.timeline import InitSchedule, Replica
 
 from .conftest import FIRST, T, equal, follow
@@ -53,7 +53,7 @@ def test_another_initialisation_ends_the_catch_up_before_it(
 
 def _with_odd_one(
     snn: SnnEstimator, steps: list[Step], inits: dict[int, StateInit], late: int
-) -> list[PoseEstimate]:
+) -> list[Pose]:
     """Initialise every ten steps, and then once in between, for a moment ``late`` steps ago."""
     third, odd = (replace(inits[10], sensor_time_ns=(FIRST + k) * T) for k in (30, 33))
     return follow(snn, steps, {10: inits[10], 20: inits[20], 30: third, 33 + late: odd})

@@ -11,7 +11,7 @@ from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
 
 from .conftest import FIRST, T, equal, follow
@@ -58,7 +58,7 @@ def bench() -> Iterator[Bench]:
 @pytest.fixture
 def punctual(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> list[PoseEstimate]:
+) -> list[Pose]:
     return follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
 
 
@@ -68,7 +68,7 @@ def test_late_initialisations_lead_to_the_poses_of_punctual_ones(
     view: GridView,
     steps: list[Step],
     inits: dict[int, StateInit],
-    punctual: list[PoseEstimate],
+    punctual: list[Pose],
 ) -> None:
     bench.worker.begin(SnnEstimator(checkpoint, view), view)
     poses = [bench.worker.step(step) for step in steps[:15]]
@@ -95,7 +95,7 @@ def test_one_that_comes_before_the_first_step_waits_for_its_moment(
     view: GridView,
     steps: list[Step],
     inits: dict[int, StateInit],
-    punctual: list[PoseEstimate],
+    punctual: list[Pose],
 ) -> None:
     assert not bench.worker.submit(inits[10])
     assert bench.worker.has_early
