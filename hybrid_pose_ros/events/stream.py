@@ -148,7 +148,7 @@ class PacketReader:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What one packet led to.
+    """Result of pushing one packet.
 
     Attributes:
         steps: completed steps in order.

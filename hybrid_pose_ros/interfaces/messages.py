@@ -195,14 +195,6 @@ def pose_from_message(message: PoseMessage) -> Pose:
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
     """Return a `StateInit` with a network state and the ANN's own pose."""
-    pose = Pose(
-        sensor_time_ns=init.sensor_time_ns,
-        keypoints=init.keypoints,
-        confidence=init.confidence,
-        source="ann",
-        steps_since_init=0,
-        init_age_ns=0,
-    )
     return StateInitMessage(
         header=header,
         sensor_time=init.sensor_time_ns,
@@ -219,7 +211,7 @@ def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> State
             )
             for tensor in init.tensors
         ],
-        pose=pose_message(pose, header, sensor),
+        pose=pose_message(init.pose, header, sensor),
         inference_time=init.inference_ns,
     )
 
