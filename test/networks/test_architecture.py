@@ -172,7 +172,9 @@ def test_the_ann_begins_membranes_heatmaps_and_velocities(name: str) -> None:
     with torch.no_grad():
         network.ann.head.conv.bias.fill_(0.3)
         network.motion.readout.weight.normal_()
-        heatmaps, state = network.initial_state(torch.poisson(torch.ones(2, EDGE.ann.input_planes, 65, 87)))
+        heatmaps, state = network.initial_state(
+            torch.poisson(torch.ones(2, EDGE.ann.input_planes, 65, 87))
+        )
     assert torch.equal(state.heatmaps, heatmaps)
     assert state.velocity is not None and state.velocity.shape == (2, 13, 2)
     assert state.velocity.all()

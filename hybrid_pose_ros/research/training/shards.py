@@ -75,7 +75,7 @@ def last_active(
         return before
     events = counts.sum(1, dtype=np.uint16)[::-1]
     newest = first + len(counts) - 1
-    active = np.stack([events >= level for level in levels])
+    active = events >= np.reshape(levels, (-1, 1, 1, 1))
     ago = active.argmax(1)
     return np.where(active.any(1), newest - ago, before)
 

@@ -145,7 +145,13 @@ def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
     assert all(map(torch.equal, first, again))
     assert not torch.equal(first.windows, source(1)[8].windows)
     assert not torch.equal(first.windows, source(2)[7].windows)
-    assert first.windows.shape == (1, 3, EDGE.ann.input_planes, 65, 87) and first.counts.shape == (4, 3, 2, 65, 87)
+    assert first.windows.shape == (1, 3, EDGE.ann.input_planes, 65, 87) and first.counts.shape == (
+        4,
+        3,
+        2,
+        65,
+        87,
+    )
     assert first.points.shape == (5, 3, 13, 2) and first.visible.shape == (5, 3, 13)
 
 
@@ -166,7 +172,10 @@ def test_fast_movements_are_drawn_more_often() -> None:
             [make_shard(counts, labels)], EDGE, batch=64, steps=4, seed=0, augmentation=plain
         )
         starts = np.concatenate(
-            [source[i].counts[0, :, 0, 0, :2] @ torch.tensor([1.0, 200.0]) for i in range(6)]
+            [
+                source[i].counts[0, :, 0, 0, :2].float() @ torch.tensor([1.0, 200.0])
+                for i in range(6)
+            ]
         )
         assert starts.min() >= 10 and starts.max() <= 496
         return float((starts >= 400).mean())
@@ -212,6 +221,12 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         open_shards(tmp_path, EDGE)
     with pytest.raises(ShardError, match="no training data"):
         open_shards(tmp_path / "nothing", EDGE)
+    more = replace(config, ann=replace(config.ann, activity_levels=(1, 2, 3)))
+    with pytest.raises(ShardError, match="made for 2 levels of activity, the model has 3"):
+        open_shards(tmp_path, more)
+    (tmp_path / "0" / "last.npy").unlink()
+    with pytest.raises(ShardError, match=r"has no last\.npy.* render the shards anew"):
+        open_shards(tmp_path, config)
 
 
 def test_labels_between_two_are_interpolated(tmp_path: Path) -> None:
@@ -245,7 +260,12 @@ def test_a_strip_holds_the_person_and_moves_events_and_joints_together(shard: Sh
     for seed in range(10):
         rng = np.random.default_rng(seed)
         windows, counts, points, visible, _ = make_sample(shard, 120, 1, EDGE, narrow, rng)
-        assert windows.shape == (1, EDGE.ann.input_planes, 65, 40) and counts.shape == (1, 2, 65, 40)
+        assert windows.shape == (1, EDGE.ann.input_planes, 65, 40) and counts.shape == (
+            1,
+            2,
+            65,
+            40,
+        )
         inside = (points[..., 0] > -0.5) & (points[..., 0] < 39.5)
         assert np.array_equal(visible, inside) and visible.mean() > 0.8
         if visible[1, hand]:
