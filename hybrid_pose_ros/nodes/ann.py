@@ -162,8 +162,8 @@ class AnnNode(StepNode):
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
         assert self._worker is not None
+        self._worker.cancel()  # first, so that none begins that would be fed into what follows
         self._estimator.reset()
-        self._worker.cancel()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
@@ -228,7 +228,7 @@ def _period_steps(rate_hz: float, step_ns: int) -> int:
 
 
 def _block_steps(rate_hz: float, config: ModelConfig) -> int:
-    return longest_block(config.ann.window_steps, _period_steps(rate_hz, config.step_ns))
+    return longest_block(config.ann, _period_steps(rate_hz, config.step_ns))
 
 
 def _rate_trouble(rate_hz: float, step_ns: int) -> str:

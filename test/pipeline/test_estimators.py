@@ -347,8 +347,8 @@ def test_windows_grow_towards_the_past() -> None:
 
 def test_the_ann_sees_the_same_in_blocks(checkpoint: Checkpoint, view: GridView) -> None:
     retimed = with_step(checkpoint, T // 5)
-    assert longest_block(retimed.config.ann.window_steps, 50) == 5
-    assert longest_block(retimed.config.ann.window_steps, 12) == 1
+    assert longest_block(retimed.config.ann, 50) == 5
+    assert longest_block(retimed.config.ann, 12) == 1
     whole = AnnEstimator(retimed, view)
     blocks = AnnEstimator(retimed, view, block_steps=5)
     rng = np.random.default_rng(3)
