@@ -28,6 +28,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
+from hybrid_pose_ros.errors import UserError
 
 MAX_PENDING_BYTES: Final = 128 * 2**20
 """Messages that wait for the disk; what comes on top is dropped and counted."""
@@ -37,7 +38,7 @@ BATCH_S: Final = 0.05
 """Messages are written this often: waking up for each costs more than writing it."""
 
 
-class BagError(RuntimeError):
+class BagError(UserError):
     """A bag cannot be written or read; the message names it."""
 
 

@@ -88,28 +88,9 @@ def _to_bag(kinds: Any, name: str, what: str) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
-    from hybrid_pose_ros.bags.bag import BagError
-    from hybrid_pose_ros.events.aedat2 import Aedat2Error
-    from hybrid_pose_ros.events.array import MalformedEventsError
-    from hybrid_pose_ros.events.dhp19.labels import LabelError
-    from hybrid_pose_ros.events.dhp19.recording import RecordingError
-    from hybrid_pose_ros.events.sources import SourceError
-    from hybrid_pose_ros.geometry.cameras import CameraError
-
-    try:
-        if args.kind == "bag":
-            return _write_aedat4(args)
-        return _write_bag(args, *_OPEN[args.kind](args))
-    except (
-        Aedat2Error,
-        BagError,
-        CameraError,
-        LabelError,
-        MalformedEventsError,
-        RecordingError,
-        SourceError,
-    ) as error:
-        raise CommandError(str(error)) from error
+    if args.kind == "bag":
+        return _write_aedat4(args)
+    return _write_bag(args, *_OPEN[args.kind](args))
 
 
 _Opened = tuple["Recording", "list[CameraSetup]", "GroundTruth | None"]
@@ -316,12 +297,9 @@ def _write_aedat4(args: argparse.Namespace) -> int:
 
 def _typestore() -> Any:
     from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
+    from hybrid_pose_ros.installation import find_prefix, share_directory
 
-    try:
-        return make_typestore(share_directory(find_prefix()))
-    except GraphError as error:
-        raise CommandError(str(error)) from error
+    return make_typestore(share_directory(find_prefix()))
 
 
 def _warn(text: str) -> None:

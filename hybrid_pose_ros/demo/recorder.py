@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.errors import UserError
 
 PROGRAM: Final = "hybrid_pose_ros.demo.recording"
 
@@ -21,7 +22,7 @@ START_TIMEOUT_S: Final = 60.0
 END_TIMEOUT_S: Final = 30.0
 
 
-class RecorderError(RuntimeError):
+class RecorderError(UserError):
     """Recording failed; the message says why."""
 
 

@@ -23,13 +23,13 @@ from hybrid_pose_ros.events.sources import (
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.graph.description import FRAME_ID, SOURCES
-from hybrid_pose_ros.graph.transport import room_for_events
 from hybrid_pose_ros.interfaces.messages import (
     CAMERA_INFO_QOS,
     EVENTS_PUBLISHER_QOS,
     camera_info_message,
     stamp_from_ns,
 )
+from hybrid_pose_ros.interfaces.transport import room_for_events
 from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.support.packets import (

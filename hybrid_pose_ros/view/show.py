@@ -8,6 +8,7 @@ from pathlib import Path
 import rerun as rr
 from rosbags.typesys.store import Typestore
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.interfaces.discovery import discover
 from hybrid_pose_ros.interfaces.listener import RawTopic, listen
 from hybrid_pose_ros.view.blueprint import make_blueprint
@@ -23,7 +24,7 @@ from hybrid_pose_ros.view.topics import (
 APPLICATION = "hybrid_pose"
 
 
-class NothingToShowError(RuntimeError):
+class NothingToShowError(UserError):
     """There is no topic that could be shown; the message says where was looked."""
 
 

@@ -17,13 +17,13 @@ from rosbags.rosbag2 import Writer  # noqa: E402
 from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
 from hybrid_pose_ros.bags.layout import make_header  # noqa: E402
-from hybrid_pose_ros.graph import launching, replay_graph  # noqa: E402
+from hybrid_pose_ros.graph import launching  # noqa: E402
 from hybrid_pose_ros.graph.description import (  # noqa: E402
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
+    REPLAY_ARGUMENTS,
     Argument,
     NodeSpec,
-    multi_camera_graph,
     pose_graph,
 )
 
@@ -72,7 +72,7 @@ def first_words(action: Any) -> str:
     [
         ("pose", ARGUMENTS),
         ("multi_camera", MULTI_CAMERA_ARGUMENTS),
-        ("replay", replay_graph.ARGUMENTS),
+        ("replay", REPLAY_ARGUMENTS),
     ],
 )
 def test_arguments_are_those_of_the_graph(
@@ -94,7 +94,7 @@ def test_nodes_of_one_camera_are_those_of_the_graph(describe: Describe) -> None:
 def test_nodes_of_several_cameras_are_those_of_the_graph(describe: Describe, source: str) -> None:
     arguments = {"cameras": "left,right", "source": source}
     assert nodes(actions(describe("multi_camera"), **arguments)) == [
-        (PACKAGE, spec.executable) for spec in multi_camera_graph(arguments, ROOT)
+        (PACKAGE, spec.executable) for spec in pose_graph(arguments, ROOT)
     ]
 
 

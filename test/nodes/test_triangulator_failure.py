@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 
-from hybrid_pose_ros.graph.description import find_prefix, multi_camera_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.graph.description import pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.messages import POSE_QOS
 from hybrid_pose_ros.msg import PoseKeypoints3D
 
@@ -26,7 +27,7 @@ STEPS = 20
 
 
 @pytest.fixture
-def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
+def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """The nodes on a simulated person; any joint is good enough for an untrained model."""
     prefix = find_prefix()
     arguments = {"cameras": "cam0,cam1,cam2", "rate": RATE, "model": str(checkpoint)}
@@ -36,13 +37,15 @@ def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
     }
     specs = [
         replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})})
-        for spec in multi_camera_graph(arguments, share_directory(prefix))
+        for spec in pose_graph(arguments, share_directory(prefix))
     ]
-    with Graph(specs, prefix, log_dir=tmp_path, environment=dict(os.environ)) as graph:
+    with Supervisor(specs, prefix, log_dir=tmp_path, environment=dict(os.environ)) as graph:
         yield graph
 
 
-def test_poses_in_space_go_on_without_a_camera_and_with_it_again(bench: Any, graph: Graph) -> None:
+def test_poses_in_space_go_on_without_a_camera_and_with_it_again(
+    bench: Any, graph: Supervisor
+) -> None:
     poses: list[PoseKeypoints3D] = []
     messages: list[str] = []
 

@@ -14,12 +14,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
-    ("skeleton",),
+    ("errors", "installation", "skeleton"),
     ("events", "geometry", "drawing"),
     ("networks", "simulation", "weights"),
     ("engine", "pipeline"),
     ("metrics",),
-    ("interfaces", "bags", "graph", "nodes"),
+    ("interfaces", "bags", "graph"),
+    ("nodes",),
     ("view",),
     ("demo",),
     ("research",),

@@ -9,7 +9,6 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     EVENTS_TYPE,
@@ -22,7 +21,6 @@ from hybrid_pose_ros.bags.layout import (
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
 
 HOST_NS = 10**18
 STEP_NS = 10_000_000
@@ -35,12 +33,6 @@ UNSEEN_JOINT = 7
 def pose_px(camera: int) -> np.ndarray:
     """The pose that is published for a camera, [13, 2]."""
     return DHP19_LIKE[camera].project(PERSON_M)
-
-
-@pytest.fixture(scope="session")
-def store() -> Typestore:
-    """Message types of the package and of ROS."""
-    return make_typestore(share_directory(find_prefix()))
 
 
 def pose_message(store: Typestore, camera: int, step: int) -> Any:

@@ -8,7 +8,6 @@ completed its step. Both are host time of one machine.
 import copy
 import gc
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,8 +16,9 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 
 from hybrid_pose_ros.bags.bag import make_typestore
-from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS, RawTopic, listen
 from hybrid_pose_ros.interfaces.messages import POSE_QOS, stamp_to_ns
 from hybrid_pose_ros.msg import PoseKeypoints
@@ -117,12 +117,9 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
         GraphError: the installation is incomplete.
         BenchError: a node did not start or ended too early; the message names its log.
     """
-    *nodes, driver = graph_of(run, share_directory(prefix))
-    with ExitStack() as stack:
-        session = _Session(run, Graph(nodes, prefix, log_dir=logs), logs, prefix)
-        stack.enter_context(session.nodes)
-        session.player = Graph([driver], prefix, log_dir=logs)
-        stack.callback(session.player.stop)
+    nodes = graph_of(run, share_directory(prefix))
+    with Supervisor(nodes, prefix, held={DRIVER}, log_dir=logs) as supervisor:
+        session = _BenchRun(run, supervisor, logs, prefix)
         pose_qos = copy.copy(POSE_QOS)
         pose_qos.depth = 1000  # a pose that is missing here shall be one that was not published
         topics = [
@@ -138,16 +135,15 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
     return session.heard
 
 
-class _Session:
+class _BenchRun:
     """Decides what comes next while messages arrive; it does next to nothing in between."""
 
-    def __init__(self, run: Run, nodes: Graph, logs: Path, prefix: Path) -> None:
+    def __init__(self, run: Run, supervisor: Supervisor, logs: Path, prefix: Path) -> None:
         self.heard = Heard()
-        self.nodes = nodes
-        self.player: Graph
+        self._supervisor = supervisor
         self._run, self._logs = run, logs
         self._store = make_typestore(share_directory(prefix))
-        self._waiting = set(nodes.specs)  # nodes that have not said that they are at work
+        self._waiting = supervisor.specs.keys() - {DRIVER}  # those not known to be at work
         self._last_s = self._began_s = time.monotonic()
         self._sample_s = 0.0
 
@@ -161,7 +157,7 @@ class _Session:
                 name for name, values in _values(self._store, data).items() if values
             }
             if not self._waiting:
-                self.player.start()  # the driver's patience with the others is short
+                self._supervisor.launch(DRIVER)  # its patience with the others is short
                 self._began_s = time.monotonic()
 
     def is_over(self) -> bool:
@@ -169,13 +165,9 @@ class _Session:
         if now_s < self._sample_s:
             return False
         self._sample_s = now_s + SAMPLE_S
-        processes = dict(self.nodes.processes)
-        ended = self.nodes.poll()
-        if not self._waiting:
-            processes |= self.player.processes
-            ended |= self.player.poll()
-        for name, code in ended.items():
-            raise BenchError(f"{name} ended with code {code}; see {self._logs / name}.log")
+        for end in self._supervisor.new_ends():
+            log = self._supervisor.log(end.name)
+            raise BenchError(f"{end.name} ended with code {end.code}; see {log}")
         if not self.heard.poses:
             if now_s - self._began_s > START_TIMEOUT_S:
                 raise BenchError(
@@ -184,7 +176,9 @@ class _Session:
             return False
         if not self.heard.samples:
             self._began_s = now_s
-        usage = {name: usage_of(process.pid) for name, process in processes.items()}
+        usage = {
+            name: usage_of(process.pid) for name, process in self._supervisor.processes.items()
+        }
         if not self.heard.samples or len(self.heard.poses) > self.heard.samples[-1][0]:
             self._last_s = now_s
         self.heard.samples.append((len(self.heard.poses), usage))

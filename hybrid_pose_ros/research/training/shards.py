@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
 from hybrid_pose_ros.networks.config import ModelConfig
@@ -25,7 +26,7 @@ from hybrid_pose_ros.simulation.recording import Truth
 META = "meta.json"
 
 
-class ShardError(RuntimeError):
+class ShardError(UserError):
     """The training data is missing or does not fit; the message names the folder."""
 
 

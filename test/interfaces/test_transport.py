@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.graph import transport
-from hybrid_pose_ros.graph.transport import PROFILES, TRANSPORTS, room_for_events
+from hybrid_pose_ros.interfaces import transport
+from hybrid_pose_ros.interfaces.transport import PROFILES, TRANSPORTS, room_for_events
 
 BURST = 30
 """Large packets, 10 MB in all."""
@@ -20,7 +20,7 @@ import rclpy
 from hybrid_pose_ros.events.playback import MAX_EVENTS_PER_PACKET
 from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS
 from hybrid_pose_ros.msg import EventPacket
-from hybrid_pose_ros.graph.transport import room_for_events
+from hybrid_pose_ros.interfaces.transport import room_for_events
 rclpy.init()
 with room_for_events():
     node = rclpy.create_node("talker")

@@ -22,7 +22,6 @@ from hybrid_pose_ros.bags.layout import (
     POSE_TYPE,
     make_qos,
 )
-from hybrid_pose_ros.bags.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
 from hybrid_pose_ros.bags.player import (
     CAMERA_INFO,
     EVENTS,
@@ -31,8 +30,10 @@ from hybrid_pose_ros.bags.player import (
     played_topics,
     read_stored,
 )
-from hybrid_pose_ros.graph.replay_graph import CLOCK_HZ
-from hybrid_pose_ros.nodes.bag_player import (
+from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.graph.description import CLOCK_HZ
+from hybrid_pose_ros.graph.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
+from hybrid_pose_ros.interfaces.bag_player import (
     BagPlayerNode,
     camera_info_topic,
     events_topic,
@@ -57,12 +58,12 @@ SETTLE_S: Final = 20.0
 _CLOCK_NS: Final = 10**9 // CLOCK_HZ
 
 
-class ReplayError(RuntimeError):
+class ReplayError(UserError):
     """Playing cannot begin or go on; the message says why."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What is to be played, and how.
 
     Attributes:
@@ -100,7 +101,9 @@ class Replay:
         health: last figures of each node, by its full name.
     """
 
-    def __init__(self, plan: Plan, store: Typestore, lockstep: Lockstep | None = None) -> None:
+    def __init__(
+        self, plan: ReplayPlan, store: Typestore, lockstep: Lockstep | None = None
+    ) -> None:
         self.plan = plan
         self.clock = PlayClock(plan.rate)
         self.published: Counter[str] = Counter()

@@ -21,9 +21,9 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import UInt64
 from std_srvs.srv import Trigger
 
-from hybrid_pose_ros.graph.transport import room_for_events
 from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS
 from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS, stamp_from_ns
+from hybrid_pose_ros.interfaces.transport import room_for_events
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, PoseKeypoints3D
 
 SPIN_S: Final = 0.1
