@@ -11,7 +11,7 @@ from launch import Action, LaunchDescription
 from launch.actions import ExecuteProcess, RegisterEventHandler, Shutdown, TimerAction
 from launch.event_handlers import OnProcessExit
 
-from hybrid_pose_ros.bags.player import inspect_bag, played_topics
+from hybrid_pose_ros.bags.contents import inspect_bag, played_topics
 from hybrid_pose_ros.graph.description import (
     REPLAY_ARGUMENTS,
     Played,
@@ -41,9 +41,8 @@ def _start(values: Mapping[str, str], share: Path) -> list[Action]:
         calibrated=set(cameras) <= set(contents.calibrated),
         packet_type=contents.packet_type,
     )
-    player = ExecuteProcess(
-        cmd=play_command(values, played_topics(contents, cameras)), output="screen"
-    )
+    names = [topic.name for topic in played_topics(contents, cameras)]
+    player = ExecuteProcess(cmd=play_command(values, names), output="screen")
     end = TimerAction(period=SETTLE_S, actions=[Shutdown(reason="the bag has been played")])
     return [
         *node_actions(replay_graph(values, played, share)),

@@ -125,20 +125,26 @@ def small_bag(tmp_path_factory: pytest.TempPathFactory, store: Any) -> Path:
 def write_small_bag(path: Path, store: Any) -> None:
     """Write the bag of the fixture `small_bag`."""
     import numpy as np
+    from rclpy.serialization import serialize_message
     from rosbags.rosbag2 import StoragePlugin, Writer
+    from sensor_msgs.msg import CameraInfo
 
-    from hybrid_pose_ros.bags.layout import (
-        CAMERA_INFO_TYPE,
-        EVENTS_TYPE,
-        GROUND_TRUTH_TOPIC,
-        GROUND_TRUTH_TYPE,
-        make_camera_info,
-        make_ground_truth,
-        make_header,
-    )
+    from hybrid_pose_ros.bags.convert import frame_id
     from hybrid_pose_ros.events.array import make_events
     from hybrid_pose_ros.events.encodings import encode
     from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
+    from hybrid_pose_ros.interfaces.messages import (
+        camera_info_message,
+        ground_truth_message,
+        header_at,
+    )
+    from hybrid_pose_ros.interfaces.topics import (
+        CAMERA_INFO_TYPE,
+        EVENTS_TYPE,
+        GROUND_TRUTH,
+        POSE_3D_TYPE,
+        WORLD_FRAME,
+    )
 
     packet_ns, first_ns = 5_000_000, SMALL_FIRST_STEP * 10_000_000
     rng = np.random.default_rng(0)
@@ -149,16 +155,22 @@ def write_small_bag(path: Path, store: Any) -> None:
             return writer.add_connection(topic, kind, typestore=store)
 
         def write(connection: Any, stamp_ns: int, message: Any) -> None:
-            data = store.serialize_cdr(message, connection.msgtype)
+            data = (
+                serialize_message(message)
+                if isinstance(message, CameraInfo)
+                else store.serialize_cdr(message, connection.msgtype)
+            )
             writer.write(connection, 10**18 + stamp_ns, data)
 
         events = [link(f"{name}/events", EVENTS_TYPE) for name in SMALL_CAMERAS]
         infos = [link(f"{name}/camera_info", CAMERA_INFO_TYPE) for name in SMALL_CAMERAS]
-        truth = link(GROUND_TRUTH_TOPIC, GROUND_TRUTH_TYPE)
+        truth = link(GROUND_TRUTH.name, POSE_3D_TYPE)
         link("/rosout_of_another_time", "std_msgs/msg/Header")
         for number, info in enumerate(infos):
             camera = DHP19_LIKE[number]
-            message = make_camera_info(store, number, first_ns, DHP19_SIZE, camera)
+            message = camera_info_message(
+                camera, header_at(first_ns, frame_id(number)), DHP19_SIZE
+            )
             write(info, first_ns, message)
         sequences = [0, 0]
         for slot in range(56):
@@ -166,7 +178,11 @@ def write_small_bag(path: Path, store: Any) -> None:
             if slot % 2 == 0:
                 label_ns = start_ns - 3_000_000
                 joints = np.add(person, (0.001 * slot, 0, 0))
-                write(truth, start_ns, make_ground_truth(store, joints, label_ns, start_ns))
+                write(
+                    truth,
+                    start_ns,
+                    ground_truth_message(joints, label_ns, header_at(start_ns, WORLD_FRAME)),
+                )
             for number, connection in enumerate(events):
                 if number == 1 and 20 <= slot < 34:
                     continue
@@ -174,7 +190,7 @@ def write_small_bag(path: Path, store: Any) -> None:
                 x, y = rng.integers(0, 346, 300), rng.integers(0, 260, 300)
                 packet = encode("mono", make_events(times, x, y, rng.integers(0, 2, 300) > 0))
                 message = store.types[EVENTS_TYPE](
-                    header=make_header(store, 10**18 + start_ns + packet_ns, f"cam{number}"),
+                    header=header_at(10**18 + start_ns + packet_ns, f"cam{number}"),
                     height=260,
                     width=346,
                     seq=sequences[number],
@@ -186,4 +202,8 @@ def write_small_bag(path: Path, store: Any) -> None:
                 sequences[number] += 1
                 write(connection, start_ns + packet_ns, message)
         end_ns = first_ns + 56 * packet_ns
-        write(truth, end_ns, make_ground_truth(store, person, end_ns + 7_000_000, end_ns))
+        write(
+            truth,
+            end_ns,
+            ground_truth_message(person, end_ns + 7_000_000, header_at(end_ns, WORLD_FRAME)),
+        )

@@ -9,22 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError, reading
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    POSE_TYPE,
-)
-from hybrid_pose_ros.bags.player import (
-    CAMERA_INFO,
-    EVENTS,
-    BagContents,
-    Stored,
-    played_topics,
-    read_stored,
-)
+from hybrid_pose_ros.bags.bag import BagError, RawMessage, read_raw, reading
+from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, StepStream
 from hybrid_pose_ros.geometry.calibration import make_camera
@@ -34,14 +20,13 @@ from hybrid_pose_ros.interfaces.messages import (
     joints_from_message,
     pose_from_message,
 )
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH, POSE, POSE_3D
 from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import PoseEstimate
-
-POSE_3D = "/pose_3d"
 
 Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""
@@ -143,18 +128,18 @@ def evaluate_recorded(
         BagError: the bag is damaged, or has no ground truth.
     """
     evaluation = _begin(contents)
-    topics = [f"{camera}/pose" for camera in cameras] + [POSE_3D]
-    topics += [f"{camera}/{CAMERA_INFO}" for camera in cameras]
-    for stored in read_stored(contents.path, [*topics, GROUND_TRUTH_TOPIC]):
+    topics = [topic.under(camera) for camera in cameras for topic in (POSE, CAMERA_INFO)]
+    topics += [POSE_3D.under(""), GROUND_TRUTH]
+    for stored in read_raw(contents.path, [topic.name for topic in topics]):
         camera, _, name = stored.topic.rpartition("/")
-        if name == "pose":
+        if name == POSE.name:
             with reading(contents.path):
-                message: Any = store.deserialize_cdr(stored.data, POSE_TYPE)
+                message: Any = store.deserialize_cdr(stored.data, POSE.type)
                 pose = pose_from_message(message)
             _add_pose(evaluation, camera, pose)
-        elif stored.topic == POSE_3D:
+        elif stored.topic == POSE_3D.under("").name:
             with reading(contents.path):
-                message = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+                message = store.deserialize_cdr(stored.data, GROUND_TRUTH.type)
                 joints = joints_from_message(message)
             evaluation.add_pose_3d(message.sensor_time, joints)
         else:
@@ -180,11 +165,12 @@ def evaluate_events(
     evaluation = _begin(contents)
     pipelines = {camera: OfflinePipeline(checkpoint, ann_hz) for camera in cameras}
     triangulator = OfflineTriangulator()
-    for stored in read_stored(contents.path, played_topics(contents, cameras)):
+    names = [topic.name for topic in played_topics(contents, cameras)]
+    for stored in read_raw(contents.path, names):
         camera, _, name = stored.topic.rpartition("/")
-        if name == EVENTS:
+        if name == EVENTS.name:
             with reading(contents.path):
-                packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
+                packet: Any = store.deserialize_cdr(stored.data, EVENTS.type)
             for pose in pipelines[camera].push(packet):
                 _add_pose(evaluation, camera, pose)
                 for sensor_ns, joints in triangulator.push(camera, pose):
@@ -201,7 +187,7 @@ def evaluate_events(
 def _begin(contents: BagContents) -> RunningEvaluation:
     if not contents.has_truth:
         raise BagError(
-            f"{contents.path}: no ground truth on {GROUND_TRUTH_TOPIC}; "
+            f"{contents.path}: no ground truth on {GROUND_TRUTH.name}; "
             "`hybrid-pose convert` writes it where the recording has labels"
         )
     return RunningEvaluation()
@@ -214,17 +200,17 @@ def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) ->
 
 
 def _take_reference(
-    evaluation: RunningEvaluation, path: Path, stored: Stored, store: Typestore
+    evaluation: RunningEvaluation, path: Path, stored: RawMessage, store: Typestore
 ) -> Camera | None:
     """Take a label or a calibration of a bag, and return the latter."""
-    if stored.topic == GROUND_TRUTH_TOPIC:
+    if stored.topic == GROUND_TRUTH.name:
         with reading(path):
-            message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+            message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH.type)
             joints = joints_from_message(message)
         evaluation.add_truth(message.sensor_time, joints)
         return None
     with reading(path):
-        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE))
+        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO.type))
     if calibration is not None:
         evaluation.set_camera(stored.topic.rpartition("/")[0], calibration)
     return calibration

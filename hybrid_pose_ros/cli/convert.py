@@ -223,16 +223,17 @@ def _report(
     truth: "GroundTruth | None",
     seconds: float,
 ) -> None:
-    from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC, events_topic
+    from hybrid_pose_ros.bags.convert import camera_topic
     from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+    from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 
     tally = recording.tally if isinstance(recording, Dhp19Recording) else None
     for camera, digest in enumerate(result.digests):
-        print(f"{events_topic(camera)}: {digest}")
+        print(f"{camera_topic(EVENTS, camera).name}: {digest}")
         if tally is not None:
             print(f"  {tally.describe(camera)}")
     if truth is not None:
-        print(f"{GROUND_TRUTH_TOPIC}: {result.labels} of {len(truth.sensor_ns)} labels")
+        print(f"{GROUND_TRUTH.name}: {result.labels} of {len(truth.sensor_ns)} labels")
     total = sum(digest.count for digest in result.digests)
     print(f"{args.out}: {total:,} events, {result.packets:,} packets, {seconds:.1f} s")
     if recording.trouble:
@@ -245,23 +246,22 @@ def _report(
 
 
 def _verify(bag: Path, result: "Result", store: Any) -> None:
-    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
-    from hybrid_pose_ros.bags.layout import events_topic
+    from hybrid_pose_ros.bags.convert import camera_topic
+    from hybrid_pose_ros.bags.event_topic import EventDigest, EventTopic
+    from hybrid_pose_ros.interfaces.topics import EVENTS
 
     for camera, expected in enumerate(result.digests):
-        found = EventDigest()
+        found, name = EventDigest(), camera_topic(EVENTS, camera).name
         if expected.count:
-            for events in EventTopic(bag, events_topic(camera), store).events():
+            for events in EventTopic(bag, name, store).events():
                 found.update(events)
         if (found.count, found.crc32) != (expected.count, expected.crc32):
-            raise CommandError(
-                f"{bag}: {events_topic(camera)} holds {found}, not {expected}: convert it again"
-            )
+            raise CommandError(f"{bag}: {name} holds {found}, not {expected}: convert it again")
     print(f"{bag}: read back, all events are there")
 
 
 def _write_aedat4(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
+    from hybrid_pose_ros.bags.event_topic import EventDigest, EventTopic
     from hybrid_pose_ros.events.aedat4 import write_aedat4
 
     if args.out.suffix != ".aedat4":

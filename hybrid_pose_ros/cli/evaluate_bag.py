@@ -48,8 +48,8 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from hybrid_pose_ros.bags.bag import make_typestore
+    from hybrid_pose_ros.bags.contents import inspect_bag
     from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
-    from hybrid_pose_ros.bags.player import inspect_bag
     from hybrid_pose_ros.graph.description import LOCKSTEP_ANN_HZ
     from hybrid_pose_ros.installation import find_prefix, share_directory
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint

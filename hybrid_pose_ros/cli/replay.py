@@ -126,7 +126,7 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
 
 
 def _plan(options: argparse.Namespace) -> "ReplayPlan":
-    from hybrid_pose_ros.bags.player import inspect_bag
+    from hybrid_pose_ros.bags.contents import inspect_bag
     from hybrid_pose_ros.graph.replay import ReplayPlan
 
     contents = inspect_bag(options.bag)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.bags.bag import RawMessage
 from hybrid_pose_ros.errors import UserError
 
 PROGRAM: Final = "hybrid_pose_ros.demo.recording"
@@ -59,7 +59,7 @@ class Recorder:
         self._arguments = [namespace, str(bag), str(share), *whole]
         self._ready = threading.Event()
         self._lock = threading.Lock()
-        self._arrived: list[Received] = []
+        self._arrived: list[RawMessage] = []
         self.process: subprocess.Popen[bytes]
         self._link: Connection[None, Any]
         self._inbox = threading.Thread(target=self._receive, name="recorder inbox", daemon=True)
@@ -89,7 +89,7 @@ class Recorder:
     ) -> None:
         self.stop()
 
-    def take(self) -> list[Received]:
+    def take(self) -> list[RawMessage]:
         """Return what has arrived since the last call."""
         with self._lock:
             arrived, self._arrived = self._arrived, []

@@ -19,10 +19,10 @@ from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
-from hybrid_pose_ros.demo.topics import graph_topics
 from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import share_directory
+from hybrid_pose_ros.interfaces.topics import camera_topics
 from hybrid_pose_ros.simulation.recording import Truth
 
 NAMESPACE: Final = "/cam0"
@@ -287,4 +287,4 @@ class _DemoRun:
         )
 
 
-_TYPES: Final = {topic.name: topic.type_name for topic in graph_topics(NAMESPACE)}
+_TYPES: Final = {topic.name: topic.type for topic in camera_topics(NAMESPACE)}

@@ -19,17 +19,17 @@ from hybrid_pose_ros.graph.arguments import (
     existing_file,
     number,
 )
+from hybrid_pose_ros.interfaces.topics import (
+    DIAGNOSTICS,
+    FRAME_ID,
+    POSE_3D,
+    RECORDED,
+    WORLD_FRAME,
+    absolute_namespace,
+    camera_namespaces,
+)
 
 SOURCES = ("camera", "recording", "network", "simulator")
-
-FRAME_ID = "event_camera"
-"""Frame of the camera unless a parameter says otherwise."""
-
-WORLD_FRAME = "world"
-"""Frame of poses in space unless a parameter says otherwise."""
-
-GROUND_TRUTH_TOPIC = "/ground_truth/pose_3d"
-"""Where a replayed recording says where the joints are."""
 
 Value = bool | int | float | str
 
@@ -104,9 +104,6 @@ LOCKSTEP_ANN_HZ = 10.0
 
 LOCKSTEP_WAIT_MS = 10_000.0
 """In lockstep the triangulator waits for a camera as long as it can."""
-
-RECORDED = ("events", "camera_info", "state_init", "pose")
-"""Topics that a bag records of each camera: everything else can be made from these again."""
 
 
 @dataclass(frozen=True)
@@ -244,18 +241,12 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
     return _assemble(share, [], values["params"], groups, required)
 
 
-def camera_namespaces(text: str) -> tuple[str, ...]:
-    """Return absolute namespaces of names with commas between them; the root is empty."""
-    names = [name.strip() for name in text.split(",")]
-    return tuple(_absolute(name) for name in names if name)
-
-
 def bag_command(arguments: Mapping[str, str]) -> list[str]:
     """Return the command that records the graph's topics with the tools of a ROS distribution."""
-    topics = [f"{camera}/{topic}" for camera in _namespaces(arguments) for topic in RECORDED]
-    topics += ["/pose_3d"] if "cameras" in arguments else []
+    topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
+    topics += [POSE_3D.under("")] if "cameras" in arguments else []
     command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"]]
-    return [*command, *topics, "/diagnostics"]
+    return [*command, *(topic.name for topic in topics), DIAGNOSTICS.name]
 
 
 def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[str]:
@@ -286,7 +277,7 @@ def rviz_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
     several = "cameras" in arguments
     config = "multi_camera.rviz" if several else "pose.rviz"
     rviz = ["rviz2", "-d", str(share / "config" / config)]
-    if not several and (namespace := _absolute(arguments.get("namespace", ""))):
+    if not several and (namespace := absolute_namespace(arguments.get("namespace", ""))):
         rviz += ["--ros-args", "-r", f"__ns:={namespace}"]
     parent, child = (
         (WORLD_FRAME, f"{WORLD_FRAME}_origin") if several else (FRAME_ID, f"{FRAME_ID}_plane")
@@ -329,7 +320,7 @@ def _assemble(
 def _namespaces(values: Mapping[str, str]) -> tuple[str, ...]:
     if "cameras" in values:
         return camera_namespaces(values["cameras"])
-    return (_absolute(values.get("namespace", "")),)
+    return (absolute_namespace(values.get("namespace", "")),)
 
 
 def _model(values: Mapping[str, str]) -> dict[str, Value]:
@@ -378,11 +369,6 @@ def _drivers(
             driver["together_with"] = ",".join(cameras)
             driver["frame_id"] = f"{namespace.strip('/')}_optical"
     return drivers
-
-
-def _absolute(namespace: str) -> str:
-    stripped = namespace.strip("/")
-    return f"/{stripped}" if stripped else ""
 
 
 def _yaml(value: Value) -> str:

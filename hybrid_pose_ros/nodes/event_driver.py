@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
@@ -22,21 +21,14 @@ from hybrid_pose_ros.events.sources import (
     open_recording,
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.graph.description import FRAME_ID, SOURCES
-from hybrid_pose_ros.interfaces.messages import (
-    CAMERA_INFO_QOS,
-    EVENTS_PUBLISHER_QOS,
-    camera_info_message,
-    stamp_from_ns,
-)
+from hybrid_pose_ros.graph.description import SOURCES
+from hybrid_pose_ros.interfaces.cdr import serialised_packet
+from hybrid_pose_ros.interfaces.messages import camera_info_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, FRAME_ID
 from hybrid_pose_ros.interfaces.transport import room_for_events
 from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.support.packets import (
-    PACKET_TYPE,
-    chosen_packet_type,
-    serialised_packet,
-)
+from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
 from hybrid_pose_ros.nodes.support.running import run_node
@@ -165,14 +157,14 @@ class EventDriverNode(ManagedNode):
 
     def configure(self) -> None:
         """Open the source."""
-        packet_type = chosen_packet_type(self)
+        topic = events_topic(self)
         self._encoding, self._frame_id = self.text("encoding"), self.text("frame_id")
         self._source = self._open()
         if self.text("together_with"):
             # the others take our publisher as the sign that we can start: no compiling after it
             self._source.ready.wait(TOGETHER_TIMEOUT_S)
-        self._publisher = self.publish_to(packet_type, "events", EVENTS_PUBLISHER_QOS)
-        self._info = self.publish_to(CameraInfo, "camera_info", CAMERA_INFO_QOS)
+        self._publisher = self.publish_to(topic)
+        self._info = self.publish_to(CAMERA_INFO)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
 
     def cleanup(self) -> None:
@@ -319,7 +311,7 @@ class EventDriverNode(ManagedNode):
     def _await_subscribers(self) -> None:
         wanted = self.integer("wait_for_subscribers")
         names = (name.strip().strip("/") for name in self.text("together_with").split(","))
-        others = [f"/{name}/events" for name in names if name]
+        others = [EVENTS.under(f"/{name}").name for name in names if name]
         timeout_s = TOGETHER_TIMEOUT_S if others else SUBSCRIBER_TIMEOUT_S
         deadline = time.monotonic() + timeout_s
         while (found := self._subscribers(others)) < wanted:

@@ -13,14 +13,10 @@ from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
 from hybrid_pose_ros.events.stream import group_late_steps
-from hybrid_pose_ros.interfaces.messages import (
-    POSE_QOS,
-    STATE_INIT_QOS,
-    serialised_pose,
-    stamp_to_ns,
-    state_init_from_message,
-)
-from hybrid_pose_ros.msg import PoseKeypoints, StateInit
+from hybrid_pose_ros.interfaces.cdr import serialised_pose
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_from_message
+from hybrid_pose_ros.interfaces.topics import INITIALISED, POSE, STATE_INIT
+from hybrid_pose_ros.msg import StateInit
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
 from hybrid_pose_ros.nodes.support.mailbox import Mailbox
@@ -107,8 +103,8 @@ class SnnNode(StepNode):
     def configure(self) -> None:
         """Load the model."""
         super().configure()
-        self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
-        self._taken = self.publish_to(UInt64, "~/initialised", POSE_QOS)
+        self._publisher = self.publish_to(POSE)
+        self._taken = self.publish_to(INITIALISED)
 
     def prepare(self, checkpoint: Checkpoint) -> SnnEstimator:
         """Build the estimator and run a step without events."""
@@ -143,7 +139,7 @@ class SnnNode(StepNode):
         self._arrivals: Mailbox[_Arrival] = Mailbox()
         self._worker = threading.Thread(target=self._work, args=(self._arrivals,), name="replay")
         self._worker.start()
-        self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS, raw=True)
+        self.listen_to(STATE_INIT, self._on_state_init, raw=True)
         super().activate()
 
     def deactivate(self) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `triangulator`: poses of several cameras -> poses in space."""
 
-import importlib
 import time
 from functools import partial
 from pathlib import Path
@@ -13,21 +12,25 @@ from geometry_msgs.msg import Transform, TransformStamped, Vector3
 from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.geometry.calibration import make_camera, read_calibration
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
-from hybrid_pose_ros.graph.description import WORLD_FRAME, camera_namespaces
 from hybrid_pose_ros.interfaces.messages import (
-    CAMERA_INFO_QOS,
-    POSE_QOS,
-    VISUAL_QOS,
     camera_from_info,
     pose_3d_message,
     pose_from_message,
 )
+from hybrid_pose_ros.interfaces.topics import (
+    CAMERA_INFO,
+    MARKERS_3D,
+    POSE,
+    POSE_3D,
+    TF,
+    WORLD_FRAME,
+    camera_namespaces,
+)
 from hybrid_pose_ros.interfaces.visuals import skeleton_markers_3d
-from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
+from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
@@ -119,12 +122,16 @@ class TriangulatorNode(ManagedNode):
                 self._known = read_calibration(Path(path).expanduser(), self._names)
             except CameraError as error:
                 raise StartError(f"calibration: {error}") from error
-        self._pose_3d = self.publish_to(PoseKeypoints3D, "pose_3d", POSE_QOS)
-        self._markers = self.publish_to(MarkerArray, "markers_3d", VISUAL_QOS)
+        self._pose_3d = self.publish_to(POSE_3D)
+        self._markers = self.publish_to(MARKERS_3D)
         self._tf: LifecyclePublisher | None = None
         if self.flag("publish_tf"):
-            self._tf_message = _tf_message_type()
-            self._tf = self.publish_to(self._tf_message, "/tf", POSE_QOS)
+            try:
+                self._tf = self.publish_to(TF)
+            except ModuleNotFoundError as error:
+                raise StartError(
+                    "publish_tf: tf2_msgs is not installed; it comes with a ROS 2 distribution"
+                ) from error
 
     def activate(self) -> None:
         """Listen."""
@@ -136,14 +143,9 @@ class TriangulatorNode(ManagedNode):
         self._stamps: dict[int, Time] = {}
         self._calibrate()
         for name in self._names:
-            self.listen_to(PoseKeypoints, f"{name}/pose", partial(self._on_pose, name), POSE_QOS)
+            self.listen_to(POSE.under(name), partial(self._on_pose, name))
             if not self.text("calibration"):
-                self.listen_to(
-                    CameraInfo,
-                    f"{name}/camera_info",
-                    partial(self._on_info, name),
-                    CAMERA_INFO_QOS,
-                )
+                self.listen_to(CAMERA_INFO.under(name), partial(self._on_info, name))
         self.repeat(EXPIRY_S, self._expire)
         self.repeat(1.0 / self.number("marker_rate_hz"), self._draw)
 
@@ -304,16 +306,7 @@ class TriangulatorNode(ManagedNode):
                     header=header, child_frame_id=prefix + JOINTS[joint], transform=transform
                 )
             )
-        return self._tf_message(transforms=transforms)
-
-
-def _tf_message_type() -> Any:
-    try:
-        return importlib.import_module("tf2_msgs.msg").TFMessage
-    except ModuleNotFoundError as error:
-        raise StartError(
-            "publish_tf: tf2_msgs is not installed; it comes with a ROS 2 distribution"
-        ) from error
+        return TF.message_class(transforms=transforms)
 
 
 def main() -> int:

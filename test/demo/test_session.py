@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 from rich.console import Console
 
-from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.bags.bag import RawMessage
 from hybrid_pose_ros.demo import session
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements
@@ -48,11 +48,11 @@ class PlayedRecorder:
             for step in range(POSES)
         ]
         self.batches = [
-            [Received("/diagnostics", 1, report)],
-            [Received("/cam0/pose", 2 + step, pose) for step, pose in enumerate(poses)],
+            [RawMessage("/diagnostics", 1, report)],
+            [RawMessage("/cam0/pose", 2 + step, pose) for step, pose in enumerate(poses)],
         ]
 
-    def take(self) -> list[Received]:
+    def take(self) -> list[RawMessage]:
         return self.batches.pop(0) if self.batches else []
 
     def __enter__(self) -> "PlayedRecorder":

@@ -16,7 +16,6 @@ from rosbags.rosbag2 import Writer  # noqa: E402
 
 from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
-from hybrid_pose_ros.bags.layout import make_header  # noqa: E402
 from hybrid_pose_ros.graph import launching  # noqa: E402
 from hybrid_pose_ros.graph.description import (  # noqa: E402
     ARGUMENTS,
@@ -26,6 +25,7 @@ from hybrid_pose_ros.graph.description import (  # noqa: E402
     NodeSpec,
     pose_graph,
 )
+from hybrid_pose_ros.interfaces.messages import header_at  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,7 +118,7 @@ def bag(tmp_path: Path) -> Path:
     with Writer(path, version=Writer.VERSION_LATEST) as writer:
         for topic in ("/cam0/events", "/cam1/events"):
             link = writer.add_connection(topic, "hybrid_pose_ros/msg/EventPacket", typestore=store)
-            header = store.serialize_cdr(make_header(store, 5, ""), "std_msgs/msg/Header")
+            header = store.serialize_cdr(header_at(5, ""), "std_msgs/msg/Header")
             writer.write(link, 5, header)
     return path
 

@@ -13,16 +13,18 @@ from rosbags.typesys.store import Typestore
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC
-from hybrid_pose_ros.bags.player import inspect_bag, read_stored
+from hybrid_pose_ros.bags.bag import read_raw
+from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.graph import replay as replay_module
 from hybrid_pose_ros.graph.lockstep import Lockstep
 from hybrid_pose_ros.graph.replay import Replay, ReplayError, ReplayPlan
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 from hybrid_pose_ros.networks.config import EDGE
 
-EVENTS = ("/cam0/events", "/cam1/events")
+EVENT_TOPICS = ("/cam0/events", "/cam1/events")
 
 
 class Listener:
@@ -32,15 +34,15 @@ class Listener:
         self.node = rclpy.create_node("listener")
         self.executor = EventsExecutor()
         self.executor.add_node(self.node)
-        self.heard: dict[str, list[bytes]] = {topic: [] for topic in EVENTS}
+        self.heard: dict[str, list[bytes]] = {topic: [] for topic in EVENT_TOPICS}
         self.clock_ns: list[int] = []
-        for topic in EVENTS:
+        for topic in EVENT_TOPICS:
             self.node.create_subscription(
-                EventPacket, topic, self.heard[topic].append, EVENTS_QOS, raw=True
+                EventPacket, topic, self.heard[topic].append, profile(EVENTS.wanted), raw=True
             )
-        truth = self.heard.setdefault(GROUND_TRUTH_TOPIC, [])
+        truth = self.heard.setdefault(GROUND_TRUTH.name, [])
         self.node.create_subscription(
-            PoseKeypoints3D, GROUND_TRUTH_TOPIC, truth.append, QoSProfile(depth=100), raw=True
+            PoseKeypoints3D, GROUND_TRUTH.name, truth.append, QoSProfile(depth=100), raw=True
         )
         self.node.create_subscription(
             Clock, "/clock", lambda message: self.clock_ns.append(stamp_to_ns(message.clock)), 100
@@ -85,7 +87,7 @@ def plan(small_bag: Path) -> ReplayPlan:
 
 
 def stored(plan: ReplayPlan, topic: str) -> list[bytes]:
-    return [message.data for message in read_stored(plan.contents.path, [topic])]
+    return [message.data for message in read_raw(plan.contents.path, [topic])]
 
 
 def test_the_bytes_are_those_of_the_bag(plan: ReplayPlan, store: Typestore) -> None:
@@ -96,9 +98,9 @@ def test_the_bytes_are_those_of_the_bag(plan: ReplayPlan, store: Typestore) -> N
         took_s = time.monotonic() - begin
         heard = played.listener.heard
         played.listener.until(lambda: len(heard["/cam0/events"]) == 56)
-        played.listener.until(lambda: len(heard[GROUND_TRUTH_TOPIC]) == 29)
+        played.listener.until(lambda: len(heard[GROUND_TRUTH.name]) == 29)
         assert took_s >= 0.28
-        for topic in (*EVENTS, GROUND_TRUTH_TOPIC):
+        for topic in (*EVENT_TOPICS, GROUND_TRUTH.name):
             # CDR ends where the last field ends; the middleware may fill up to a multiple of 4.
             for data, expected in zip(heard[topic], stored(plan, topic), strict=True):
                 assert data[: len(expected)] == expected

@@ -14,7 +14,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import find_prefix, share_directory
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints
 
 MS = 1_000_000
@@ -53,7 +54,9 @@ def test_poses_flow_without_the_ann_and_recover_with_it(bench: Any, graph: Super
     def listen(array: DiagnosticArray) -> None:
         levels.extend(s.level for s in array.status if s.name.startswith("/cam0/snn:"))
 
-    bench.probe.create_subscription(PoseKeypoints, "/cam0/pose", poses.append, POSE_QOS)
+    bench.probe.create_subscription(
+        PoseKeypoints, "/cam0/pose", poses.append, profile(POSE.offered)
+    )
     bench.probe.create_subscription(DiagnosticArray, "/diagnostics", listen, 10)
 
     def age_ms() -> int:

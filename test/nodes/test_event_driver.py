@@ -11,7 +11,9 @@ import pytest
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
 from hybrid_pose_ros.events.sources import SourceError
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
@@ -49,7 +51,7 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(event_driver, "open_recording", lambda path: ListSource(batches))
         values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
         node = bench.run(EventDriverNode, **values)
-        return node, bench.collect(EventPacket, "events", EVENTS_QOS)
+        return node, bench.collect(EventPacket, "events", profile(EVENTS.wanted))
 
     return play
 
@@ -173,7 +175,7 @@ def test_what_a_camera_saw_while_nobody_listened_is_past(
     monkeypatch.setattr(event_driver, "CameraSource", lambda name: camera)
     node = bench.run(EventDriverNode, source="camera", packet_ms=10.0, autostart=False)
     node.trigger_configure()
-    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    packets = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
     bench.until(node._publisher.get_subscription_count)
 
     def give(steps: range) -> None:
@@ -205,7 +207,7 @@ def test_a_camera_does_not_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> N
     source = ListSource([empty_events()] * 10**6, live=True)
     monkeypatch.setattr(event_driver, "CameraSource", lambda name: source)
     node = bench.run(EventDriverNode, source="camera")
-    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    packets = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
     bench.until(lambda: node._source._wanted.is_set() and node._publisher.get_subscription_count())
     source.batches = [bench.events(0, 1), empty_events(), bench.events(1, 1)]
     bench.until(lambda: node.exit_code is not None and len(decode(packets)) == 40)

@@ -14,7 +14,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import find_prefix, share_directory
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints3D
 
 RATE = "0.1"
@@ -53,7 +54,9 @@ def test_poses_in_space_go_on_without_a_camera_and_with_it_again(
         messages.extend(s.message for s in array.status if s.name.startswith("/triangulator:"))
 
     bench.probe.create_subscription(DiagnosticArray, "/diagnostics", listen, 10)
-    bench.probe.create_subscription(PoseKeypoints3D, "/pose_3d", poses.append, POSE_QOS)
+    bench.probe.create_subscription(
+        PoseKeypoints3D, "/pose_3d", poses.append, profile(POSE.offered)
+    )
 
     def views() -> set[int]:
         return {pose.views for pose in poses[-STEPS:]}

@@ -6,24 +6,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
-from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
 from hybrid_pose_ros.events.stream import StepStream
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, Sensor, event_packet_message
+from hybrid_pose_ros.interfaces.cdr import ReceivedHeader, read_packet, serialised_packet
+from hybrid_pose_ros.interfaces.messages import Sensor
+from hybrid_pose_ros.interfaces.topics import Topic
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.support.packets import (
-    PACKET_TYPE,
-    ReceivedHeader,
-    chosen_packet_type,
-    read_packet,
-)
+from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
 
@@ -71,6 +66,7 @@ class StepNode(ManagedNode):
         super().__init__(name, **kwargs)
         self.checkpoint: Checkpoint
         self.sensor: Sensor
+        self._events_topic: Topic
         self._stream: StepStream
         self._subscription: Subscription
         self._paused = False
@@ -125,7 +121,7 @@ class StepNode(ManagedNode):
         checkpoint = self._load()
         self.adopt(self.prepare(checkpoint))
         self.checkpoint = checkpoint
-        self._packet_type = chosen_packet_type(self)
+        self._events_topic = events_topic(self)
         self._read_once(checkpoint)
 
     def activate(self) -> None:
@@ -138,9 +134,7 @@ class StepNode(ManagedNode):
         self._waiting: list[bytes] = []
         self._is_ordered = False  # to serve them
         self._waiting_since_ns = 0
-        self._subscription = self.listen_to(
-            self._packet_type, "events", self._on_packet, EVENTS_QOS, raw=True
-        )
+        self._subscription = self.listen_to(self._events_topic, self._on_packet, raw=True)
 
     def diagnose(self, report: Report) -> None:
         """Report on the stream of packets."""
@@ -211,16 +205,17 @@ class StepNode(ManagedNode):
 
     def _read_once(self, checkpoint: Checkpoint) -> None:
         """Read a packet, so that what that needs is compiled before the first one comes."""
-        packet = event_packet_message(
+        data = serialised_packet(
             encode("mono", make_events([0], [0], [0], True)),
-            encoding="mono",
+            stamp_ns=0,
+            frame_id="",
             width=1,
             height=1,
             seq=0,
-            header=Header(),
+            encoding="mono",
         )
         stream = StepStream(checkpoint.config.view.fit, checkpoint.config.step_ns)
-        stream.push(read_packet(serialize_message(packet), type(packet)))
+        stream.push(read_packet(data, self._events_topic.message_class))
 
     def _load(self) -> Checkpoint:
         """Read the model that the parameters name; raises StartError."""
@@ -245,7 +240,7 @@ class StepNode(ManagedNode):
         waiting.append(first)
         handle = self._subscription.handle
         with handle:
-            while taken := handle.take_message(self._packet_type, True):
+            while taken := handle.take_message(self._events_topic.message_class, True):
                 if not self._waiting_since_ns:
                     # The executor does not tell when `first` came; the next one came soon after.
                     self._waiting_since_ns = taken[1]["received_timestamp"]
@@ -294,7 +289,7 @@ class StepNode(ManagedNode):
 
     def _read(self, data: bytes) -> Any:
         try:
-            return read_packet(data, self._packet_type)
+            return read_packet(data, self._events_topic.message_class)
         except MalformedPacketError as error:
             self._stream.reader.refuse(str(error))
             raise

@@ -5,7 +5,6 @@ Latency is the arrival of a pose here minus its stamp: the publication of the pa
 completed its step. Both are host time of one machine.
 """
 
-import copy
 import gc
 import time
 from dataclasses import dataclass, field, replace
@@ -13,22 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 
 from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import share_directory
-from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS, RawTopic, listen
-from hybrid_pose_ros.interfaces.messages import POSE_QOS, stamp_to_ns
-from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.interfaces.diagnostics import node_reports
+from hybrid_pose_ros.interfaces.listener import listen
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, POSE
 from hybrid_pose_ros.research.benchmark.processes import Usage, usage_of
 from hybrid_pose_ros.research.benchmark.statistics import BenchError, latency_percentiles
 
 NAMESPACE: Final = "/bench"
 DRIVER: Final = "event_driver"
-POSE: Final = f"{NAMESPACE}/pose"
-DIAGNOSTICS: Final = "/diagnostics"
 
 START_TIMEOUT_S: Final = 120.0
 """What has not begun by then never will."""
@@ -120,12 +117,8 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
     nodes = graph_of(run, share_directory(prefix))
     with Supervisor(nodes, prefix, held={DRIVER}, log_dir=logs) as supervisor:
         session = _BenchRun(run, supervisor, logs, prefix)
-        pose_qos = copy.copy(POSE_QOS)
-        pose_qos.depth = 1000  # a pose that is missing here shall be one that was not published
-        topics = [
-            RawTopic(POSE, PoseKeypoints, pose_qos, POSE_QOS),
-            RawTopic(DIAGNOSTICS, DiagnosticArray, DIAGNOSTICS_QOS, DIAGNOSTICS_QOS),
-        ]
+        # a pose that is missing here shall be one that was not published
+        topics = [POSE.under(NAMESPACE).keeping(1000), DIAGNOSTICS]
         gc.collect()
         gc.disable()  # a collection would look like latency
         try:
@@ -148,7 +141,7 @@ class _BenchRun:
         self._sample_s = 0.0
 
     def receive(self, topic: str, stamp_ns: int, data: bytes) -> None:
-        if topic == POSE:
+        if topic != DIAGNOSTICS.name:
             self.heard.poses.append((stamp_ns, data))
             return
         self.heard.reports.append((stamp_ns, data))
@@ -204,7 +197,7 @@ def figures_of(run: Run, heard: Heard, share: Path) -> dict[str, Any]:
     store = make_typestore(share)
     stamps, arrivals, times = (np.empty(len(heard.poses), np.int64) for _ in range(3))
     for i, (arrival_ns, data) in enumerate(heard.poses):
-        message: Any = store.deserialize_cdr(data, "hybrid_pose_ros/msg/PoseKeypoints")
+        message: Any = store.deserialize_cdr(data, POSE.type)
         stamps[i] = stamp_to_ns(message.header.stamp)
         arrivals[i], times[i] = arrival_ns, message.sensor_time
     settled = stamps >= stamps[0] + round(run.settle_s * 1e9)
@@ -265,10 +258,5 @@ def _missing(times_ns: Any, step_ns: int) -> int:
 
 def _values(store: Any, data: bytes) -> dict[str, dict[str, str]]:
     """Return the figures of each node in a report."""
-    message = store.deserialize_cdr(data, "diagnostic_msgs/msg/DiagnosticArray")
-    return {
-        status.name.partition(":")[0].rpartition("/")[2]: {
-            item.key: item.value for item in status.values
-        }
-        for status in message.status
-    }
+    reports = node_reports(store.deserialize_cdr(data, DIAGNOSTICS.type))
+    return {name.rpartition("/")[2]: report.values for name, report in reports}
