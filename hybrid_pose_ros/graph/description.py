@@ -29,7 +29,7 @@ from hybrid_pose_ros.interfaces.topics import (
     camera_namespaces,
 )
 
-SOURCES = ("camera", "recording", "network", "simulator")
+SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
 
 Value = bool | int | float | str
 
@@ -48,9 +48,13 @@ _BAG = Argument(
 ARGUMENTS = (
     Argument("source", "simulator", "where the events come from", SOURCES),
     Argument(
-        "recording", "", "path of the recording (*.aedat4, *.aedat, *.raw), for source recording"
+        "recording",
+        "",
+        "path of the recording (*.aedat4, *.aedat, *.raw), for source recording; of the video "
+        "(*.mp4 and others), for source video",
     ),
-    Argument("rate", "", f"speed of a recording or simulation; {_RATE}"),
+    Argument("device", "", "number of the webcam, for source webcam; 0 is the first"),
+    Argument("rate", "", f"speed of recording, video or simulation; {_RATE}"),
     Argument("host", "", "address of the event server, for source network"),
     Argument("port", "", "port of the event server, for source network"),
     _MODEL,
@@ -178,8 +182,8 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
         raise GraphError(
             f"cameras: name two namespaces or more, each once, not {values['cameras']!r}"
         )
-    if source == "recording" and not values["recording"] and not several:
-        raise GraphError("source recording needs the path of a file: recording")
+    if source in ("recording", "video") and not values["recording"] and not several:
+        raise GraphError(f"source {source} needs the path of a file: recording")
     files = [] if source == "none" else [share / "config" / f"{source}.yaml"]
     model: Parameters = _model(values)
     nodes: dict[str, Parameters] = {"snn": model, "ann": model}
@@ -341,6 +345,8 @@ def _drivers(
     common: dict[str, Value] = {"source": source}
     if values["rate"]:
         common["rate"] = number(float, "rate", values["rate"])
+    if values.get("device"):
+        common["device"] = number(int, "device", values["device"])
     if values.get("host"):
         common["host"] = values["host"]
     if values.get("port"):

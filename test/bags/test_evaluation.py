@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo
 
 from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.convert import frame_id
-from hybrid_pose_ros.bags.evaluation import OfflinePipeline, evaluate_events
+from hybrid_pose_ros.bags.evaluation import PacketPoses, evaluate_events
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.binning import Step
 from hybrid_pose_ros.events.stream import StepStream
@@ -58,8 +58,8 @@ def test_poses_are_those_of_an_ann_whose_answers_come_at_once(
     """The pipeline is put together by hand here: initialise before the first step after."""
     checkpoint = load_checkpoint()
     config = checkpoint.config
-    pipeline = OfflinePipeline(checkpoint, 10.0)
-    stream = StepStream(config.view.fit, config.step_ns)
+    pipeline = PacketPoses(checkpoint, 10.0)
+    stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     view = config.view.fit(*DHP19_SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     found, expected = [], []

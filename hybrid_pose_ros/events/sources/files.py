@@ -7,6 +7,7 @@ from typing import Protocol
 from hybrid_pose_ros.events.sources.aedat2 import Aedat2Source
 from hybrid_pose_ros.events.sources.aedat4 import Aedat4Source
 from hybrid_pose_ros.events.sources.base import EventSource, SourceError
+from hybrid_pose_ros.events.sources.npz import NpzSource
 from hybrid_pose_ros.events.sources.raw import RawSource
 
 
@@ -22,8 +23,8 @@ class FileSource(EventSource, Protocol):
         """What of the file could not be read so far, or ""."""
 
 
-def open_recording(path: Path) -> FileSource:
-    """Return a source for AEDAT4 (`.aedat4`), AEDAT 2.0 (`.aedat`) or Prophesee RAW (`.raw`).
+def open_source(path: Path) -> FileSource:
+    """Return a source for AEDAT4, AEDAT 2.0 (`.aedat`), Prophesee RAW or `.npz`.
 
     Raises:
         SourceError: the file is of no such kind, or cannot be read.
@@ -34,6 +35,8 @@ def open_recording(path: Path) -> FileSource:
         return Aedat2Source(path)
     if path.suffix == ".raw":
         return RawSource(path)
+    if path.suffix == ".npz":
+        return NpzSource(path)
     if path.suffix == ".aedat4":
         return Aedat4Source(path)
-    raise SourceError(f"{path}: no recording that can be read (*.aedat4, *.aedat, *.raw)")
+    raise SourceError(f"{path}: no recording that can be read (*.aedat4, *.aedat, *.raw, *.npz)")

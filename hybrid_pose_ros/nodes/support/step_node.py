@@ -11,6 +11,7 @@ from rclpy.subscription import Subscription
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
+from hybrid_pose_ros.events.noise import NoiseFilter
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.interfaces.cdr import ReceivedHeader, read_packet, serialised_packet
 from hybrid_pose_ros.interfaces.messages import Sensor
@@ -58,6 +59,13 @@ class StepNode(ManagedNode):
             limits=(0.0, 1000.0),
             reloads=True,
         ),
+        ParameterSpec(
+            "noise_filter",
+            True,
+            "keep background activity away from the model as it was when the model was trained; "
+            "false: every event counts; the same for ann and snn",
+            reloads=True,
+        ),
         ParameterSpec("threads", 1, "CPU threads of one tensor operation", limits=(1, 256)),
         PACKET_TYPE,
     )
@@ -69,6 +77,7 @@ class StepNode(ManagedNode):
         self._events_topic: Topic
         self._stream: StepStream
         self._subscription: Subscription
+        self._noise_filter: NoiseFilter | None
         self._paused = False
         self.offer_switch("pause", self._pause)
         self.offer("reset", self._reset)
@@ -120,15 +129,19 @@ class StepNode(ManagedNode):
         torch.set_num_threads(self.integer("threads"))
         checkpoint = self._load()
         self.adopt(self.prepare(checkpoint))
-        self.checkpoint = checkpoint
+        self._use_model(checkpoint)
         self._events_topic = events_topic(self)
         self._read_once(checkpoint)
 
     def activate(self) -> None:
         """Listen to events, with an empty memory."""
-        self._stream = StepStream(self.checkpoint.config.view.fit, self.bin_ns())
+        self._stream = StepStream(
+            self.checkpoint.config.view.fit, self.bin_ns(), self._noise_filter
+        )
         self._packets = Meter()
         self._events = Meter()
+        self._binned = Meter()
+        self._noise = Meter()
         self._malformed_reported = 0
         self._paused = False
         self._waiting: list[bytes] = []
@@ -140,6 +153,7 @@ class StepNode(ManagedNode):
         """Report on the stream of packets."""
         packets, packet_rate = self._packets.take()
         _, event_rate = self._events.take()
+        (noise, _), (binned, _) = self._noise.take(), self._binned.take()
         reader = self._stream.reader
         report.values |= {
             "model": f"{self.checkpoint.config.name} {self.checkpoint.digest}",
@@ -148,6 +162,7 @@ class StepNode(ManagedNode):
             "events per second": f"{event_rate:.0f}",
             "packets received": str(self._packets.total),
             "events received": str(self._events.total),
+            "share filtered out as noise": f"{noise / max(1, binned):.3f}",
             "packets lost": str(reader.lost),
             "packets malformed": str(reader.malformed),
             "sensor time restarts": str(self._stream.restarts),
@@ -194,11 +209,11 @@ class StepNode(ManagedNode):
         checkpoint = self._load()
         estimator = self.prepare(checkpoint)
         self.serve_waiting()
-        self.checkpoint = checkpoint
+        self._use_model(checkpoint)
         self.adopt(estimator)
         config = checkpoint.config
         if self.state == "active":
-            self._stream.rebin(config.view.fit, self.bin_ns())
+            self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
             if self._stream.view is not None:
                 self.begin(self._stream.view)
         return f"{config.name} {checkpoint.digest}, steps of {config.step_ns / 1e6:g} ms"
@@ -214,8 +229,14 @@ class StepNode(ManagedNode):
             seq=0,
             encoding="mono",
         )
-        stream = StepStream(checkpoint.config.view.fit, checkpoint.config.step_ns)
+        config = checkpoint.config
+        stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
         stream.push(read_packet(data, self._events_topic.message_class))
+
+    def _use_model(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        is_filtered = self.flag("noise_filter")
+        self._noise_filter = checkpoint.config.noise_filter if is_filtered else None
 
     def _load(self) -> Checkpoint:
         """Read the model that the parameters name; raises StartError."""
@@ -277,6 +298,8 @@ class StepNode(ManagedNode):
             return steps
         self._packets.add()
         self._events.add(pushed.events)
+        self._binned.add(sum(step.events for step in pushed.steps))
+        self._noise.add(sum(step.dropped for step in pushed.steps))
         if new_stream:
             assert self._stream.view is not None
             self.sensor = Sensor(packet.width, packet.height)
