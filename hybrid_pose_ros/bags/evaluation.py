@@ -13,8 +13,7 @@ from hybrid_pose_ros.bags.bag import BagError, RawMessage, read_raw, reading
 from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, PacketReader
-from hybrid_pose_ros.geometry.calibration import make_camera
-from hybrid_pose_ros.geometry.cameras import Camera, CameraError
+from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     joints_from_message,
@@ -24,8 +23,9 @@ from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH,
 from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
-from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
+from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D
 from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.triangulator import Triangulator
 
 Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""
@@ -58,37 +58,9 @@ class PacketPoses:
         return self._estimator.push(events)
 
 
-class OfflineTriangulator:
-    """`triangulator` without ROS: a moment waits for its cameras as long as there are packets."""
-
-    def __init__(self) -> None:
-        self._cameras: dict[str, Camera] = {}
-        self._fusion: PoseFusion | None = None
-
-    def calibrate(self, name: str, camera: Camera) -> None:
-        """Take the calibration of a camera; with a new one the joining begins anew.
-
-        One that nothing can be triangulated with is left out.
-        """
-        if name in self._cameras:
-            return
-        try:
-            camera = make_camera(camera.width, camera.height, camera.matrix, name)
-        except CameraError:
-            return
-        self._cameras[name] = camera
-        self._fusion = PoseFusion(self._cameras, FusionConfig())
-
-    def push(self, name: str, pose: PoseEstimate) -> list[tuple[int, NDArray[np.float64]]]:
-        """Take a pose; return what it completes: sensor time, joints [13, 3] (NaN: not found)."""
-        if self._fusion is None or name not in self._cameras or pose.init_age_ns < 0:
-            return []
-        # host time stands still: nobody is late
-        done = self._fusion.add(name, pose.sensor_time_ns, pose.keypoints, pose.confidence, 0)
-        return [
-            (found.sensor_time_ns, np.where(found.confidence[:, None] > 0, found.joints, np.nan))
-            for found in done
-        ]
+def _joints(pose: Pose3D) -> NDArray[np.float64]:
+    """Return the joints of a pose in space, [13, 3] in metres; NaN: not found."""
+    return np.where(pose.confidence[:, None] > 0, pose.joints, np.nan)
 
 
 def evaluate_recorded(
@@ -146,7 +118,7 @@ def evaluate_events(
     """
     evaluation = _begin(contents)
     pipelines = {camera: PacketPoses(checkpoint, ann_hz) for camera in cameras}
-    triangulator = OfflineTriangulator()
+    triangulator = Triangulator(FusionConfig())
     names = [topic.name for topic in played_topics(contents, cameras)]
     for stored in read_raw(contents.path, names):
         camera, _, name = stored.topic.rpartition("/")
@@ -155,8 +127,9 @@ def evaluate_events(
                 packet: Any = store.deserialize_cdr(stored.data, EVENTS.type)
             for pose in pipelines[camera].push(packet):
                 _add_pose(evaluation, camera, pose)
-                for sensor_ns, joints in triangulator.push(camera, pose):
-                    evaluation.add_pose_3d(sensor_ns, joints)
+                # host time stands still: a moment waits as long as there are packets
+                for done in triangulator.add(camera, pose, 0):
+                    evaluation.add_pose_3d(done.sensor_time_ns, _joints(done))
         else:
             calibration = _take_reference(evaluation, contents.path, stored, store)
             if calibration is not None:

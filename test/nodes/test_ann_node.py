@@ -70,7 +70,7 @@ def test_packets_wait_for_the_end_of_the_period(
     bench.until(lambda: node._packets.total == 1)  # the first one tells the size of the sensor
     for step in (101, 102, 103):
         events.publish(bench.packet(step))
-    bench.until(lambda: len(node._waiting) == 3)
+    bench.until(lambda: node._inbox.waiting == 3)
     assert node._packets.total == 1
     assert bench.report(node).values["packets received"] == "4"  # asked, it decodes them
     for step in (104, 105):

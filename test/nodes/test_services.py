@@ -22,10 +22,10 @@ from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support import event_source
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
@@ -323,8 +323,8 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> list[StepSource]:
         opened.append(StepSource(live))
         return opened[-1]
 
-    monkeypatch.setattr(event_driver, "_simulator", lambda *given: open_source(False))
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: open_source(True))
+    monkeypatch.setattr(event_source, "_simulator", lambda *given: open_source(False))
+    monkeypatch.setattr(event_source, "CameraSource", lambda name: open_source(True))
     return opened
 
 

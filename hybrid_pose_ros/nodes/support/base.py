@@ -186,9 +186,20 @@ class ManagedNode(LifecycleNode):
         return int(clock.now().nanoseconds) if clock.ros_time_is_active else time.time_ns()
 
     def publish_to(self, topic: Topic) -> LifecyclePublisher:
-        """Offer a topic until the node is cleaned up; it is silent while the node is inactive."""
+        """Offer a topic until the node is cleaned up; it is silent while the node is inactive.
+
+        Raises:
+            StartError: the package of its messages is not installed.
+        """
+        try:
+            message_class = topic.message_class
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"{topic.name}: {topic.type.partition('/')[0]} is not installed; it comes with a "
+                "ROS 2 distribution"
+            ) from error
         publisher: LifecyclePublisher = self.create_lifecycle_publisher(
-            topic.message_class, topic.name, profile(topic.offered)
+            message_class, topic.name, profile(topic.offered)
         )
         self._outputs.append(publisher)
         return publisher
@@ -202,6 +213,10 @@ class ManagedNode(LifecycleNode):
         )
         self._inputs.append(subscription)
         return subscription
+
+    def is_listening(self, subscription: Subscription) -> bool:
+        """Return whether a subscription of :meth:`listen_to` has not ended."""
+        return subscription in self._inputs
 
     def repeat(self, period_s: float, action: Callable[[], None]) -> None:
         """Do something every ``period_s`` of host time until the node is deactivated."""
