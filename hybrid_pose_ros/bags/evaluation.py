@@ -24,7 +24,7 @@ from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.pipeline.triangulator import Triangulator
 
 Progress = Callable[[float], None]
@@ -43,7 +43,7 @@ class PacketPoses:
         self._reader = PacketReader()
         self._estimator: PoseEstimator | None = None
 
-    def push(self, packet: Packet) -> list[PoseEstimate]:
+    def push(self, packet: Packet) -> list[Pose]:
         """Take a packet and return the poses of the steps that it completes.
 
         A packet that the nodes would drop is dropped.
@@ -148,7 +148,7 @@ def _begin(contents: BagContents) -> RunningEvaluation:
     return RunningEvaluation()
 
 
-def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) -> None:
+def _add_pose(evaluation: RunningEvaluation, camera: str, pose: Pose) -> None:
     evaluation.add_pose(
         camera, pose.sensor_time_ns, pose.keypoints, has_state=pose.init_age_ns >= 0
     )

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket, MalformedPacketError
 from hybrid_pose_ros.interfaces.messages import POSE_SOURCES, Sensor
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 _CDR_LE: Final = b"\x00\x01"
@@ -131,7 +131,7 @@ def serialised_packet(
     return b"".join((_CDR_LE, b"\0\0", head, packet.data))
 
 
-def serialised_pose(pose: PoseEstimate, header: Any, sensor: Sensor) -> bytes:
+def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     """Return the message of a pose as `publish` would serialise it.
 
     Args:

@@ -25,7 +25,7 @@ from hybrid_pose_ros.msg import PoseKeypoints3D as Pose3DMessage
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.msg import StateTensor as StateTensorMessage
 from hybrid_pose_ros.pipeline.pose_fusion import Pose3D
-from hybrid_pose_ros.pipeline.state import EncodedTensor, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import EncodedTensor, Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
@@ -84,7 +84,7 @@ POSE_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
 _SOURCE_NAMES = {code: name for name, code in POSE_SOURCES.items()}
 
 
-def pose_message(pose: PoseEstimate, header: Header, sensor: Sensor) -> PoseMessage:
+def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
     """Return a `PoseKeypoints` with a pose in pixels of ``sensor``."""
     return PoseMessage(
         header=header,
@@ -103,7 +103,7 @@ def pose_message(pose: PoseEstimate, header: Header, sensor: Sensor) -> PoseMess
     )
 
 
-def pose_from_message(message: PoseMessage) -> PoseEstimate:
+def pose_from_message(message: PoseMessage) -> Pose:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
     Raises:
@@ -117,7 +117,7 @@ def pose_from_message(message: PoseMessage) -> PoseEstimate:
     keypoints, confidence = _keypoint_arrays(message)
     if not np.isfinite(confidence).all():
         raise ValueError("a confidence is not finite")
-    return PoseEstimate(
+    return Pose(
         sensor_time_ns=message.sensor_time,
         keypoints=keypoints,
         confidence=confidence,
@@ -129,7 +129,7 @@ def pose_from_message(message: PoseMessage) -> PoseEstimate:
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
     """Return a `StateInit` with a network state and the ANN's own pose."""
-    pose = PoseEstimate(
+    pose = Pose(
         sensor_time_ns=init.sensor_time_ns,
         keypoints=init.keypoints,
         confidence=init.confidence,

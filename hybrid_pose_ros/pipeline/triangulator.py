@@ -9,7 +9,7 @@ import numpy as np
 from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D, PoseFusion
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 SAME_PLACE_M: Final = 1e-3
 
@@ -56,7 +56,7 @@ class Triangulator:
         self._begin()
         return ""
 
-    def add(self, name: str, pose: PoseEstimate, now_ns: int) -> list[Pose3D]:
+    def add(self, name: str, pose: Pose, now_ns: int) -> list[Pose3D]:
         """Take a pose of a camera; return the poses in space that are done by it, in order.
 
         Poses before the first initialisation, and of cameras that are not calibrated, are left
