@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hybrid-pose` and its subcommands, one module each."""
 
+from hybrid_pose_ros.errors import UserError
 
-class CommandError(RuntimeError):
+
+class CommandError(UserError):
     """A command cannot do what it was asked to; the message says why and the remedy."""
 
 

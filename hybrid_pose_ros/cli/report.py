@@ -36,10 +36,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
-    from hybrid_pose_ros.research.evaluation.demos import DemoError, take_demo
+    from hybrid_pose_ros.research.evaluation.demos import take_demo
     from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
-    from hybrid_pose_ros.research.evaluation.plots import PlotsUnavailableError, draw_plots
-    from hybrid_pose_ros.research.evaluation.report import ReportError, check_format, write_report
+    from hybrid_pose_ros.research.evaluation.plots import draw_plots
+    from hybrid_pose_ros.research.evaluation.report import check_format, write_report
 
     figures = _read(options.json)
     gauge = None if options.gauge is None else _read(options.gauge)
@@ -59,8 +59,6 @@ def run(options: argparse.Namespace) -> int:
         options.out.write_text(page, "utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    except (DemoError, PlotsUnavailableError, ReportError) as error:
-        raise CommandError(str(error)) from error
     print(f"{options.out} and {len(plots)} plots in {options.out.parent / 'images'}")
     return 0
 

@@ -19,6 +19,8 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
+
 WORD: Final = np.dtype([("address", ">u4"), ("us", ">u4")])
 
 SAMPLE_BIT: Final = 1 << 31
@@ -53,7 +55,7 @@ _SIZES: Final = {
 """Part of the chip's name, in lower case -> width and height of the sensor."""
 
 
-class Aedat2Error(ValueError):
+class Aedat2Error(UserError, ValueError):
     """A file is not what can be read; the message names it and the remedy."""
 
 

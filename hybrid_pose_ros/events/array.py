@@ -7,6 +7,8 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid_pose_ros.errors import UserError
+
 EVENT_DTYPE: Final = np.dtype(
     [("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("polarity", "?")], align=True
 )
@@ -18,7 +20,7 @@ EventArray: TypeAlias = NDArray[np.void]
 """Array [n] of :data:`EVENT_DTYPE` in non-decreasing ``t``."""
 
 
-class MalformedEventsError(ValueError):
+class MalformedEventsError(UserError, ValueError):
     """An event array is not what it should be; the message says where."""
 
 

@@ -16,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import (
     EventArray,
     MalformedEventsError,
@@ -32,7 +33,7 @@ _LABELS: Final = ("gt_t_us", "gt")
 _SIMULATED: Final = ("label_ns", "keypoints_px", "visible")
 
 
-class LabelledFileError(ValueError):
+class LabelledFileError(UserError, ValueError):
     """A file of events or labels is not what it should be; the message names it and why."""
 
 

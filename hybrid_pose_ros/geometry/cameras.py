@@ -13,6 +13,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid_pose_ros.errors import UserError
+
 DHP19_SIZE: Final = (346, 260)
 """Width and height of the DAVIS346."""
 
@@ -20,7 +22,7 @@ DHP19_MATRICES: Final = {0: "P4", 1: "P1", 2: "P3", 3: "P2"}
 """Camera channel -> projection matrix of the data set."""
 
 
-class CameraError(ValueError):
+class CameraError(UserError, ValueError):
     """A camera cannot be read or built; the message names the file or value."""
 
 

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays, poses and network states <-> ROS messages, and the quality of service of each topic.
+"""Arrays, poses and network states <-> ROS messages, of rclpy and, for reading, of `rosbags`.
 
 Byte fields are assigned ``bytes`` and read through the buffer protocol: a NumPy array assigned to
 a ``uint8[]`` field would be converted element by element, a thousand times slower.
 """
 
-import importlib
-import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -31,51 +29,19 @@ from hybrid_pose_ros.pipeline.state import EncodedTensor, Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
-def _qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
-    return QoSProfile(
-        reliability=reliability,
-        durability=DurabilityPolicy.VOLATILE,
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-    )
-
-
-EVENTS_QOS = _qos(ReliabilityPolicy.BEST_EFFORT, 512)
-"""For subscribers of events: a lost packet is worth less than a late one. Half a second of packets
-at 1 kHz fit into the queue."""
-
-EVENTS_PUBLISHER_QOS = _qos(ReliabilityPolicy.RELIABLE, 512)
-"""For the publisher of events: matches subscribers of either kind. A best-effort subscriber is
-served as by a best-effort publisher; tools that ask for reliable delivery get it."""
-
-STATE_INIT_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
-"""An older initialisation than the last two is of no use."""
-
-POSE_QOS = _qos(ReliabilityPolicy.RELIABLE, 32)
-
-CAMERA_INFO_QOS = _qos(ReliabilityPolicy.RELIABLE, 1)
-"""Volatile: matches publishers of either kind, which send it again and again."""
-
-VISUAL_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
-"""For images, markers and clouds that a person looks at."""
-
-PACKET_TYPES = ("hybrid_pose_ros", "event_camera_msgs")
-"""Packages whose `EventPacket` is understood; the two are equal field by field."""
-
-
-def event_packet_type(package: str) -> type:
-    """Return the message class `EventPacket` of ``package``, one of :data:`PACKET_TYPES`.
-
-    Raises:
-        ModuleNotFoundError: the package is not installed.
-    """
-    message_type: type = importlib.import_module(f"{package}.msg").EventPacket
-    return message_type
-
-
 def stamp_from_ns(nanoseconds: int) -> Time:
     """Return host time in ns since 1970 as a stamp."""
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def serialised(message: Any) -> bytes:
+    """Return a message as the bytes of the wire (CDR)."""
+    return bytes(serialize_message(message))
+
+
+def header_at(host_ns: int, frame_id: str) -> Header:
+    """Return a header with a stamp of host time in ns since 1970."""
+    return Header(stamp=stamp_from_ns(host_ns), frame_id=frame_id)
 
 
 def stamp_to_ns(stamp: Time) -> int:
@@ -114,8 +80,8 @@ class Sensor:
     height: int
 
 
-_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
-_SOURCE_NAMES = {code: name for name, code in _SOURCES.items()}
+POSE_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
+_SOURCE_NAMES = {code: name for name, code in POSE_SOURCES.items()}
 
 
 def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
@@ -125,7 +91,7 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
         sensor_time=pose.sensor_time_ns,
         width=sensor.width,
         height=sensor.height,
-        source=_SOURCES[pose.source],
+        source=POSE_SOURCES[pose.source],
         steps_since_init=pose.steps_since_init,
         init_age=pose.init_age_ns,
         keypoints=[
@@ -135,38 +101,6 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
             )
         ],
     )
-
-
-_STAMP: Final = struct.Struct("<iII")
-_POSE: Final = struct.Struct("<QIIB3xi")
-_AGE: Final = struct.Struct("<q")
-_KEYPOINTS: Final = np.zeros(
-    NUM_JOINTS,
-    [("id", "u1"), ("padding", "u1", 3), ("point", "<f4", 2), ("confidence", "<f4")],
-)
-_KEYPOINTS["id"] = range(NUM_JOINTS)
-
-
-def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
-    """Return :func:`pose_message` as `publish` would serialise it (CDR), in a tenth of the time.
-
-    Args:
-        header: a `Header`, or what has the same fields.
-    """
-    frame = header.frame_id.encode() + b"\0"
-    stamp = header.stamp
-    begin = _STAMP.pack(stamp.sec, stamp.nanosec, len(frame)) + frame
-    head = begin + bytes(-len(begin) % 8)
-    body = head + _POSE.pack(
-        pose.sensor_time_ns,
-        sensor.width,
-        sensor.height,
-        _SOURCES[pose.source],
-        pose.steps_since_init,
-    )
-    keypoints = _KEYPOINTS.copy()
-    keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
-    return b"".join((b"\0\1\0\0", body, _AGE.pack(pose.init_age_ns), keypoints.tobytes()))
 
 
 def pose_from_message(message: PoseMessage) -> Pose:
@@ -261,6 +195,24 @@ def pose_3d_message(pose: Pose3D, header: Header) -> Pose3DMessage:
     )
 
 
+def ground_truth_message(
+    joints_m: NDArray[np.floating], sensor_ns: int, header: Header
+) -> Pose3DMessage:
+    """Return a `PoseKeypoints3D` with true places of the joints, [13, 3] in metres.
+
+    A joint that is not known (NaN) has NaN for its place and a confidence of 0; the others have 1.
+    """
+    known = ~np.isnan(joints_m).any(1)
+    return Pose3DMessage(
+        header=header,
+        sensor_time=sensor_ns,
+        keypoints=[
+            Keypoint3DMessage(id=joint, x=x, y=y, z=z, confidence=float(known[joint]))
+            for joint, (x, y, z) in enumerate(np.asarray(joints_m, np.float64).tolist())
+        ],
+    )
+
+
 def joints_from_message(message: Any) -> NDArray[np.float64]:
     """Return the joints of a `PoseKeypoints3D`, [13, 3] in metres; NaN where the confidence is 0.
 
@@ -274,18 +226,31 @@ def joints_from_message(message: Any) -> NDArray[np.float64]:
     return joints
 
 
-def camera_info_message(camera: Camera, header: Header) -> CameraInfo:
-    """Return a `CameraInfo` that :func:`camera_from_info` reads; it goes with p = k (r | t)."""
-    k, r = decompose(camera.matrix)
+def camera_info_message(
+    camera: Camera | None, header: Header, size: tuple[int, int] | None = None
+) -> CameraInfo:
+    """Return a `CameraInfo` that :func:`camera_from_info` reads; it goes with p = k (r | t).
+
+    Args:
+        camera: None: it is not calibrated, and all matrices are 0.
+        size: width and height in px, where they are not those of ``camera``.
+    """
+    k: NDArray[np.float64] = np.zeros((3, 3))
+    r: NDArray[np.float64] = np.zeros((3, 3))
+    p: NDArray[np.float64] = np.zeros((3, 4))
+    if camera is not None:
+        (k, r), p = decompose(camera.matrix), camera.matrix
+        size = size or (camera.width, camera.height)
+    assert size is not None, "an unknown camera has a size all the same"
     return CameraInfo(
         header=header,
-        width=camera.width,
-        height=camera.height,
+        width=size[0],
+        height=size[1],
         distortion_model="plumb_bob",
         d=[0.0] * 5,
         k=k.ravel(),
         r=r.ravel(),
-        p=camera.matrix.ravel(),
+        p=p.ravel(),
     )
 
 

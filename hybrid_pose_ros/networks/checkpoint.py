@@ -20,13 +20,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.networks.config import VARIANTS, ModelConfig, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 
 FORMAT = "hybrid_pose_ros/2"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError):
     """A checkpoint cannot be read; the message names the file and the remedy."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.io
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.skeleton import JOINTS
 
 LABEL_NS: Final = 10_000_000
@@ -31,7 +32,7 @@ FIELDS: Final = tuple(_field(joint) for joint in JOINTS)
 """Names in the file, in the order of the joints."""
 
 
-class LabelError(ValueError):
+class LabelError(UserError, ValueError):
     """Labels cannot be read; the message names the file and the remedy."""
 
 
