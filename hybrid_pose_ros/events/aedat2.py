@@ -19,6 +19,8 @@ from typing import BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.regular_files import find_obstacle
+
 WORD: Final = np.dtype([("address", ">u4"), ("us", ">u4")])
 
 SAMPLE_BIT: Final = 1 << 31
@@ -34,6 +36,7 @@ Y_MASK: Final = 0x1FF
 _MAGIC: Final = b"#!AER-DAT2"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _END: Final = "End Of ASCII Header"
+_MAX_LINE: Final = 4096
 _WRAP_US: Final = 2**32
 
 MAX_STEP_BACK_US: Final = 1_000_000
@@ -121,6 +124,8 @@ def read_header(path: Path) -> Header:
     Raises:
         Aedat2Error: the file is missing, cannot be read, or is not AEDAT 2.
     """
+    if obstacle := find_obstacle(path, "an AEDAT 2.0 file"):
+        raise Aedat2Error(f"{path}: {obstacle}")
     try:
         with path.open("rb") as file:
             first = file.readline(200)
@@ -128,7 +133,7 @@ def read_header(path: Path) -> Header:
                 raise Aedat2Error(f"{path}: not an AEDAT 2.0 file; it begins with {_MAGIC!r}")
             chip, created, offset = "", "", len(first)
             end = b"\r\n" if first.endswith(b"\r\n") else b"\n"
-            while _is_text(line := file.readline(), end):
+            while _is_text(line := file.readline(_MAX_LINE), end):
                 offset = file.tell()
                 text = line.decode("latin-1").strip("#\r\n ")
                 if text.startswith("AEChip:"):
@@ -137,8 +142,6 @@ def read_header(path: Path) -> Header:
                     created = text.removeprefix("created ")
                 elif text.lower() == _END.lower():
                     break
-    except FileNotFoundError as error:
-        raise Aedat2Error(f"{path}: no such file; give the path of an AEDAT 2.0 file") from error
     except OSError as error:
         raise Aedat2Error(f"{path}: cannot be read ({error.strerror})") from error
     return Header(chip, created, offset)

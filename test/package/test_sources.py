@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
-    ("skeleton",),
+    ("skeleton", "regular_files"),
     ("events", "geometry", "drawing"),
     ("networks", "simulation", "weights"),
     ("engine", "pipeline"),
