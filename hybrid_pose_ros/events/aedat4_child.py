@@ -5,9 +5,9 @@ dv-processing does not return from some damaged files, holding the interpreter m
 end the process. So it runs in one of its own: a watchdog, which needs no interpreter, ends this
 process when a call takes longer than :data:`LIMIT_S`, and the reader of its output sees the end.
 
-The output is a line of JSON (:class:`Opening`, or ``{"error": ...}``), then per batch its number
-of events as 8 bytes (little-endian) and the event array. After the last batch come 8 bytes of
-:data:`END` or :data:`DAMAGED`.
+The output is an empty line once this has begun, a line of JSON (:class:`Opening`, or
+``{"error": ...}``), then per batch its number of events as 8 bytes (little-endian) and the event
+array. After the last batch come 8 bytes of :data:`END` or :data:`DAMAGED`.
 """
 
 import faulthandler
@@ -49,6 +49,7 @@ def main() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     output = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # dv-processing writes its log there
+    output.write(b"\n")
     _serve(output, sys.argv[1], *sys.argv[2:])
 
 

@@ -20,22 +20,25 @@ class Losses:
         outside: events outside the sensor, dropped.
         held: events out of order, kept with the time of the one before them.
         skipped: words or events that mean nothing, or lack what they depend on, dropped.
+        refused: events of blocks of a file of which most made no sense, dropped as a whole.
     """
 
     outside: int = 0
     held: int = 0
     skipped: int = 0
+    refused: int = 0
 
     @property
     def dropped(self) -> int:
         """How many events and words were dropped."""
-        return self.outside + self.skipped
+        return self.outside + self.skipped + self.refused
 
     def describe(self) -> str:
         """Return the account in words, "" where nothing was lost."""
         parts = (
             (self.outside, "events outside the sensor are left out"),
             (self.skipped, "words that make no sense are left out"),
+            (self.refused, "events of blocks that make no sense are left out"),
             (self.held, "events out of order have the time of the one before them"),
         )
         return ", ".join(f"{count:,} {what}" for count, what in parts if count)

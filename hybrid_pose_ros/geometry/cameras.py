@@ -13,6 +13,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid_pose_ros.regular_files import find_obstacle
+
 DHP19_SIZE: Final = (346, 260)
 """Width and height of the DAVIS346."""
 
@@ -134,8 +136,8 @@ def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:
     cameras = {}
     for channel, name in DHP19_MATRICES.items():
         path = folder / f"{name}.npy"
-        if not path.is_file():
-            raise CameraError(f"{path}: no such file; give the folder with DHP19's P1 to P4")
+        if obstacle := find_obstacle(path, "the folder with DHP19's P1 to P4"):
+            raise CameraError(f"{path}: {obstacle}")
         try:
             projection = np.asarray(np.load(path), float)
         except (ValueError, TypeError, EOFError) as error:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from hybrid_pose_ros.networks.config import VARIANTS, ModelConfig, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.regular_files import find_obstacle
 
 FORMAT = "hybrid_pose_ros/2"
 
@@ -122,10 +123,8 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
         CheckpointError: the file is missing, damaged or not a checkpoint of this package.
     """
     path = Path(path) if path else shipped_checkpoint()
-    if not path.is_file():
-        raise CheckpointError(
-            f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
-        )
+    if obstacle := find_obstacle(path, "a checkpoint, or train one with `hybrid-pose train`"):
+        raise CheckpointError(f"{path}: {obstacle}")
     metadata, tensors = _read(path)
     if "variant" in metadata:
         raise CheckpointError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader, unpack
-from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.encodings.packet import assemble
 from hybrid_pose_ros.events.losses import Losses
@@ -51,7 +51,7 @@ class Aedat2Source:
         self.losses = Losses()
         self._words = self._reader.words()
         self._done, self._latest_us = 0, -(2**62)
-        self._closed = False
+        self._taken = self._closed = False
 
     @property
     def progress(self) -> float:
@@ -93,9 +93,13 @@ class Aedat2Source:
                 self.losses,
             )
         except MalformedPacketError as error:
+            if self._taken:
+                self.losses.refused += len(us)
+                return empty_events()
             raise SourceError(
                 f"{self.name}: {error}: damaged, or of another camera than its header says"
             ) from error
+        self._taken = self._taken or len(events) > 0
         events["x"], events["y"] = self.width - 1 - events["x"], self.height - 1 - events["y"]
         return events
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from hybrid_pose_ros.events import aedat4_child
 from hybrid_pose_ros.events.aedat4_child import DAMAGED, END, Opening
-from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray
+from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, empty_events
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.encodings.packet import assemble
 from hybrid_pose_ros.events.losses import Losses
@@ -65,7 +65,6 @@ class Aedat4Source:
         self.width, self.height = opening.width, opening.height
         self._range_us = (opening.first_us, opening.last_us)
         self._latest_us = opening.first_us
-        self._latest_ns: int | None = None
 
     @property
     def progress(self) -> float:
@@ -101,9 +100,9 @@ class Aedat4Source:
             return assemble(
                 "aedat4", size, rows["t"], rows["x"], rows["y"], rows["polarity"], self.losses
             )
-        except MalformedPacketError as error:
-            self._fail(f"damaged data ({error}); {_REMEDY}")
-            raise
+        except MalformedPacketError:
+            self.losses.refused += count
+            return empty_events()
 
     def close(self) -> None:
         """Release the file and end the process that reads it; may be called again."""
@@ -111,6 +110,8 @@ class Aedat4Source:
 
     def _open(self) -> Opening:
         assert self._child.stdout is not None
+        if self._child.stdout.readline() != b"\n":
+            self._fail("the process that reads AEDAT4 does not start; is dv-processing installed?")
         line = self._child.stdout.readline()
         if not line.endswith(b"\n"):
             self._give_up()
@@ -153,10 +154,9 @@ def _find_cameras(path: Path) -> list[str]:
             header = file.read(min(size, _MAX_HEADER))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    found = [
-        source.decode("utf-8", "replace") for kind, source in _STREAM.findall(header) if kind == b"EVTS"
-    ]
-    return list(dict.fromkeys(found))
+    streams = _STREAM.findall(header)
+    names = [source.decode("utf-8", "replace") for kind, source in streams if kind == b"EVTS"]
+    return list(dict.fromkeys(names))
 
 
 def _choose(path: Path, cameras: list[str], wanted: str) -> str:
