@@ -26,7 +26,7 @@ from hybrid_pose_ros.bags.player import (
     read_stored,
 )
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.events.stream import Packet, StepStream
+from hybrid_pose_ros.events.stream import Packet, PacketReader
 from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.interfaces.messages import (
@@ -36,9 +36,8 @@ from hybrid_pose_ros.interfaces.messages import (
 )
 from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
-from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import PoseEstimate
 
 POSE_3D = "/pose_3d"
@@ -47,20 +46,17 @@ Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""
 
 
-class OfflinePipeline:
-    """`ann` and `snn` of one camera without ROS: every answer of the ANN comes at once.
+class PacketPoses:
+    """Poses of the packets of one camera, with answers of the ANN that come at once.
 
     Args:
         ann_hz: rate of the ANN; its period is a whole number of steps.
     """
 
     def __init__(self, checkpoint: Checkpoint, ann_hz: float) -> None:
-        config = checkpoint.config
-        self._checkpoint = checkpoint
-        self._period_steps = round(1e9 / ann_hz / config.step_ns)
-        self._stream = StepStream(config.view.fit, config.step_ns)
-        self._ann: AnnEstimator
-        self._snn: SnnEstimator | None = None
+        self._checkpoint, self._ann_hz = checkpoint, ann_hz
+        self._reader = PacketReader()
+        self._estimator: PoseEstimator | None = None
 
     def push(self, packet: Packet) -> list[PoseEstimate]:
         """Take a packet and return the poses of the steps that it completes.
@@ -68,27 +64,13 @@ class OfflinePipeline:
         A packet that the nodes would drop is dropped.
         """
         try:
-            pushed = self._stream.push(packet)
+            events = self._reader.read(packet)
         except MalformedPacketError:
             return []
-        if self._snn is None:
-            assert self._stream.view is not None
-            self._ann = AnnEstimator(self._checkpoint, self._stream.view)
-            self._snn = SnnEstimator(self._checkpoint, self._stream.view)
-        elif pushed.restarted:
-            self._ann.reset()
-            self._snn.reset()
-        due = None
-        poses = []
-        for step in pushed.steps:
-            poses.append(self._snn.step(step))
-            self._ann.push(step)
-            if (step.index + 1) % self._period_steps == 0:
-                due = self._ann.snapshot()
-        if due is not None:
-            self._snn.initialise(self._ann.infer(due))
-            self._snn.catch_up()
-        return poses
+        if self._estimator is None:
+            size = packet.width, packet.height
+            self._estimator = PoseEstimator(*size, self._checkpoint, ann_hz=self._ann_hz)
+        return self._estimator.push(events)
 
 
 class OfflineTriangulator:
@@ -178,7 +160,7 @@ def evaluate_events(
     Arguments, result and errors are those of :func:`evaluate_recorded`.
     """
     evaluation = _begin(contents)
-    pipelines = {camera: OfflinePipeline(checkpoint, ann_hz) for camera in cameras}
+    pipelines = {camera: PacketPoses(checkpoint, ann_hz) for camera in cameras}
     triangulator = OfflineTriangulator()
     for stored in read_stored(contents.path, played_topics(contents, cameras)):
         camera, _, name = stored.topic.rpartition("/")

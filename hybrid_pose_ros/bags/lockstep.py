@@ -49,7 +49,10 @@ class Lockstep:
     def __init__(self, config: ModelConfig, ann_hz: float, cameras: Sequence[str]) -> None:
         self._step_ns = config.step_ns
         self._period_steps = round(1e9 / ann_hz / config.step_ns)
-        self._streams = {name: StepStream(config.view.fit, config.step_ns) for name in cameras}
+        self._streams = {
+            name: StepStream(config.view.fit, config.step_ns, config.noise_filter)
+            for name in cameras
+        }
         self._changed = threading.Condition()
         self._owed: dict[str, set[Answer]] = {name: set() for name in cameras}
 

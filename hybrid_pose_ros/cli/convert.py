@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose convert`: recordings to bags, and bags to recordings."""
+"""`hybrid-pose convert`: recordings to bags, bags and videos to recordings."""
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from hybrid_pose_ros.cli import CommandError
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, Recording, Result
+    from hybrid_pose_ros.bags.event_bag import EventDigest
+    from hybrid_pose_ros.events.array import EventArray
 
 _STEPS = {
     "trim": "keep events before the start signal and after the stop signal",
@@ -29,8 +31,8 @@ def add_parser(subparsers: Any) -> None:
     """Add `convert`."""
     parser = subparsers.add_parser(
         "convert",
-        help="make bags of recordings, and recordings of bags",
-        description="Make a bag (rosbag2) of a recording, or a recording of a bag.",
+        help="make bags of recordings, and recordings of bags and videos",
+        description="Make a bag (rosbag2) of a recording, or a recording of a bag or video.",
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="kind")
 
@@ -58,6 +60,21 @@ def add_parser(subparsers: Any) -> None:
     bag.add_argument("recording", type=Path, metavar="BAG", help="the bag (folder)")
     bag.add_argument("--out", type=Path, required=True, help="AEDAT4 file to be made")
     bag.add_argument("--topic", default="/cam0/events", help="events (default: %(default)s)")
+
+    video = kinds.add_parser(
+        "video", help="a video of an ordinary camera, seen by a simulated event sensor, to AEDAT4"
+    )
+    video.add_argument("recording", type=Path, metavar="VIDEO", help="the video")
+    video.add_argument("--out", type=Path, required=True, help="AEDAT4 file to be made")
+    video.add_argument(
+        "--size",
+        default="346x260",
+        help="WIDTHxHEIGHT of the sensor in pixels; the picture is scaled into it uniformly, "
+        "with empty bars beside it (default: %(default)s)",
+    )
+    video.add_argument(
+        "--crop", action="store_true", help="fill the sensor's view, cut off what protrudes"
+    )
 
 
 def _to_bag(kinds: Any, name: str, what: str) -> argparse.ArgumentParser:
@@ -98,7 +115,9 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         if args.kind == "bag":
-            return _write_aedat4(args)
+            return _convert_bag(args)
+        if args.kind == "video":
+            return _convert_video(args)
         return _write_bag(args, *_OPEN[args.kind](args))
     except (
         Aedat2Error,
@@ -183,14 +202,15 @@ def _open_raw(args: argparse.Namespace) -> _Opened:
     from hybrid_pose_ros.bags.convert import CameraSetup, SourceRecording
     from hybrid_pose_ros.events.sources import RawSource
 
-    size = None
-    if args.size is not None:
-        width, _, height = args.size.partition("x")
-        if not (width.isdecimal() and height.isdecimal()):
-            raise CommandError(f"--size {args.size}: not WIDTHxHEIGHT, such as 1280x720")
-        size = int(width), int(height)
-    source = RawSource(args.recording, size)
+    source = RawSource(args.recording, None if args.size is None else _size(args.size))
     return SourceRecording(source), [CameraSetup(source.width, source.height)], None
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise CommandError(f"--size {text}: not WIDTHxHEIGHT, such as 1280x720")
+    return int(width), int(height)
 
 
 _OPEN: dict[str, Callable[[argparse.Namespace], _Opened]] = {
@@ -279,39 +299,86 @@ def _verify(bag: Path, result: "Result", store: Any) -> None:
     print(f"{bag}: read back, all events are there")
 
 
-def _write_aedat4(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
-    from hybrid_pose_ros.events.aedat4 import write_aedat4
+def _convert_bag(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.bags.event_bag import EventTopic
 
-    if args.out.suffix != ".aedat4":
-        raise CommandError(f"{args.out}: the file's name must end in .aedat4")
-    if args.out.exists():
-        raise CommandError(f"{args.out}: exists already; remove it or name another file")
+    _check_new_aedat4(args.out)
     topic = EventTopic(args.recording, args.topic, _typestore())
-    digest = EventDigest()
-    partial = args.out.with_name(f"{args.out.stem}.partial.aedat4")
-    with Progress() as bar:
-        task = bar.add_task("converting", total=1.0)
-
-        def batches() -> Any:
-            for events in topic.events():
-                digest.update(events)
-                yield events
-                bar.update(task, completed=topic.progress)
-
-        try:
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            write_aedat4(partial, batches(), topic.width, topic.height)
-            partial.replace(args.out)
-        except OSError as error:
-            raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
-        finally:
-            partial.unlink(missing_ok=True)
+    size = topic.width, topic.height
+    digest = _write_aedat4(args.out, topic.events(), size, lambda: topic.progress)
     print(f"{args.topic}: {digest}")
     print(f"{args.out}: times are whole microseconds")
     if topic.damaged:
         _warn(f"{args.recording}: {topic.damaged} damaged packets are left out")
     return 0
+
+
+def _convert_video(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.bags.convert import SourceRecording
+    from hybrid_pose_ros.simulation.frame_sensor import FrameSensor
+    from hybrid_pose_ros.simulation.video import VideoSource
+
+    _check_new_aedat4(args.out)
+    cuts: list[int] = []
+    try:
+        sensor = FrameSensor(_size(args.size), crop=args.crop, on_cut=cuts.append)
+    except ValueError as error:
+        raise CommandError(f"--size {args.size}: {error}") from error
+    source = VideoSource(args.recording, sensor)
+    size = source.width, source.height
+    begin = time.monotonic()
+    try:
+        batches = (events for (events,) in SourceRecording(source).batches())
+        digest = _write_aedat4(args.out, batches, size, lambda: source.progress)
+    finally:
+        source.close()
+    print(f"{args.out}: {digest}, {time.monotonic() - begin:.1f} s")
+    if cuts:
+        print(
+            f"{args.recording}: {len(cuts)} new starts (scene cuts), first at {cuts[0] / 1e6:g} s"
+        )
+    if source.trouble:
+        _warn(f"{args.recording}: {source.trouble}")
+    return 0
+
+
+def _check_new_aedat4(path: Path) -> None:
+    if path.suffix != ".aedat4":
+        raise CommandError(f"{path}: the file's name must end in .aedat4")
+    if path.exists():
+        raise CommandError(f"{path}: exists already; remove it or name another file")
+
+
+def _write_aedat4(
+    path: Path,
+    batches: "Iterable[EventArray]",
+    size: tuple[int, int],
+    progress: Callable[[], float],
+) -> "EventDigest":
+    """Write a file that is whole or not there; show how far it is."""
+    from hybrid_pose_ros.bags.event_bag import EventDigest
+    from hybrid_pose_ros.events.aedat4 import write_aedat4
+
+    digest = EventDigest()
+    partial = path.with_name(f"{path.stem}.partial.aedat4")
+    with Progress() as bar:
+        task = bar.add_task("converting", total=1.0)
+
+        def counted() -> "Iterator[EventArray]":
+            for events in batches:
+                digest.update(events)
+                yield events
+                bar.update(task, completed=progress())
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_aedat4(partial, counted(), *size)
+            partial.replace(path)
+        except OSError as error:
+            raise CommandError(f"{path}: cannot be written ({error.strerror})") from error
+        finally:
+            partial.unlink(missing_ok=True)
+    return digest
 
 
 def _typestore() -> Any:

@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Collection, Sequence
 from types import ModuleType
+from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
 
@@ -19,6 +20,7 @@ COMMANDS = {
     "convert": "make bags of recordings, and recordings of bags",
     "replay": "play a bag through the pipeline",
     "evaluate-bag": "compare the poses of a bag with its ground truth",
+    "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
     "gauge": "judge simulated recordings by a network trained on real ones",
     "evaluate": "compare the hybrid with its parts on simulated recordings",
     "report": "make a page of results from the figures of an evaluation",
@@ -34,6 +36,7 @@ def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hybrid-pose", description="Human pose from an event camera (hybrid ANN-SNN)."
     )
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, summary in COMMANDS.items():
         if name in complete:
@@ -41,6 +44,20 @@ def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(name, help=summary)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and exit."""
+        from hybrid_pose_ros import __version__
+
+        print(f"hybrid-pose {__version__}")
+        parser.exit()
 
 
 def _module(command: str) -> ModuleType:

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--camera", default="front_left", help="a camera, or `list`")
     parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
     parser.add_argument("--mocap", type=Path, help="motion capture (.npz) instead of a movement")
-    parser.add_argument("--clip", help="the clip of the motion capture, such as s01_01")
+    parser.add_argument("--clip", help="the clip of the motion capture, such as cmu_s01_01")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, CameraError, load_dhp19_cameras
     from hybrid_pose_ros.simulation.dhp19 import LEAD_S
-    from hybrid_pose_ros.simulation.mocap import load_mocap, turn_to
+    from hybrid_pose_ros.simulation.mocap import index_mocap, load_clip, turn_to
     from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
     from hybrid_pose_ros.simulation.recording import (
         Scene,
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if args.calibration is not None:
             found = load_dhp19_cameras(args.calibration).values()
             cameras |= {camera.name: camera for camera in found}
-        clips = {} if args.mocap is None else {c.name: c for c in load_mocap(args.mocap)}
+        clips = [] if args.mocap is None else list(index_mocap(args.mocap))
     except (CameraError, OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     if args.motion == "list" or args.camera == "list":
@@ -75,7 +75,11 @@ def run(args: argparse.Namespace) -> int:
     # a recording of DHP19 goes on for a little before its first and after its last label
     spare = 0.0 if args.dhp19 is None else 2 * LEAD_S
     if args.mocap is not None:
-        clip = _choose(clips, args.clip or next(iter(clips)), "clip")
+        name = _choose({n: n for n in clips}, args.clip or clips[0], "clip")
+        try:
+            clip = load_clip(args.mocap, name)
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error)) from error
         motion = turn_to(clip, np.pi)  # towards the front cameras, as in DHP19
         seconds = args.seconds or motion.duration_s - spare
         if seconds + spare > motion.duration_s:

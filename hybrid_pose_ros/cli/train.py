@@ -4,6 +4,7 @@
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,9 +252,15 @@ def _start(
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
     from hybrid_pose_ros.research.training.stages import Stage
 
-    network = HybridPoseNetwork(EDGE) if start is None else load_checkpoint(start).network
-    if network.config != EDGE:
-        raise CommandError(f"{start}: its configuration is not that of this version's edge model")
+    network = HybridPoseNetwork(EDGE)
+    if start is not None:
+        trained = load_checkpoint(start).network
+        # weights fit whichever filter the events went through
+        if replace(trained.config, noise_filter=EDGE.noise_filter) != EDGE:
+            raise CommandError(
+                f"{start}: its configuration is not that of this version's edge model"
+            )
+        network.load_state_dict(trained.state_dict())
     ann, snn = folder / "ann.pt", folder / "snn.pt"
     if stage is Stage.HYBRID:
         if ann.is_file():

@@ -16,7 +16,8 @@ from numba import types
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.events.compiled import COUNTS, FIELDS, PLACES
+from hybrid_pose_ros.events.compiled import COUNTS, FIELDS, PLACES, TIMES
+from hybrid_pose_ros.events.noise import NoiseFilter, NoiseMemory, is_supported
 
 MAX_COUNT: Final = 65_535
 """Counts of a cell saturate here."""
@@ -27,7 +28,18 @@ class TimeJumpError(ValueError):
 
 
 @numba.njit(
-    types.int64(*FIELDS.values(), types.int64, types.int64, PLACES, PLACES, COUNTS),
+    types.UniTuple(types.int64, 2)(
+        *FIELDS.values(),
+        types.int64,
+        types.int64,
+        PLACES,
+        PLACES,
+        COUNTS,
+        TIMES,
+        types.uint64,
+        types.int64,
+        types.int64,
+    ),
     cache=True,
     nogil=True,
 )
@@ -41,18 +53,32 @@ def _count(
     columns: NDArray[np.int64],
     rows: NDArray[np.int64],
     counts: NDArray[np.uint16],
-) -> int:
-    """Count the events from ``first`` on that lie before ``end_ns``; return the next one.
+    last_ns: NDArray[np.int64],
+    stride: int,
+    window_ns: int,
+    support: int,
+) -> tuple[int, int]:
+    """Count the events from ``first`` on that lie before ``end_ns`` and pass the noise filter.
 
     Args:
         columns, rows: what each column and row of the sensor adds to the number of a cell; at
             least ``len(counts)`` outside the grid.
         counts: of each cell, first of OFF, then of ON, flat.
+        last_ns, stride, window_ns, support: as in :class:`NoiseMemory`.
+
+    Returns:
+        the number of the next event, and how many did not pass.
     """
     outside = len(counts)
+    dropped = 0
     for i in range(first, len(t)):
         if t[i] >= end_ns:
-            return i
+            return i, dropped
+        if support:
+            corner = np.uint64(y[i]) * stride + np.uint64(x[i])
+            if not is_supported(last_ns, stride, corner, t[i], window_ns, support):
+                dropped += 1
+                continue
         cell = rows[y[i]] + columns[x[i]]
         if cell >= outside:
             continue
@@ -60,7 +86,7 @@ def _count(
             cell += outside // 2
         if counts[cell] < MAX_COUNT:
             counts[cell] += 1
-    return len(t)
+    return len(t), dropped
 
 
 @dataclass(frozen=True)
@@ -163,17 +189,22 @@ class GridView:
         crop = np.asarray(points, np.float64) * self.scale + self._shift
         return (crop + 0.5) / self.cell - 0.5
 
+    def inside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tell which (x, y) in sensor pixels, [..., 2], lie in the sensor's picture."""
+        size = np.array((self.sensor_width, self.sensor_height)) - 0.5
+        return np.asarray(((points >= -0.5) & (points < size)).all(-1))
+
     def histogram(self, events: EventArray) -> NDArray[np.uint16]:
         """Count events per polarity and cell: [2, grid_height, grid_width], OFF then ON.
 
-        Counts saturate at 65535. Events outside the grid are ignored.
+        Counts saturate at 65535. Events outside the grid are ignored. No noise is filtered out.
 
         Raises:
             IndexError: an event lies outside the sensor.
         """
         self.check(events)
         counts = np.zeros(self.shape, np.uint16)
-        self.count_until(events, 0, np.iinfo(np.int64).max, counts)
+        self.count_until(events, 0, np.iinfo(np.int64).max, counts, self.noise_memory(None))
         return counts
 
     def check(self, events: EventArray) -> None:
@@ -182,28 +213,48 @@ class GridView:
         if len(events) and (events["x"].max() >= width or events["y"].max() >= height):
             raise IndexError(f"an event lies outside the sensor of {width}x{height} pixels")
 
+    def noise_memory(self, noise_filter: NoiseFilter | None) -> NoiseMemory:
+        """Return the memory of a noise filter for this sensor, in which nothing happened yet."""
+        return NoiseMemory(noise_filter, self.sensor_width, self.sensor_height)
+
     def count_until(
-        self, events: EventArray, first: int, end_ns: int, counts: NDArray[np.uint16]
-    ) -> int:
-        """Add the events from ``first`` on that lie before ``end_ns``; return the next one.
+        self,
+        events: EventArray,
+        first: int,
+        end_ns: int,
+        counts: NDArray[np.uint16],
+        noise: NoiseMemory,
+    ) -> tuple[int, int]:
+        """Add the events from ``first`` on that lie before ``end_ns`` and are no noise.
 
         Args:
             events: in order of time, all on the sensor, which :meth:`check` tells.
             counts: contiguous [2, grid_height, grid_width], changed in place; they saturate.
+            noise: what :meth:`noise_memory` gave, changed in place.
+
+        Returns:
+            the number of the next event, and how many were filtered out as noise.
         """
-        return int(
-            _count(
-                events["t"],
+        times, dropped = events["t"], 0
+        while first < len(times) and times[first] < end_ns:
+            holds_ns = noise.adapt(int(times[first]))
+            first, more = _count(
+                times,
                 events["x"],
                 events["y"],
                 events["polarity"],
                 first,
-                end_ns,
+                min(end_ns, holds_ns),
                 self._column_terms,
                 self._row_terms,
                 counts.ravel(),
+                noise.times_ns,
+                noise.stride,
+                noise.window_ns,
+                noise.support,
             )
-        )
+            dropped += more
+        return first, dropped
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,15 +263,17 @@ class Step:
 
     Attributes:
         index: of the (last) bin.
-        counts: events per polarity and cell, [2, grid_height, grid_width].
-        events: number of events, those outside the grid included.
+        counts: events per polarity and cell, [2, grid_height, grid_width], without noise.
+        events: number of events, noise and those outside the grid included.
         merged: number of bins in it.
+        dropped: number of events that were filtered out as noise.
     """
 
     index: int
     counts: NDArray[np.uint16]
     events: int
     merged: int = 1
+    dropped: int = 0
 
     def end_ns(self, step_ns: int) -> int:
         """Sensor time at which the step ends."""
@@ -237,6 +290,7 @@ def merge_steps(steps: Sequence[Step]) -> Step:
         counts=np.minimum(total, MAX_COUNT).astype(np.uint16),
         events=sum(step.events for step in steps),
         merged=sum(step.merged for step in steps),
+        dropped=sum(step.dropped for step in steps),
     )
 
 
@@ -250,19 +304,30 @@ class StepBinner:
         step_ns: length T of a step in ns.
         max_gap_steps: empty steps that are emitted in a gap; a longer gap is skipped, and the
             consumer sees the jump in ``index``.
+        noise_filter: which events are left out of the counts; None: none are.
     """
 
-    def __init__(self, view: GridView, step_ns: int, *, max_gap_steps: int = 100) -> None:
+    def __init__(
+        self,
+        view: GridView,
+        step_ns: int,
+        *,
+        noise_filter: NoiseFilter | None = None,
+        max_gap_steps: int = 100,
+    ) -> None:
         self._view = view
+        self._noise = view.noise_memory(noise_filter)
         self._step_ns = step_ns
         self._max_gap = max_gap_steps
         self.reset()
 
     def reset(self) -> None:
-        """Forget the open bin."""
+        """Forget the open bin, and when the pixels had their last events."""
         self._index: int | None = None
         self._counts: NDArray[np.uint16]
         self._events = 0
+        self._dropped = 0
+        self._noise.forget()
 
     def push(self, events: EventArray) -> list[Step]:
         """Add events in order of time and return the steps they complete, oldest first.
@@ -288,11 +353,12 @@ class StepBinner:
             index = int(times[start]) // self._step_ns
             if index != self._index:
                 self._close(index, done)
-                self._index, self._events = index, 0
+                self._index, self._events, self._dropped = index, 0, 0
                 self._counts = np.zeros(self._view.shape, np.uint16)
             end_ns = (index + 1) * self._step_ns
-            end = self._view.count_until(events, start, end_ns, self._counts)
+            end, dropped = self._view.count_until(events, start, end_ns, self._counts, self._noise)
             self._events += end - start
+            self._dropped += dropped
             start = end
         return done
 
@@ -300,7 +366,7 @@ class StepBinner:
         """Complete the open bin, and the empty ones between it and the next."""
         if self._index is None:
             return
-        done.append(Step(self._index, self._counts, self._events))
+        done.append(Step(self._index, self._counts, self._events, dropped=self._dropped))
         gap = range(self._index + 1, next_index)
         if len(gap) <= self._max_gap:
             done.extend(Step(index, np.zeros(self._view.shape, np.uint16), 0) for index in gap)

@@ -28,4 +28,5 @@ NEW_FIELDS: Final = {name: _array(dtype, "A", readonly=False) for name, dtype in
 WORDS: Final = _array(types.uint64, "C", readonly=True)
 NEW_WORDS: Final = _array(types.uint64, "C", readonly=False)
 PLACES: Final = _array(types.int64, "C", readonly=True)
+TIMES: Final = _array(types.int64, "C", readonly=False)
 COUNTS: Final = _array(types.uint16, "C", readonly=False)

@@ -13,6 +13,7 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import GridView, Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
 from hybrid_pose_ros.events.losses import Losses
+from hybrid_pose_ros.events.noise import NoiseFilter
 
 T = TypeVar("T")
 
@@ -176,6 +177,7 @@ class StepStream:
     Args:
         fit: makes the view for a sensor of (width, height) pixels.
         step_ns: length of a step in ns of sensor time.
+        noise_filter: which events are left out of the steps; None: none are.
 
     Attributes:
         reader: the packet checks and their counters.
@@ -183,12 +185,18 @@ class StepStream:
         restarts: how often sensor time went back.
     """
 
-    def __init__(self, fit: Callable[[int, int], GridView], step_ns: int) -> None:
+    def __init__(
+        self,
+        fit: Callable[[int, int], GridView],
+        step_ns: int,
+        noise_filter: NoiseFilter | None,
+    ) -> None:
         self.reader = PacketReader()
         self.view: GridView | None = None
         self.restarts = 0
         self._fit = fit
         self._step_ns = step_ns
+        self._noise_filter = noise_filter
         self._binner: StepBinner | None = None
 
     def resume(self) -> None:
@@ -197,12 +205,17 @@ class StepStream:
         if self._binner is not None:
             self._binner.reset()
 
-    def rebin(self, fit: Callable[[int, int], GridView], step_ns: int) -> None:
-        """Make steps of another view and length from here on; the open step is dropped."""
-        self._fit, self._step_ns = fit, step_ns
+    def rebin(
+        self,
+        fit: Callable[[int, int], GridView],
+        step_ns: int,
+        noise_filter: NoiseFilter | None,
+    ) -> None:
+        """Make steps of another view, length and filter from here on; the open one is dropped."""
+        self._fit, self._step_ns, self._noise_filter = fit, step_ns, noise_filter
         if self.reader.sensor is not None and self.view is not None:
             self.view = fit(*self.reader.sensor)
-            self._binner = StepBinner(self.view, step_ns)
+            self._binner = self._make_binner(self.view)
 
     def push(self, packet: Packet) -> Pushed:
         """Take one packet.
@@ -213,13 +226,16 @@ class StepStream:
         events = self.reader.read(packet)
         if self._binner is None:
             self.view = self._fit(packet.width, packet.height)
-            self._binner = StepBinner(self.view, self._step_ns)
+            self._binner = self._make_binner(self.view)
         try:
             return Pushed(self._binner.push(events), len(events))
         except TimeJumpError:
             self.restarts += 1
             self._binner.reset()
             return Pushed(self._binner.push(events), len(events), restarted=True)
+
+    def _make_binner(self, view: GridView) -> StepBinner:
+        return StepBinner(view, self._step_ns, noise_filter=self._noise_filter)
 
 
 def group_late_steps(steps: Sequence[T], delay_ns: int, max_delay_ns: int) -> list[Sequence[T]]:

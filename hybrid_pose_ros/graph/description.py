@@ -22,7 +22,7 @@ from hybrid_pose_ros.graph.arguments import (
     number,
 )
 
-SOURCES = ("camera", "recording", "network", "simulator")
+SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
 
 FRAME_ID = "event_camera"
 """Frame of the camera unless a parameter says otherwise."""
@@ -33,9 +33,13 @@ Value = bool | int | float | str
 ARGUMENTS = (
     Argument("source", "simulator", "where the events come from", SOURCES),
     Argument(
-        "recording", "", "path of the recording (*.aedat4, *.aedat, *.raw), for source recording"
+        "recording",
+        "",
+        "path of the recording (*.aedat4, *.aedat, *.raw), for source recording; of the video "
+        "(*.mp4 and others), for source video",
     ),
-    Argument("rate", "", "speed of a recording or simulation; 1 is real time, 0 unlimited"),
+    Argument("device", "", "number of the webcam, for source webcam; 0 is the first"),
+    Argument("rate", "", "speed of recording, video or simulation; 1 is real time, 0 unlimited"),
     Argument("host", "", "address of the event server, for source network"),
     Argument("port", "", "port of the event server, for source network"),
     Argument("model", "", "path of the checkpoint; empty for the shipped edge model"),
@@ -133,8 +137,8 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     """
     values = complete(ARGUMENTS, arguments)
     source = values["source"]
-    if source == "recording" and not values["recording"]:
-        raise GraphError("source recording needs the path of a file: recording")
+    if source in ("recording", "video") and not values["recording"]:
+        raise GraphError(f"source {source} needs the path of a file: recording")
     files = [share / "config" / "nodes.yaml", share / "config" / f"{source}.yaml"]
     if values["params"]:
         files.append(existing_file("params", values["params"]))
@@ -310,6 +314,8 @@ def _driver_parameters(values: Mapping[str, str]) -> dict[str, Value]:
         parameters["path"] = str(existing_file("recording", values["recording"]))
     if values["rate"]:
         parameters["rate"] = number(float, "rate", values["rate"])
+    if values["device"]:
+        parameters["device"] = number(int, "device", values["device"])
     if values["host"]:
         parameters["host"] = values["host"]
     if values["port"]:

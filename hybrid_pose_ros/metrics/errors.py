@@ -1,21 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pose errors."""
+"""Pose errors.
+
+Pure functions of estimates [..., 13, D], of the truth in the same shape and unit, and of
+``visible`` [..., 13], which is False where a joint does not count.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hybrid_pose_ros.skeleton import MIRROR
+
+
+def joint_errors(
+    estimate: NDArray[np.floating], truth: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the distance of each joint from its true place, [..., 13]."""
+    difference = np.asarray(estimate, np.float64) - truth
+    return np.asarray(np.linalg.norm(difference, axis=-1), np.float64)
 
 
 def mpjpe(
     estimate: NDArray[np.floating], truth: NDArray[np.floating], visible: NDArray[np.bool_]
 ) -> float:
-    """Mean per joint position error: the mean distance over all visible joints.
+    """Return the mean per joint position error: the mean distance over all visible joints.
+
+    The unit is that of the input; NaN if no joint is visible.
+    """
+    return _mean(joint_errors(estimate, truth)[visible])
+
+
+def without_offset(
+    estimate: NDArray[np.floating], truth: NDArray[np.floating], visible: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Take each joint's constant offset off the estimates of one recording.
+
+    The offset is the median of the joint's error vector over the poses in which it is visible.
+    What is left of the error does not depend on where on a shoulder the labels' shoulder lies.
 
     Args:
-        estimate, truth: [..., 13, D], in the same unit.
-        visible: [..., 13]; joints that do not count are False.
+        estimate, truth: [N, 13, D].
+        visible: [N, 13].
 
     Returns:
-        the error in the unit of the input; NaN if no joint is visible.
+        estimates [N, 13, D]; those of a joint that is never visible are unchanged.
     """
-    distance = np.linalg.norm(estimate - truth, axis=-1)
-    return float(distance[visible].mean()) if visible.any() else float("nan")
+    moved = np.array(estimate, np.float64)
+    for joint in range(moved.shape[1]):
+        seen = visible[:, joint]
+        if seen.any():
+            moved[:, joint] -= np.median(moved[seen, joint] - truth[seen, joint], axis=0)
+    return moved
+
+
+def mirrored(
+    estimate: NDArray[np.floating], truth: NDArray[np.floating], visible: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Tell which poses fit the truth better with left and right exchanged.
+
+    Compared are the mean errors over the joints that are visible on both sides; a pose that has
+    none of these is not mirrored.
+
+    Args:
+        estimate, truth: [N, 13, D].
+        visible: [N, 13].
+
+    Returns:
+        bool [N].
+    """
+    exchange = list(MIRROR)
+    both = visible & visible[:, exchange]
+    as_is = (joint_errors(estimate, truth) * both).sum(-1)
+    exchanged = (joint_errors(estimate[:, exchange], truth) * both).sum(-1)
+    return np.asarray(exchanged < as_is)
+
+
+def pck(
+    estimate: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    visible: NDArray[np.bool_],
+    threshold: float,
+) -> float:
+    """Return the share of visible joints within ``threshold`` of their true place (NaN: none)."""
+    return _mean(joint_errors(estimate, truth)[visible] <= threshold)
+
+
+def _mean(values: NDArray[np.generic]) -> float:
+    return float(values.mean()) if values.size else float("nan")

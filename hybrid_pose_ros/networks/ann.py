@@ -32,15 +32,23 @@ class _Up(nn.Module):
         return leaky(self.conv2(torch.cat((x, skip), 1)))
 
 
+def with_feedback(inputs: Tensor, heatmaps: Tensor) -> Tensor:
+    """Return the ANN's inputs [N, planes, H, W] with the heatmaps [N, 13, H, W] of a run before.
+
+    Only for a network with feedback, whose last 13 planes they are; before its first run these
+    are zero.
+    """
+    return torch.cat((inputs[:, :-NUM_JOINTS], heatmaps.to(inputs.dtype).clamp(0.0, 1.0)), 1)
+
+
 class AnnUNet(nn.Module):
     """U-Net of section 4 of the paper, in the widths and depth of ``config``."""
 
     def __init__(self, config: AnnConfig) -> None:
         super().__init__()
-        self.log_counts = config.log_counts
+        self.config = config
         channels, kernel = config.stem
-        planes = 2 * len(config.window_steps)
-        self.stem1 = ConvNorm(planes, channels, kernel, norm=config.norm)
+        self.stem1 = ConvNorm(config.input_planes, channels, kernel, norm=config.norm)
         self.stem2 = ConvNorm(channels, channels, kernel, norm=config.norm)
         widths = [channels, *(width for width, _ in config.downs)]
         self.downs = nn.ModuleList(
@@ -63,16 +71,21 @@ class AnnUNet(nn.Module):
         self.tap_channels |= {f"down{i}": w for i, w in enumerate(widths[1:], 1)}
         self.tap_channels |= {f"up{i}": w for i, w in enumerate(reversed(widths[:-1]), 1)}
 
-    def forward(self, windows: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Estimate heatmaps.
 
         Args:
-            windows: event counts, [N, 2 * windows, H, W]; OFF and ON of the newest window first.
+            inputs: [N, planes, H, W]: event counts, OFF and ON of the newest window first; then,
+                where the configuration has them, a plane of ages per level
+                (:mod:`hybrid_pose_ros.events.activity`) and 13 of feedback.
 
         Returns:
             heatmaps [N, 13, H, W], and the activations ``stem``, ``down1``..., ``up1``...
         """
-        x = torch.log1p(windows) if self.log_counts else windows
+        x = inputs
+        if self.config.log_counts:
+            counts = 2 * len(self.config.window_steps)
+            x = torch.cat((torch.log1p(inputs[:, :counts]), inputs[:, counts:]), 1)
         x = leaky(self.stem2(leaky(self.stem1(x))))
         taps = {"stem": x}
         skips = []

@@ -4,7 +4,8 @@
 `paper` is, layer for layer, the network of Aydin et al. (CVPRW 2024, section 4 and its published
 code). `edge` keeps the method and fits two CPU cores: the image is pooled four times, every SNN
 convolution has binary inputs (it convolves first and upsamples the currents afterwards), and the
-ANN sees windows that grow towards the past, so that limbs at rest are not forgotten.
+ANN sees windows that grow towards the past, when each cell was last active, and its own last
+answer, so that limbs at rest are not forgotten.
 """
 
 import dataclasses
@@ -13,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hybrid_pose_ros.events.binning import GridView
+from hybrid_pose_ros.events.noise import NoiseFilter
+from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 SPIKING_LAYERS = ("head", "down1", "down2", "down3", "res1", "res2", "up1", "up2", "up3")
 """Names of the nine spiking layers, in the order in which a step runs them."""
@@ -52,6 +55,10 @@ class AnnConfig:
         downs: (channels, kernel) of each level: average pooling and two convolutions.
         head_kernel: kernel of the last convolution.
         norm: BatchNorm after each convolution but the last (which then have no bias).
+        activity_levels: how long ago a cell last had so many events within a step is one input
+            plane per level: what rests makes no events, and is not forgotten.
+        activity_steps: length of those steps, in steps.
+        feedback: the heatmaps of the run before are input planes.
     """
 
     window_steps: tuple[int, ...]
@@ -60,11 +67,20 @@ class AnnConfig:
     downs: tuple[tuple[int, int], ...]
     head_kernel: int
     norm: bool
+    activity_levels: tuple[int, ...] = ()
+    activity_steps: int = 1
+    feedback: bool = False
 
     @property
     def history_steps(self) -> int:
-        """How many steps the input spans."""
+        """How many steps the windows span."""
         return sum(self.window_steps)
+
+    @property
+    def input_planes(self) -> int:
+        """Channels of the first convolution: OFF and ON of each window, ages, feedback."""
+        ages = len(self.activity_levels)
+        return 2 * len(self.window_steps) + ages + NUM_JOINTS * self.feedback
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,7 @@ class ModelConfig:
         init_membranes: the ANN initialises the membranes, not only the accumulator.
         carry: an initialisation is averaged with the SNN's own heatmaps and velocities; otherwise
             it replaces them (paper). Only with motion.
+        noise_filter: what keeps background activity away from both networks; None: nothing does.
     """
 
     name: str
@@ -127,6 +144,7 @@ class ModelConfig:
     taps: tuple[str, ...]
     init_membranes: bool = True
     carry: bool = False
+    noise_filter: NoiseFilter | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values."""
@@ -144,6 +162,8 @@ class ModelConfig:
             fields["view"] = ViewConfig(**fields["view"])
             fields["ann"] = AnnConfig(**fields["ann"])
             fields["snn"] = SnnConfig(**fields["snn"])
+            if fields.get("noise_filter") is not None:
+                fields["noise_filter"] = NoiseFilter(**fields["noise_filter"])
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a model configuration of this version: {error}") from error
@@ -213,6 +233,8 @@ EDGE = ModelConfig(
         downs=((48, 3), (96, 3), (160, 3), (192, 3)),
         head_kernel=3,
         norm=True,
+        activity_levels=(1, 3),
+        feedback=True,
     ),
     snn=SnnConfig(
         levels=(1, 3),
@@ -230,6 +252,7 @@ EDGE = ModelConfig(
     ),
     taps=("stem", "down1", "down2", "down3", "down4", "up1", "up2", "up3", "up4"),
     carry=True,
+    noise_filter=NoiseFilter(support=3, noise_events=1.2, shortest_us=40_000, longest_us=500_000),
 )
 
 VARIANTS = ("snn", "no_init", "no_delta")
@@ -263,7 +286,11 @@ def in_parts(config: ModelConfig, parts: int) -> ModelConfig:
     return replace(
         config,
         step_ns=config.step_ns // parts,
-        ann=replace(config.ann, window_steps=tuple(parts * n for n in config.ann.window_steps)),
+        ann=replace(
+            config.ann,
+            window_steps=tuple(parts * n for n in config.ann.window_steps),
+            activity_steps=parts * config.ann.activity_steps,
+        ),
         snn=replace(
             config.snn, tau=(parts * low, parts * high), decay=config.snn.decay ** (1 / parts)
         ),

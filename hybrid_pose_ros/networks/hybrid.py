@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from hybrid_pose_ros.networks.ann import AnnUNet
+from hybrid_pose_ros.networks.ann import AnnUNet, with_feedback
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
 from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
@@ -72,11 +72,23 @@ class HybridPoseNetwork(nn.Module):
         if config.carry:
             self.carry = CarryOver()
 
+    def initial_states(self, inputs: Iterable[Tensor]) -> list[tuple[Tensor, SnnState]]:
+        """Run :meth:`initial_state` on inputs of successive moments, each fed with the last run.
+
+        The first input is taken as it is.
+        """
+        found: list[tuple[Tensor, SnnState]] = []
+        for now in inputs:
+            if found and self.config.ann.feedback:
+                now = with_feedback(now, found[-1][0].detach())
+            found.append(self.initial_state(now))
+        return found
+
     def initial_state(self, windows: Tensor) -> tuple[Tensor, SnnState]:
         """Run the ANN and initialise the SNN from it.
 
         Args:
-            windows: the ANN's input, [N, 2 * windows, H, W].
+            windows: the ANN's input, [N, planes, H, W].
 
         Returns:
             the ANN's heatmaps [N, 13, H, W], and an SNN state whose accumulator holds them,
@@ -106,10 +118,10 @@ class HybridPoseNetwork(nn.Module):
         return carried
 
     def trace(self, state: SnnState, counts: Iterable[Tensor]) -> list[SnnState]:
-        """Step the SNN through ``counts`` ([N, 2, H, W] each); returns the state after each."""
+        """Step the SNN through ``counts`` ([N, 2, H, W] each, of any type); return all states."""
         states = []
         for step in counts:
-            _, state = self.snn(step, state)
+            _, state = self.snn(step.float(), state)
             states.append(state)
         return states
 

@@ -199,7 +199,7 @@ class AnnNode(StepNode):
         """Go on in blocks that fit the rate, without a past."""
         config, view = self.checkpoint.config, self._stream.view
         self._estimator.reset(view, _block_steps(self.number("rate_hz"), config))
-        self._stream.rebin(config.view.fit, self.bin_ns())
+        self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
 
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""

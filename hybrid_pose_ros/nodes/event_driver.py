@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node `event_driver`: a camera, a recording, a network stream or the simulator -> events."""
+"""Node `event_driver`: camera, recording, network stream, simulator, video, webcam -> events."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from hybrid_pose_ros.events.sources import (
     EventSource,
     NetworkSource,
     SourceError,
-    open_recording,
+    open_source,
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.graph.description import FRAME_ID, SOURCES
@@ -41,11 +41,13 @@ from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
 from hybrid_pose_ros.nodes.support.running import run_node
 
-LIVE_SOURCES = ("camera", "network")
+LIVE_SOURCES = ("camera", "network", "webcam")
 
 VIEWS = tuple(camera.name for camera in DHP19_LIKE)
 
 NO_REGION = [0, 0, 0, 0]
+
+VIDEO_SIZE = [346, 260]
 
 SUBSCRIBER_TIMEOUT_S = 10.0
 """After so long the events start without the subscribers that were waited for."""
@@ -57,7 +59,8 @@ TOGETHER_TIMEOUT_S = 120.0
 class EventDriverNode(ManagedNode):
     """Reads a source in a thread of its own, and publishes packets of equal sensor time.
 
-    A recording or simulation is played at `rate`; a camera or network stream sets its own pace.
+    A recording, video or simulation is played at `rate`; a camera, network stream or webcam sets
+    its own pace. Video and webcam are real light on a simulated sensor.
     At the end of the source the process ends, or starts over (`loop`): sensor time then goes
     back, which the other nodes take for a new stream.
 
@@ -72,7 +75,21 @@ class EventDriverNode(ManagedNode):
             "path",
             "",
             "recording to play, for source recording: AEDAT4, AEDAT 2.0 of one DAVIS, "
-            "or Prophesee RAW",
+            "or Prophesee RAW; video to play, for source video",
+        ),
+        ParameterSpec(
+            "device", 0, "number of the webcam, for source webcam; 0: the first", limits=(0, 255)
+        ),
+        ParameterSpec(
+            "size",
+            VIDEO_SIZE,
+            "width, height of the simulated sensor (pixels), for sources video and webcam",
+        ),
+        ParameterSpec(
+            "crop",
+            False,
+            "fill that sensor's view with the picture of video or webcam, and cut off what "
+            "protrudes; else empty bars beside it",
         ),
         ParameterSpec("camera", "", "name of the camera, for source camera; empty: the first"),
         ParameterSpec("host", "127.0.0.1", "address of the server, for source network"),
@@ -99,7 +116,7 @@ class EventDriverNode(ManagedNode):
         ParameterSpec(
             "rate",
             1.0,
-            "speed (sensor seconds per host second) of recording and simulator; 0: no limit",
+            "speed (sensor seconds per host second) of recording, video, simulator; 0: no limit",
             limits=(0.0, 1000.0),
         ),
         ParameterSpec("loop", False, "start over at the end of the source"),
@@ -264,9 +281,11 @@ class EventDriverNode(ManagedNode):
             if kind == "camera":
                 source: EventSource = CameraSource(self.text("camera"))
             elif kind == "recording":
-                source = open_recording(Path(self.text("path")))
+                source = open_source(Path(self.text("path")))
             elif kind == "network":
                 source = NetworkSource(self.text("host"), self.integer("port"))
+            elif kind in ("video", "webcam"):
+                source = self._open_frames(kind)
             else:
                 source = _simulator(
                     self.text("motion"),
@@ -282,6 +301,28 @@ class EventDriverNode(ManagedNode):
             source.close()
             raise StartError(str(error)) from error
         return ReadAhead(source, filters, self._stopping)
+
+    def _open_frames(self, kind: str) -> EventSource:
+        from hybrid_pose_ros.simulation.frame_sensor import FrameSensor  # compiles its kernels
+        from hybrid_pose_ros.simulation.video import VideoSource
+        from hybrid_pose_ros.simulation.webcam import WebcamSource
+
+        size = self.integers("size")
+        if len(size) != 2:
+            raise ValueError(f"size has {len(size)} numbers; it takes width, height")
+        sensor = FrameSensor(
+            (size[0], size[1]), crop=self.flag("crop"), on_cut=self._report_scene_cut
+        )
+        if kind == "video":
+            return VideoSource(Path(self.text("path")), sensor)
+        return WebcamSource(self.integer("device"), sensor)
+
+    def _report_scene_cut(self, time_us: int) -> None:
+        self.get_logger().warning(
+            f"scene cut at {time_us / 1e6:.2f} s of sensor time: the simulated sensor starts anew "
+            "at the new picture; further cuts are not reported",
+            once=True,
+        )
 
     def _filter_config(self) -> FilterConfig:
         region = self.integers("region")

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.events.activity import LastActivity, encode_ages
 from hybrid_pose_ros.events.binning import GridView, Step
+from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import fold_batchnorm
@@ -84,6 +86,9 @@ class AnnEstimator:
         self._forward = make_forward(network, runtime, self.precision)
         self._view = view
         self._seq = 0
+        grid = self._config.view
+        levels = self._config.ann.activity_levels
+        self._activity = LastActivity(levels, grid.grid_height, grid.grid_width)
         self.reset(view, block_steps)
 
     def reset(self, view: GridView | None = None, block_steps: int | None = None) -> None:
@@ -92,6 +97,7 @@ class AnnEstimator:
             self._view = view
         if block_steps is not None:
             self._widths = [width // block_steps for width in self._config.ann.window_steps]
+            self._block_steps = block_steps
             self.block_ns = block_steps * self._config.step_ns
         # counts of all steps up to step k lie at k modulo the ring's length; differences of what
         # has overflowed are right all the same
@@ -99,6 +105,8 @@ class AnnEstimator:
             (sum(self._widths) + 1, *self._view.shape), np.uint32
         )
         self._newest = -1
+        self._activity.reset()
+        self._heatmaps: torch.Tensor | None = None  # of the last run
 
     def push(self, step: Step) -> None:
         """Add a step. Steps that were skipped before it count as empty."""
@@ -111,24 +119,43 @@ class AnnEstimator:
                 sums[index % length] = sums[self._newest % length]
         np.add(sums[(step.index - 1) % length], step.counts, out=sums[step.index % length])
         self._newest = step.index
+        if self._config.ann.activity_levels:
+            self._activity.add(self._activity_step(step.index), step.counts)
+
+    def _activity_step(self, index: int) -> int:
+        return index * self._block_steps // self._config.ann.activity_steps
 
     def snapshot(self) -> tuple[NDArray[np.float32], int]:
-        """Return the network's input, and the sensor time in ns up to which it holds events."""
+        """Return the network's input, and the sensor time in ns up to which it holds events.
+
+        The planes of feedback are filled when it is run.
+        """
         sums, length = self._sums, len(self._sums)
-        windows = np.empty((len(self._widths), *sums.shape[1:]), np.float32)
+        ann = self._config.ann
+        inputs = np.zeros((ann.input_planes, *sums.shape[2:]), np.float32)
+        count = 2 * len(self._widths)
+        windows = inputs[:count].reshape(len(self._widths), *sums.shape[1:])
         end = self._newest
         for window, width in zip(windows, self._widths, strict=True):
             newer, older = sums[end % length], sums[(end - width) % length]
             np.subtract(newer, older, out=window, casting="unsafe")
             end -= width
-        return windows.reshape(-1, *windows.shape[2:]), (self._newest + 1) * self.block_ns
+        if ann.activity_levels:
+            step_s = ann.activity_steps * self._config.step_ns * 1e-9
+            ages = encode_ages(self._activity.last, self._activity_step(self._newest), step_s)
+            inputs[count : count + len(ages)] = ages
+        return inputs, (self._newest + 1) * self.block_ns
 
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
         """Run the ANN and the initialiser, by default on the newest steps."""
-        windows, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
+        inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         start = time.perf_counter_ns()
         with torch.inference_mode():
-            state = self._forward(torch.from_numpy(windows)[None])
+            given = torch.from_numpy(inputs)[None]
+            if self._heatmaps is not None and self._config.ann.feedback:
+                given = with_feedback(given, self._heatmaps)
+            state = self._forward(given)
+            self._heatmaps = state.heatmaps
             points, confidence = decode_heatmaps(state.heatmaps[0])
         tensors = encode_state(state)
         self._seq += 1

@@ -109,8 +109,8 @@ class Convolutions(nn.Module):
 
     def example(self) -> Tensor:
         """Windows without events."""
-        view, windows = self.network.config.view, self.network.config.ann.window_steps
-        return torch.zeros(1, 2 * len(windows), view.grid_height, view.grid_width)
+        view, planes = self.network.config.view, self.network.config.ann.input_planes
+        return torch.zeros(1, planes, view.grid_height, view.grid_width)
 
 
 def _openvino_forward(network: HybridPoseNetwork, precision: str) -> Forward:

@@ -8,28 +8,21 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.simulation.markers import body_axes, segment_axes, unit
+from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.simulation.markers import body_axes, markers_of, segment_axes, unit
+from hybrid_pose_ros.simulation.motion import Motion
+from hybrid_pose_ros.simulation.renderer import (
+    TEXTURE_SHAPE,
+    Capsules,
+    Lighting,
+    ProjectedParts,
+    bounds,
+    draw,
+    project_parts,
+)
 from hybrid_pose_ros.skeleton import JOINTS, joint_id
 
-TEXTURE_SHAPE: Final = (32, 64)
-"""Rows of a part's texture along its axis, columns around it."""
-
 _SIDES: Final = ("right", "left")
-
-
-@dataclass(frozen=True)
-class Capsules:
-    """The body's parts over a number of frames.
-
-    Attributes:
-        ends: both ends of each part's axis in metres, [F, P, 2, 3].
-        radii: at the two ends in metres, [P, 2].
-        forward: unit vector in which the body faces, [F, 3]; textures are fixed to it.
-    """
-
-    ends: NDArray[np.float64]
-    radii: NDArray[np.float64]
-    forward: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,10 @@ class Body:
         radii = np.array([p.radii for p in PARTS]) * self.girth
         return Capsules(ends, radii, anchors["forward"])
 
+    def figure(self, motion: Motion) -> "CapsuleFigure":
+        """Let the person carry out a motion."""
+        return CapsuleFigure(self, motion)
+
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Body":
         """Draw a person: build, clothes, skin and hair."""
@@ -67,6 +64,57 @@ class Body:
         pattern = {cloth: rng.uniform(0.3, 0.8) for cloth in reflectance}
         textures = [_texture(part, reflectance, pattern, sleeve, leg, rng) for part in PARTS]
         return cls(rng.uniform(0.85, 1.25), np.stack(textures).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class CapsuleFigure:
+    """A body of capsules that carries out a motion (:class:`~.figure.Figure`)."""
+
+    body: Body
+    motion: Motion
+
+    def markers_m(self, times_s: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Place the markers, [F, 13, 3] in metres, at times [F]."""
+        return markers_of(self.motion.at(times_s))
+
+    def view(
+        self, times_s: NDArray[np.floating], camera: Camera, lighting: Lighting
+    ) -> "CapsuleView":
+        """Project the parts at times [F] into a camera."""
+        capsules = self.body.capsules(self.motion.at(times_s))
+        return CapsuleView(self.body, project_parts(capsules, camera, lighting), lighting)
+
+
+@dataclass(frozen=True)
+class CapsuleView:
+    """Capsules in the image of a camera (:class:`~.figure.FigureView`)."""
+
+    body: Body
+    parts: ProjectedParts
+    lighting: Lighting
+
+    def move(self, offsets_px: NDArray[np.float64]) -> None:
+        """Move the picture of each frame by [F, 2] pixels."""
+        self.parts.image[..., :2] += offsets_px[:, None, None]
+
+    def bounds(self, frame: int, width: int, height: int, box: NDArray[np.int64]) -> None:
+        """Write the box of all parts of a frame within the image."""
+        bounds(self.parts.image[frame], width, height, box)
+
+    def draw(self, frame: int, canvas: NDArray[np.float32], depth: NDArray[np.float32]) -> None:
+        """Draw all parts of a frame over ``canvas`` where they are nearer than ``depth``."""
+        parts, light = self.parts, self.lighting
+        draw(
+            parts.image[frame],
+            parts.facing[frame],
+            parts.thickness,
+            self.body.textures,
+            light.ambient,
+            light.glare,
+            light.rim,
+            canvas,
+            depth,
+        )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from hybrid_pose_ros.simulation.recording import (
     Scene,
     simulate_chunks,
 )
-from hybrid_pose_ros.simulation.renderer import sample_background
+from hybrid_pose_ros.simulation.rooms import sample_background
 
 LEAD_S: Final = 0.1
 """The cameras run before the start signal and after the stop signal."""

@@ -38,32 +38,3 @@ class Flicker:
         glow = np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * spread**2))
         depth = rng.uniform(0.2, 0.8) * np.maximum(lamp, rng.uniform(0.0, 0.3) * glow)
         return cls(float(rng.choice((100.0, 120.0))), rng.random(), depth.astype(np.float32))
-
-
-@dataclass(frozen=True)
-class Shake:
-    """Small movements of the camera, as sums of sines.
-
-    Attributes:
-        amplitude_px: [n, 2], of each sine in u and v.
-        hertz: [n].
-        phase: [n, 2] in cycles.
-    """
-
-    amplitude_px: F64
-    hertz: F64
-    phase: F64
-
-    def at(self, times_us: NDArray[np.integer]) -> F64:
-        """How far the image is moved at times [T], [T, 2] in pixels."""
-        cycles = self.hertz[:, None] * times_us[:, None, None] * 1e-6 + self.phase
-        return np.asarray(np.sum(self.amplitude_px * np.sin(2 * np.pi * cycles), 1))
-
-    @classmethod
-    def sample(cls, rng: np.random.Generator) -> "Shake":
-        """Draw a shake of up to about 4 px, as of a hand or a stand that trembles."""
-        hertz = rng.uniform(0.5, 8.0, 4)
-        size = 10 ** rng.uniform(-0.5, 0.6)
-        return cls(
-            size * rng.normal(0, 0.5, (4, 2)) / hertz[:, None] ** 0.7, hertz, rng.random((4, 2))
-        )

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Motion capture as motions of this package.
 
-The file is an .npz with one array per clip, named ``<subject>_<clip>``: float [frames, 13, 3] in
-metres at 60 Hz, joints in DHP19's order, y up; a person who faces +z has the right side at -x.
+The file is an .npz with one array per clip, named ``<source>_<subject>_<clip>``: float
+[frames, 13, 3] in metres at 60 Hz, joints in DHP19's order, y up from the floor; a person who
+faces +z has the right side at -x.
 """
 
+import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from hybrid_pose_ros.simulation.floor_contact import clearance
 from hybrid_pose_ros.simulation.motion import Motion, rotate_about_vertical
 from hybrid_pose_ros.skeleton import MIRROR, joint_id
 
@@ -22,6 +26,8 @@ _HIPS = [joint_id("right_hip"), joint_id("left_hip")]
 _FEET = [joint_id("right_foot"), joint_id("left_foot")]
 _ANKLE_M = 0.10
 """Height of the foot joint of a person who stands."""
+_SHIFT_M = 0.02
+"""By which the file's people, whose ankles stand 0.08 m above its floor, are raised."""
 _DRIFT_S = 4.0
 
 
@@ -29,46 +35,123 @@ class MocapError(ValueError):
     """Motion capture cannot be read; the message names the file."""
 
 
-def _to_world(clip: NDArray[np.floating]) -> NDArray[np.float64]:
+def _to_world(clip: NDArray[np.floating], *, in_place: bool) -> NDArray[np.float64]:
     """Swap axes (y up to z up, facing +z to facing +y) and stand the person at the origin."""
     joints = np.stack((-clip[..., 0], clip[..., 2], clip[..., 1]), -1).astype(np.float64)
-    # a walk through the room becomes a walk in place, as on a treadmill
-    window = min(len(joints), int(_DRIFT_S * RATE_HZ))
-    drift = uniform_filter1d(joints[:, _HIPS, :2].mean(1), window, axis=0, mode="nearest")
-    joints[..., :2] -= drift[:, None]
+    path = joints[:, _HIPS, :2].mean(1)
+    if in_place:  # a walk through the room becomes one on the spot, as on a treadmill
+        window = min(len(joints), int(_DRIFT_S * RATE_HZ))
+        joints[..., :2] -= uniform_filter1d(path, window, axis=0, mode="nearest")[:, None]
+    else:
+        joints[..., :2] -= 0.5 * (path.min(0) + path.max(0))
     floor = np.percentile(joints[:, _FEET, 2].min(1), 5)
-    joints[..., 2] += _ANKLE_M - floor
+    # the file's own floor is y = 0; who jumps or stands on his hands shows none
+    shift = np.clip(_ANKLE_M - floor, _SHIFT_M - 0.02, _SHIFT_M + 0.02)
+    joints[..., 2] += max(shift, -clearance(joints).min())
     return joints
 
 
+def subject_of(clip: str) -> str:
+    """The subject of a clip: its name up to the second ``_``."""
+    return "_".join(clip.split("_")[:2])
+
+
 @lru_cache(maxsize=4)
+def index_mocap(path: Path) -> dict[str, int]:
+    """Names and numbers of frames of a file's clips, from its headers alone.
+
+    Raises:
+        OSError: there is no such file.
+        MocapError: it is of another kind, or a clip has another name or shape.
+    """
+    clips: dict[str, int] = {}
+    try:
+        with ZipFile(path) as file:
+            for member in file.namelist():
+                with file.open(member) as stream:
+                    np.lib.format.read_magic(stream)
+                    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+                name = member.removesuffix(".npy")
+                if kind.kind != "f":
+                    raise ValueError
+                if len(shape) != 3 or shape[1:] != (13, 3) or shape[0] < 2:
+                    raise MocapError(
+                        f"{path}: clip {name} has shape {shape}, not [frames >= 2, 13, 3]"
+                    )
+                if name.count("_") < 2:
+                    raise MocapError(f"{path}: clip {name} is not named <source>_<subject>_<clip>")
+                clips[name] = shape[0]
+    except MocapError:
+        raise
+    except (EOFError, ValueError, BadZipFile) as error:  # by the file's kind
+        raise MocapError(f"{path}: not an .npz file of clips") from error
+    if not clips:
+        raise MocapError(f"{path}: not an .npz file of clips")
+    return clips
+
+
+def load_clip(path: Path, name: str, *, in_place: bool = True) -> Motion:
+    """Read one clip, which stands on the floor z = 0 around the origin.
+
+    Args:
+        in_place: the slow part of the way through the room is taken out, as on a treadmill.
+
+    Raises:
+        OSError, MocapError: the file or the clip cannot be read.
+        KeyError: there is no such clip.
+    """
+    frames = index_mocap(path)[name]
+    try:
+        with np.load(path) as file:
+            clip = np.asarray(file[name])
+    except (EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise MocapError(f"{path}: clip {name} is damaged") from error
+    if not np.isfinite(clip).all():
+        raise MocapError(f"{path}: clip {name} holds numbers that are not finite")
+    return Motion(np.arange(frames) / RATE_HZ, _to_world(clip, in_place=in_place), name)
+
+
 def load_mocap(path: Path, subjects: tuple[str, ...] | None = None) -> list[Motion]:
     """Read the clips of some subjects, or all.
 
     Raises:
-        OSError: there is no such file.
-        MocapError: it is of another kind, no clip of these subjects is in it, or a clip has
-            another shape.
+        OSError, MocapError: the file cannot be read, or no clip of these subjects is in it.
     """
-    try:
-        with np.load(path) as file:
-            clips = {
-                key: np.asarray(file[key])
-                for key in file.files
-                if subjects is None or key.split("_")[0] in subjects
-            }
-    except (EOFError, TypeError, ValueError, BadZipFile) as error:  # numpy's, by the file's kind
-        raise MocapError(f"{path}: not an .npz file of clips") from error
-    if not clips:
-        who = ", ".join(subjects or ("anybody",))
-        raise MocapError(f"{path}: no clips of {who}; their names are <subject>_<clip>")
-    motions = []
-    for key, clip in clips.items():
-        if clip.ndim != 3 or clip.shape[1:] != (13, 3):
-            raise MocapError(f"{path}: clip {key} has shape {clip.shape}, not [frames, 13, 3]")
-        times = np.arange(len(clip)) / RATE_HZ
-        motions.append(Motion(times, _to_world(clip), key))
-    return motions
+    names = [n for n in index_mocap(path) if subjects is None or subject_of(n) in subjects]
+    if not names:
+        who = ", ".join(subjects or ())
+        raise MocapError(f"{path}: no clips of {who}; their names are <source>_<subject>_<clip>")
+    return [load_clip(path, name) for name in names]
+
+
+def draw_clip(
+    path: Path, rng: np.random.Generator, allowed: Callable[[str], bool], least_s: float = 0.0
+) -> str:
+    """Draw the name of a clip: first the source, then one of its subjects, then one of his clips.
+
+    So neither the source with most clips nor the most recorded subject prevails.
+
+    Args:
+        allowed: whether a subject's clips may be drawn.
+        least_s: shorter clips are left out.
+
+    Raises:
+        OSError, MocapError: the file cannot be read, or has no clip of an allowed subject.
+    """
+    names = [
+        name
+        for name, frames in index_mocap(path).items()
+        if allowed(subject_of(name)) and (frames - 1) / RATE_HZ >= least_s
+    ]
+    if not names:
+        raise MocapError(
+            f"{path}: no clip of at least {least_s:g} s of the subjects that may be drawn"
+        )
+    for group in (lambda name: name.split("_")[0], subject_of, str):
+        groups = list(dict.fromkeys(group(name) for name in names))
+        chosen = groups[int(rng.integers(len(groups)))]
+        names = [name for name in names if group(name) == chosen]
+    return names[0]
 
 
 def vary(motion: Motion, rng: np.random.Generator, duration_s: float, yaw: float) -> Motion:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Joints over time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,10 @@ class Motion:
     times_s: NDArray[np.float64]
     joints_m: NDArray[np.float64]
     name: str
-    _spline: CubicSpline = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_spline", CubicSpline(self.times_s, self.joints_m))
+    @cached_property
+    def _spline(self) -> CubicSpline:
+        return CubicSpline(self.times_s, self.joints_m)
 
     @property
     def duration_s(self) -> float:

@@ -2,7 +2,7 @@
 """From a scene to a recording: events, and the joints' exact places in the image."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,98 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.geometry.cameras import Camera
-from hybrid_pose_ros.simulation.body import Body
-from hybrid_pose_ros.simulation.disturbances import Flicker, Shake
-from hybrid_pose_ros.simulation.markers import markers_of
-from hybrid_pose_ros.simulation.motion import Motion
-from hybrid_pose_ros.simulation.renderer import (
-    Lighting,
-    bounds,
-    clear,
-    draw,
-    project_parts,
-    sample_background,
-    shift,
-)
-from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
-
-FRAMES_US: Final = (1_000, 2_000, 5_000)
-"""Times between rendered frames, in between of which light is interpolated; the longest is taken
-in which nothing moves further than :data:`STEP_PX`."""
-
-STEP_PX: Final = 0.7
+from hybrid_pose_ros.simulation.canvas import Canvas, frame_times
+from hybrid_pose_ros.simulation.figure import Figure
+from hybrid_pose_ros.simulation.scene import Scene
+from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor
 
 LABEL_US: Final = 10_000
 """Time between labels."""
 
 CHUNK_US: Final = 100_000
 """Events are delivered in chunks of this length."""
-
-_ABSENT, _FLICKERS, _SHAKES = 0.03, 0.06, 0.06
-"""Shares of wild scenes."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """All that a recording is made of; the recording is a function of it.
-
-    Attributes:
-        motion: joints over time.
-        body: build and clothes.
-        camera: where the sensor is; its width and height are the sensor's.
-        lighting: one lamp.
-        background: log intensity [height, width].
-        sensor: the sensor's properties.
-        seed: of the sensor's noise and mismatch.
-        present: whether the person is there; else the room is empty and no joint is visible.
-        flicker: a lamp on alternating current, or None.
-        shake: the camera's movement, or None. Keypoints and their visibility are those in the
-            moved image.
-    """
-
-    motion: Motion
-    body: Body
-    camera: Camera
-    lighting: Lighting
-    background: NDArray[np.float32]
-    sensor: SensorConfig
-    seed: int
-    present: bool = True
-    flicker: Flicker | None = None
-    shake: Shake | None = None
-
-    @classmethod
-    def sample(cls, motion: Motion, camera: Camera, rng: np.random.Generator) -> "Scene":
-        """Draw a person, a room, a lamp and a sensor for a motion seen by a camera.
-
-        The room is a laboratory's: the person is there, the light steady, the camera fixed.
-        """
-        lighting = Lighting.sample(rng)
-        return cls(
-            motion=motion,
-            body=Body.sample(rng),
-            camera=camera,
-            lighting=lighting,
-            background=sample_background(rng, camera.width, camera.height, lighting.glare),
-            sensor=SensorConfig.sample(rng),
-            seed=int(rng.integers(2**31)),
-        )
-
-    @classmethod
-    def sample_wild(cls, motion: Motion, camera: Camera, rng: np.random.Generator) -> "Scene":
-        """Draw a scene as :meth:`sample` does, in rare cases disturbed; meant for training.
-
-        Of 100 scenes 3 are empty rooms, 6 have a flickering lamp and 6 a shaking camera.
-        """
-        scene = cls.sample(motion, camera, rng)
-        absent, flickers, shakes = rng.random(3) < (_ABSENT, _FLICKERS, _SHAKES)
-        return replace(
-            scene,
-            present=not absent,
-            flicker=Flicker.sample(rng, camera.width, camera.height) if flickers else None,
-            shake=Shake.sample(rng) if shakes else None,
-        )
 
 
 @dataclass(frozen=True)
@@ -170,32 +88,37 @@ class Recording:
 def simulate_chunks(scene: Scene, seconds: float) -> Iterator[Chunk]:
     """Simulate a scene from sensor time 0 on, in chunks of 100 ms; the last may be shorter."""
     rng = np.random.default_rng(scene.seed)
-    canvas = _Canvas(scene)
+    figure = scene.body.figure(scene.motion)
+    canvas = Canvas(scene, figure)
     canvas.show(np.zeros(1, np.int64), lambda time_us: None)
     flicker = scene.flicker
     sensor = DynamicVisionSensor(
         scene.sensor, canvas.image, rng, None if flicker is None else flicker.depth
     )
     end_us = round(seconds * 1e6 / LABEL_US) * LABEL_US
+    seen_us = 0
+
+    def see(time_us: int) -> None:
+        nonlocal seen_us
+        bright = 0.0 if flicker is None else flicker.at(time_us)
+        sensor.see(canvas.image, seen_us, time_us - seen_us, bright)
+        seen_us = time_us
+
     for start in range(0, end_us, CHUNK_US):
         stop = min(start + CHUNK_US, end_us)
-        span = _frame_us(scene, start, stop)
-
-        def see(time_us: int, span: int = span) -> None:
-            bright = 0.0 if flicker is None else flicker.at(time_us)
-            sensor.see(canvas.image, time_us - span, span, bright)
-
-        canvas.show(np.arange(start + span, stop + 1, span), see)
+        canvas.show(frame_times(scene, start, stop), see)
         labels_us = np.arange(start + LABEL_US, stop + 1, LABEL_US)
-        yield _label(scene, labels_us, sensor.collect(start, stop))
+        yield _label(scene, figure, labels_us, sensor.collect(start, stop))
 
 
-def _label(scene: Scene, labels_us: NDArray[np.int64], events: EventArray) -> Chunk:
+def _label(
+    scene: Scene, figure: Figure, labels_us: NDArray[np.int64], events: EventArray
+) -> Chunk:
     camera = scene.camera
-    markers = markers_of(scene.motion.at(labels_us * 1e-6))
+    markers = figure.markers_m(labels_us * 1e-6)
     keypoints = camera.project(markers)
-    if scene.shake is not None:
-        keypoints = keypoints + scene.shake.at(labels_us)[:, None]
+    if scene.camera_motion is not None:
+        keypoints = keypoints + scene.camera_motion.at(labels_us)[:, None]
     size = np.array((camera.width, camera.height)) - 0.5
     inside = ((keypoints > -0.5) & (keypoints < size)).all(-1) & (camera.depth(markers) > 0)
     return Chunk(
@@ -205,60 +128,6 @@ def _label(scene: Scene, labels_us: NDArray[np.int64], events: EventArray) -> Ch
         keypoints_px=keypoints.astype(np.float32),
         visible=inside & scene.present,
     )
-
-
-def _frame_us(scene: Scene, start_us: int, stop_us: int) -> int:
-    """Time between frames of a chunk: the faster things move, the shorter."""
-    if scene.flicker is not None:
-        return FRAMES_US[0]
-    times = np.arange(start_us, stop_us + 1, LABEL_US)
-    joints = scene.motion.at(times * 1e-6)
-    # fingers and toes move faster than hands and feet
-    points = scene.camera.project(2 * joints - joints.mean(1, keepdims=True))
-    if scene.shake is not None:
-        points = points + scene.shake.at(times)[:, None]
-    speed = np.linalg.norm(np.diff(points, axis=0), axis=-1).max() / LABEL_US
-    return max([span for span in FRAMES_US if span * speed <= STEP_PX], default=FRAMES_US[0])
-
-
-class _Canvas:
-    """The picture that the sensor sees: ``image``, log intensity [H, W], drawn over each time."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self.image = scene.background.copy()
-        self._depth = np.full(self.image.shape, 1e9, np.float32)
-        height, width = self.image.shape
-        self._box = np.array((0, 0, width, height), np.int64)
-
-    def show(self, times_us: NDArray[np.int64], seen: Callable[[int], None]) -> None:
-        """Draw the scene at each time, and call ``seen`` with it."""
-        scene = self._scene
-        joints = scene.motion.at(times_us * 1e-6)
-        parts = project_parts(scene.body.capsules(joints), scene.camera, scene.lighting)
-        moved = None if scene.shake is None else scene.shake.at(times_us)
-        if moved is not None:
-            parts.image[..., :2] += moved[:, None, None]
-        for frame, time_us in enumerate(times_us):
-            clear(self.image, self._depth, scene.background, *self._box)
-            if moved is not None:
-                du, dv = moved[frame]
-                shift(scene.background, du, dv, self.image)
-            if scene.present:
-                height, width = self.image.shape
-                bounds(parts.image[frame], width, height, self._box)
-                draw(
-                    parts.image[frame],
-                    parts.facing[frame],
-                    parts.thickness,
-                    scene.body.textures,
-                    scene.lighting.ambient,
-                    scene.lighting.glare,
-                    scene.lighting.rim,
-                    self.image,
-                    self._depth,
-                )
-            seen(int(time_us))
 
 
 def simulate_recording(

@@ -7,13 +7,13 @@ texture. A depth buffer orders the parts.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
-from hybrid_pose_ros.simulation.body import TEXTURE_SHAPE, Capsules
 
 F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
@@ -23,6 +23,25 @@ _EDGE_PX = 1.5
 
 _NEAREST_M = 0.1
 """Depth in metres from which on parts are drawn."""
+
+
+TEXTURE_SHAPE: Final = (32, 64)
+"""Rows of a part's texture along its axis, columns around it."""
+
+
+@dataclass(frozen=True)
+class Capsules:
+    """A body's parts over a number of frames.
+
+    Attributes:
+        ends: both ends of each part's axis in metres, [F, P, 2, 3].
+        radii: at the two ends in metres, [P, 2].
+        forward: unit vector in which the body faces, [F, 3]; textures are fixed to it.
+    """
+
+    ends: F64
+    radii: F64
+    forward: F64
 
 
 @dataclass(frozen=True)
@@ -176,34 +195,3 @@ def draw(
                 canvas[y, x] += coverage * (value - canvas[y, x])
                 if coverage > 0.5:
                     depth[y, x] = z
-
-
-@numba.njit(cache=True)
-def shift(background: F32, du: float, dv: float, canvas: F32) -> None:
-    """Move a background by (du, dv) pixels (bilinear); what comes in repeats the border."""
-    height, width = canvas.shape
-    for y in range(height):
-        v = min(max(y - dv, 0.0), height - 1.001)
-        i, fi = int(v), v - int(v)
-        for x in range(width):
-            u = min(max(x - du, 0.0), width - 1.001)
-            j, fj = int(u), u - int(u)
-            top = (1.0 - fj) * background[i, j] + fj * background[i, j + 1]
-            bottom = (1.0 - fj) * background[i + 1, j] + fj * background[i + 1, j + 1]
-            canvas[y, x] = (1.0 - fi) * top + fi * bottom
-
-
-def sample_background(
-    rng: np.random.Generator, width: int, height: int, glare: float = 0.0
-) -> F32:
-    """A static scene behind the person: log intensity [height, width], smooth with some edges."""
-    level = np.log(rng.uniform(0.08, 0.6))
-    ys, xs = np.mgrid[0:height, 0:width] / height
-    slope = rng.normal(0, 0.3, 2)
-    image = level + slope[0] * (xs - 0.5) + slope[1] * (ys - 0.5)
-    for _ in range(int(rng.integers(0, 7))):
-        x0, y0 = rng.uniform(-0.2, 1.2), rng.uniform(-0.2, 0.9)
-        w, h = rng.uniform(0.1, 0.7, 2)
-        inside = (xs > x0) & (xs < x0 + w) & (ys > y0) & (ys < y0 + h)
-        image = image + inside * rng.normal(0, 0.35)
-    return np.log(np.exp(image) + glare).astype(np.float32)

@@ -11,14 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.simulation.floor_contact import ANKLE_M, plant
 from hybrid_pose_ros.simulation.motion import rotate_about_vertical
 from hybrid_pose_ros.skeleton import JOINTS
 
 F64 = NDArray[np.float64]
 SIDES: Final = ("right", "left")
-_SIGN: Final = {"right": 1.0, "left": -1.0}
-ANKLE_M: Final = 0.11
-"""Height of the foot joint above the floor."""
+SIGN: Final = {"right": 1.0, "left": -1.0}
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,51 @@ class Proportions:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Proportions":
-        """Draw an adult: stature, and every length around its share of it."""
-        stature = rng.normal(1.74, 0.09)
+        """Draw a person: stature, and every length around its share of it.
+
+        The mean is the person of DHP19's published label. One in 25 is a child.
+        """
+        if rng.random() < 0.04:
+            stature = rng.uniform(1.2, 1.5)
+        else:
+            stature = np.clip(rng.normal(1.65, 0.09), 1.5, 1.95)
 
         def share(fraction: float) -> float:
             return float(stature * fraction * np.clip(rng.normal(1.0, 0.05), 0.88, 1.12))
 
         return cls(
-            spine=share(0.225),
-            head=share(0.120),
-            shoulder_width=share(0.205),
-            hip_width=share(0.130),
-            upper_arm=share(0.170),
-            forearm=share(0.150),
-            thigh=share(0.270),
-            shank=share(0.280),
+            spine=share(0.2195),
+            head=share(0.086),
+            shoulder_width=share(0.206),
+            hip_width=share(0.135),
+            upper_arm=share(0.157),
+            forearm=share(0.153),
+            thigh=share(0.284),
+            shank=share(0.262),
+        )
+
+    @classmethod
+    def of(cls, joints_m: NDArray[np.floating]) -> "Proportions":
+        """Measure a person's lengths (medians over time) in joints [F, 13, 3]."""
+        at = {name: np.asarray(joints_m[:, i], np.float64) for i, name in enumerate(JOINTS)}
+        pelvis = 0.5 * (at["right_hip"] + at["left_hip"])
+        breast = 0.5 * (at["right_shoulder"] + at["left_shoulder"])
+
+        def between(first: F64, second: F64) -> float:
+            return float(np.median(np.linalg.norm(first - second, axis=-1)))
+
+        def limb(first: str, second: str) -> float:
+            return sum(between(at[f"{s}_{first}"], at[f"{s}_{second}"]) for s in SIDES) / 2
+
+        return cls(
+            spine=between(pelvis, breast),
+            head=between(breast, at["head"]),
+            shoulder_width=between(at["right_shoulder"], at["left_shoulder"]),
+            hip_width=between(at["right_hip"], at["left_hip"]),
+            upper_arm=limb("shoulder", "elbow"),
+            forearm=limb("elbow", "hand"),
+            thigh=limb("hip", "knee"),
+            shank=limb("knee", "foot"),
         )
 
 
@@ -86,6 +115,9 @@ class Pose:
         yaw: of the whole body against its mean direction, [F].
         lean, tilt, twist: of the trunk forwards, to the right, and to the left about the spine.
         nod, cock: of the head against the trunk forwards, and to the right.
+        recline: of the whole body about its hips, backwards; at pi / 2 it lies on its back.
+        roll: of the whole body about its long axis, to its right, before it reclines.
+        planted: what touches the floor stays where it is, so that steps move the body.
         balance: share to which the whole body gives way to the limbs' weight, as people do who
             keep their centre of mass above their feet.
     """
@@ -99,6 +131,9 @@ class Pose:
     twist: F64 = field(init=False)
     nod: F64 = field(init=False)
     cock: F64 = field(init=False)
+    recline: F64 = field(init=False)
+    roll: F64 = field(init=False)
+    planted: bool = field(init=False, default=False)
     balance: float = field(init=False, default=0.0)
     arms: dict[str, Arm] = field(init=False)
     legs: dict[str, Leg] = field(init=False)
@@ -111,7 +146,7 @@ class Pose:
 
         self.offset = np.zeros((count, 2))
         self.lift, self.yaw, self.lean, self.tilt, self.twist = (zero() for _ in range(5))
-        self.nod, self.cock = zero(), zero()
+        self.nod, self.cock, self.recline, self.roll = (zero() for _ in range(4))
         self.arms = {side: Arm(zero(), zero(), zero()) for side in SIDES}
         self.legs = {side: Leg(zero(), zero(), zero()) for side in SIDES}
 
@@ -124,7 +159,7 @@ def _limb(abduction: F64, flexion: F64, sign: float) -> F64:
     )
 
 
-def _ahead(flexion: F64) -> F64:
+def ahead(flexion: F64) -> F64:
     """Where a limb's end moves as its flexion grows, [F, 3]; never parallel to the limb."""
     return np.stack((np.zeros_like(flexion), np.cos(flexion), np.sin(flexion)), -1)
 
@@ -160,15 +195,15 @@ def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
         return np.tile((x, y, z), (count, 1))
 
     for side in SIDES:
-        sign, arm, leg = _SIGN[side], pose.arms[side], pose.legs[side]
+        sign, arm, leg = SIGN[side], pose.arms[side], pose.legs[side]
         hip = fixed(sign * lengths.hip_width / 2, 0, 0)
         thigh = _limb(leg.abduction, leg.flexion, sign)
         knee = hip + lengths.thigh * thigh
-        shank = _bent(thigh, leg.knee, -_ahead(leg.flexion))
+        shank = _bent(thigh, leg.knee, -ahead(leg.flexion))
         shoulder = _trunk(pose, fixed(sign * lengths.shoulder_width / 2, 0, lengths.spine))
         upper = _limb(arm.abduction, arm.flexion, sign)
         elbow = shoulder + lengths.upper_arm * _trunk(pose, upper)
-        bend = _ahead(arm.flexion) if arm.bend is None else arm.bend
+        bend = ahead(arm.flexion) if arm.bend is None else arm.bend
         forearm = _trunk(pose, _bent(upper, arm.elbow, bend))
         at |= {
             f"{side}_hip": hip,
@@ -183,15 +218,28 @@ def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
     )
     at["head"] = _trunk(pose, fixed(0, 0.02, lengths.spine) + lengths.head * neck)
     joints = np.stack([at[name] for name in JOINTS], 1)
+    if pose.planted:
+        joints = _laid(joints, pose)
     cosine, sine = np.cos(pose.yaw)[:, None], np.sin(pose.yaw)[:, None]
     x, y = joints[..., 0], joints[..., 1]
     joints = np.stack((x * cosine - y * sine, x * sine + y * cosine, joints[..., 2]), -1)
     joints[..., :2] += pose.offset[:, None]
     if pose.balance:
         joints = _give_way(joints, pose.balance)
-    lowest = joints[:, _FEET, 2].min(1)
-    joints[..., 2] += (ANKLE_M - lowest + pose.lift)[:, None]
+    if pose.planted:
+        joints = plant(joints)
+    else:
+        lowest = joints[:, _FEET, 2].min(1)
+        joints[..., 2] += (ANKLE_M - lowest + pose.lift)[:, None]
     return rotate_about_vertical(joints, facing)
+
+
+def _laid(joints: F64, pose: Pose) -> F64:
+    """Turn the whole body, joints [F, 13, 3], about the hips by roll and recline."""
+    x, y, z = np.moveaxis(joints, -1, 0)
+    y, x = _turned(y, x, pose.roll[:, None])
+    y, z = _turned(y, z, pose.recline[:, None])
+    return np.stack((x, y, z), -1)
 
 
 def _give_way(joints: F64, share: float) -> F64:

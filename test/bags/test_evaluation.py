@@ -11,7 +11,7 @@ import torch
 from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.evaluation import OfflinePipeline, evaluate_events
+from hybrid_pose_ros.bags.evaluation import PacketPoses, evaluate_events
 from hybrid_pose_ros.bags.layout import (
     CAMERA_INFO_TYPE,
     EVENTS_TYPE,
@@ -52,8 +52,8 @@ def test_poses_are_those_of_an_ann_whose_answers_come_at_once(
     """The pipeline is put together by hand here: initialise before the first step after."""
     checkpoint = load_checkpoint()
     config = checkpoint.config
-    pipeline = OfflinePipeline(checkpoint, 10.0)
-    stream = StepStream(config.view.fit, config.step_ns)
+    pipeline = PacketPoses(checkpoint, 10.0)
+    stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     view = config.view.fit(*DHP19_SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     found, expected = [], []

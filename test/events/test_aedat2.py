@@ -21,7 +21,7 @@ from hybrid_pose_ros.events.aedat2 import (
     unpack,
 )
 from hybrid_pose_ros.events.array import check_events
-from hybrid_pose_ros.events.sources import Aedat2Source, SourceError, open_recording
+from hybrid_pose_ros.events.sources import Aedat2Source, SourceError, open_source
 
 HEADER = b"#!AER-DAT2.0\r\n# created Fri Sep 18 2015\r\n# AEChip: eu.ini.chips.davis.DAVIS240C\r\n"
 
@@ -174,7 +174,7 @@ def test_a_source_refuses_what_it_would_misread(
 
 def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path) -> None:
     path = write(tmp_path / "a.AEDAT2", event(1, 1, 10), event(240, 0, 11), event(2, 1, 12) + b"x")
-    source = open_recording(path)
+    source = open_source(path)
     events = source.read()
     assert events is not None
     assert events["t"].tolist() == [10_000, 12_000]
@@ -188,8 +188,8 @@ def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path) -> None:
 def test_the_size_of_an_unknown_sensor_may_be_given(tmp_path: Path) -> None:
     path = write(tmp_path / "a.aedat", event(99, 49, 5), header=b"#!AER-DAT2.0\n")
     with pytest.raises(SourceError, match="--size WxH"):
-        open_recording(path)
-    source = open_recording(path, size=(100, 50))
+        open_source(path)
+    source = open_source(path, size=(100, 50))
     events = source.read()
     assert events is not None
     assert (source.width, source.height, events["x"].tolist()) == (100, 50, [0])

@@ -56,6 +56,7 @@ def stream() -> StepStream:
             width, height, view=(64, 48), cell=4, crop=(0, 0, 16, 12)
         ),
         STEP_NS,
+        noise_filter=None,
     )
 
 

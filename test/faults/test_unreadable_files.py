@@ -14,19 +14,19 @@ from hybrid_pose_ros.events.dhp19.derived import DerivedRecording, load_derived_
 from hybrid_pose_ros.events.dhp19.labels import LabelError, load_labels
 from hybrid_pose_ros.events.dhp19.recording import RecordingError
 from hybrid_pose_ros.events.prophesee_raw import RawFileError, RawReader
-from hybrid_pose_ros.events.sources import Aedat4Source, SourceError, open_recording
+from hybrid_pose_ros.events.sources import Aedat4Source, SourceError, open_source
 from hybrid_pose_ros.geometry.calibration import read_calibration
 from hybrid_pose_ros.geometry.cameras import CameraError, load_dhp19_cameras
 from hybrid_pose_ros.networks.checkpoint import CheckpointError, load_checkpoint
 
 READERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
-    "a.aedat4": (open_recording, SourceError),
+    "a.aedat4": (open_source, SourceError),
     "a.AEDAT4": (Aedat4Source, SourceError),
-    "a.aedat": (open_recording, SourceError),
+    "a.aedat": (open_source, SourceError),
     "b.aedat": (Aedat2Reader, Aedat2Error),
-    "a.raw": (open_recording, SourceError),
+    "a.raw": (open_source, SourceError),
     "b.raw": (RawReader, RawFileError),
-    "a.dat": (open_recording, SourceError),
+    "a.dat": (open_source, SourceError),
     "a.h5": (DerivedRecording, RecordingError),
     "a.mat": (load_labels, LabelError),
     "b.h5": (load_derived_labels, LabelError),

@@ -70,11 +70,24 @@ def test_command_line_of_a_node(tmp_path: Path) -> None:
     assert nodes["snn"].ros_arguments()[-2:] == ["-p", f"checkpoint:='{model}'"]
 
 
+def test_a_video_and_a_webcam_are_sources(tmp_path: Path) -> None:
+    video = tmp_path / "me.mp4"
+    video.touch()
+    driver = specs(source="video", recording=str(video))["event_driver"]
+    assert driver.parameters == {"source": "video", "path": str(video)}
+    assert driver.parameter_files[-1] == ROOT / "config" / "video.yaml"
+    driver = specs(source="webcam", device="1")["event_driver"]
+    assert driver.parameters == {"source": "webcam", "device": 1}
+    assert driver.parameter_files[-1] == ROOT / "config" / "webcam.yaml"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"source": "radio"}, "source must be one of camera, .* not 'radio'"),
-        ({"source": "recording"}, "needs the path"),
+        ({"source": "recording"}, "source recording needs the path"),
+        ({"source": "video"}, "source video needs the path"),
+        ({"source": "webcam", "device": "back"}, "device must be a number, not 'back'"),
         ({"source": "recording", "recording": "/no/file"}, "recording: there is no file /no/file"),
         ({"rate": "fast"}, "rate must be a number, not 'fast'"),
         ({"port": "1.5"}, "port"),

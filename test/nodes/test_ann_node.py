@@ -44,7 +44,7 @@ def test_one_inference_per_period_of_sensor_time(
 ) -> None:
     events, inits = events_and_inits
     model = load_checkpoint(checkpoint)
-    stream = StepStream(model.config.view.fit, STEP_NS)
+    stream = StepStream(model.config.view.fit, STEP_NS, model.config.noise_filter)
     estimator = AnnEstimator(model, model.config.view.fit(346, 260))
     expected = {}
     for step in range(103, 117):

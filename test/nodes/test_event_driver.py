@@ -5,6 +5,7 @@ import queue
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,8 @@ from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Level
+from hybrid_pose_ros.simulation.frame_sensor import FrameSensor
+from hybrid_pose_ros.simulation.video import VideoSource
 
 MS = 1_000_000
 
@@ -46,7 +49,7 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a driver on some batches; it gives the node and the packets."""
 
     def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
-        monkeypatch.setattr(event_driver, "open_recording", lambda path: ListSource(batches))
+        monkeypatch.setattr(event_driver, "open_source", lambda path: ListSource(batches))
         values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
         node = bench.run(EventDriverNode, **values)
         return node, bench.collect(EventPacket, "events", EVENTS_QOS)
@@ -233,4 +236,54 @@ def test_a_missing_recording_is_named(bench: Any, tmp_path: Path) -> None:
 def test_an_unknown_motion_is_named(bench: Any) -> None:
     node = bench.run(EventDriverNode, start=False, motion="flying")
     with pytest.raises(StartError, match="flying"):
+        node.start()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Two scenes of four frames each, at 25 frames per second."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for k in range(8):
+        picture = np.full((48, 64, 3), 50 if k < 4 else 200, np.uint8)
+        picture[16:32, 4 * k : 4 * k + 16] = 120
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+def test_a_video_is_played_on_a_simulated_sensor(bench: Any, clip: Path) -> None:
+    node = bench.run(
+        EventDriverNode,
+        **{"source": "video", "path": str(clip), "size": [64, 48], "rate": 0.0},
+        **{"wait_for_subscribers": 1, "packet_ms": 40.0},
+    )
+    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    source = VideoSource(clip, FrameSensor((64, 48)))
+    expected = []
+    while (events := source.read()) is not None:
+        expected.append(events)
+    total = sum(map(len, expected))
+    bench.until(lambda: node.exit_code is not None)
+    assert node.exit_code == 0
+    bench.until(lambda: sum(len(decode([packet])) for packet in packets) == total)
+    assert (packets[0].width, packets[0].height) == (64, 48)
+    np.testing.assert_array_equal(decode(packets), np.concatenate(expected))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path": "/no/clip.mp4"}, "/no/clip.mp4: no such file"),
+        ({"size": [64]}, "size has 1 numbers; it takes width, height"),
+        ({"size": [64, 4]}, "size 64x4: width and height must be"),
+        ({"source": "webcam", "device": 250}, "webcam 250: cannot be opened; plug one in"),
+    ],
+)
+def test_a_video_or_webcam_that_cannot_be_shown_is_named(
+    bench: Any, clip: Path, changes: dict[str, Any], message: str
+) -> None:
+    values = {"source": "video", "path": str(clip)} | changes
+    node = bench.run(EventDriverNode, start=False, **values)
+    with pytest.raises(StartError, match=message):
         node.start()

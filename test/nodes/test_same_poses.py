@@ -89,7 +89,7 @@ def estimate(
     """Return the poses of all steps, initialised every 100 ms, and the initialisations."""
     config = model.config
     view = config.view.fit(346, 260)
-    steps = StepStream(config.view.fit, config.step_ns)
+    steps = StepStream(config.view.fit, config.step_ns, config.noise_filter)
     ann, snn = AnnEstimator(model, view), SnnEstimator(model, view)
     poses, inits = [], []
     for packet in stream:

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural and captured motion: anatomy, directions, the floor and interpolation."""
 
-import os
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.markers import unit
-from hybrid_pose_ros.simulation.mocap import MocapError, load_mocap, vary
 from hybrid_pose_ros.simulation.motion import Motion, rotate_about_vertical
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, PLACE_M, SESSIONS, make_motion
 from hybrid_pose_ros.skeleton import LIMBS, NUM_JOINTS, joint_id
@@ -38,29 +33,6 @@ def travel(motion: Motion, joint: str) -> float:
 def to_the_right(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     """From left to right hip, [F, 3]."""
     return np.asarray(joints[:, joint_id("right_hip")] - joints[:, joint_id("left_hip")])
-
-
-@pytest.fixture
-def recorded() -> Path:
-    root = os.environ.get("HYBRID_POSE_DATA")
-    path = Path(root or "", "mocap", "cmu_13joints_60hz.npz")
-    if root is None or not path.is_file():
-        pytest.skip("HYBRID_POSE_DATA names no folder with mocap/")
-    return path
-
-
-def y_up_clip(frames: int = 90) -> NDArray[np.float32]:
-    """A person in the file's convention who faces +z (right side at -x) and walks along +z."""
-    person = perform("standing", seconds=(frames - 1) / 100).joints_m
-    x, y, z = np.moveaxis(person, -1, 0)
-    ahead = np.linspace(0, 5.0, frames)[:, None]
-    return np.stack((-x + 3.0, z + 0.7, y + ahead), -1).astype(np.float32)
-
-
-def save_clips(folder: Path, **clips: Any) -> Path:
-    path = folder / "clips.npz"
-    np.savez(path, **clips)
-    return path
 
 
 def test_the_table_holds_the_movements_of_dhp19() -> None:
@@ -218,79 +190,3 @@ def test_interpolation_is_cubic_and_stands_still_outside() -> None:
 def test_rotation_is_counter_clockwise_seen_from_above() -> None:
     turned = rotate_about_vertical(np.array((1.0, 0.0, 2.0)), np.pi / 2)
     assert turned == pytest.approx((0, 1, 2))
-
-
-def test_captured_motion_is_turned_upright_and_kept_in_place(tmp_path: Path) -> None:
-    path = save_clips(tmp_path, s05_01=y_up_clip())
-    (motion,) = load_mocap(path)
-    joints = motion.joints_m
-    assert motion.name == "s05_01"
-    assert motion.duration_s == pytest.approx(89 / 60)
-    right = to_the_right(joints).mean(0)
-    assert right / np.linalg.norm(right) == pytest.approx((1, 0, 0), abs=0.3)
-    assert joints[:, FEET, 2].min(1) == pytest.approx(0.10, abs=0.01)
-    assert joints[:, 0, 2].min() > 1.3
-    # 5 m of walking are gone from the middle of the clip
-    assert np.all(np.abs(joints[30:60, :, :2]) < 1.2)
-
-
-def test_subjects_are_selected(tmp_path: Path) -> None:
-    path = save_clips(tmp_path, s01_01=y_up_clip(), s02_01=y_up_clip(), s02_02=y_up_clip())
-    assert [motion.name for motion in load_mocap(path, ("s02",))] == ["s02_01", "s02_02"]
-    with pytest.raises(MocapError, match="no clips of s07; their names are <subject>_<clip>"):
-        load_mocap(path, ("s07",))
-
-
-def test_clips_of_another_shape_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MocapError, match=r"s01_02.*\(90, 12, 3\)"):
-        load_mocap(save_clips(tmp_path, s01_02=y_up_clip()[:, 1:]))
-
-
-@pytest.mark.parametrize("kind", ["text", "empty", "npy", "pickled", "cut off"])
-def test_a_file_that_is_no_motion_capture_is_named(kind: str, tmp_path: Path) -> None:
-    path = tmp_path / "clips.npz"
-    if kind == "npy":
-        with path.open("wb") as file:
-            np.save(file, y_up_clip())
-    elif kind == "pickled":
-        np.savez(path, s01_01=np.array([{}]))
-    elif kind == "cut off":
-        path.write_bytes(save_clips(tmp_path, s01_01=y_up_clip()).read_bytes()[:-100])
-    else:
-        path.write_text("frame,joint,x,y,z" * (kind == "text"))
-    with pytest.raises(MocapError, match=r"clips\.npz: not an \.npz file of clips"):
-        load_mocap(path)
-
-
-def test_varied_clips_face_where_they_are_told_to() -> None:
-    motion = perform("punch_straight_right", seconds=8.0)
-    punching = set()
-    for seed in range(8):
-        varied = vary(motion, np.random.default_rng(seed), 4.0, np.pi / 2)
-        assert varied.times_s[0] == 0
-        assert 3.9 < varied.duration_s <= 4.0 + 1e-9
-        right = to_the_right(varied.joints_m).mean(0)
-        assert right / np.linalg.norm(right) == pytest.approx((0, 1, 0), abs=0.15)
-        # who faces -x punches towards -x; a mirrored person does so with the left hand
-        reach = {
-            side: np.ptp(
-                varied.joints_m[:, joint_id(f"{side}_shoulder"), 0]
-                - varied.joints_m[:, joint_id(f"{side}_hand"), 0]
-            )
-            for side in ("right", "left")
-        }
-        side = max(reach, key=lambda name: reach[name])
-        hand = varied.joints_m[:, joint_id(f"{side}_hand"), 0]
-        assert (hand - varied.joints_m[:, joint_id(f"{side}_shoulder"), 0]).min() < -0.4
-        punching.add(side)
-    assert punching == {"right", "left"}
-
-
-def test_recorded_people_stand_upright_on_the_floor(recorded: Path) -> None:
-    clips = load_mocap(recorded, ("s02", "s05", "s06"))
-    assert len(clips) > 40
-    heads = []
-    for clip in clips:
-        assert np.percentile(clip.joints_m[:, FEET, 2].min(1), 5) == pytest.approx(0.10)
-        heads.append(np.median(clip.joints_m[:, 0, 2]))
-    assert 1.4 < np.median(heads) < 1.8

@@ -16,9 +16,8 @@ from hybrid_pose_ros.simulation.renderer import (
     clear,
     draw,
     project_parts,
-    sample_background,
-    shift,
 )
+from hybrid_pose_ros.simulation.rooms import sample_background
 
 WIDTH, HEIGHT = 64, 48
 FRONT = Camera.look_at((0, -3, 1), (0, 0, 1), 60.0, WIDTH, HEIGHT)
@@ -161,16 +160,6 @@ def test_rims_are_darker_where_light_comes_from_all_around() -> None:
     assert np.all(np.diff(middle[4:7]) < 0) and np.all(np.diff(middle[1:4]) > 0)
 
 
-def test_a_shifted_background_moves_by_parts_of_pixels() -> None:
-    background = np.tile(np.arange(WIDTH, dtype=np.float32), (HEIGHT, 1))
-    canvas = np.empty_like(background)
-    shift(background, 2.25, -1.0, canvas)
-    assert np.allclose(canvas[:, 3:], background[:, 3:] - 2.25)
-    assert np.allclose(canvas[:, :2], 0.0)  # what comes in repeats the border
-    shift(background.T.copy().T, 0.0, 0.0, canvas)
-    assert np.allclose(canvas[:, :-1], background[:, :-1], atol=2e-3)
-
-
 def test_a_body_turned_with_camera_and_lamp_looks_the_same() -> None:
     rng = np.random.default_rng(2)
     textures = rng.normal(0, 0.5, (3, *TEXTURE_SHAPE)).astype(np.float32)
@@ -230,12 +219,3 @@ def test_what_is_behind_the_camera_is_not_drawn(y: float) -> None:
     box = np.zeros(4, np.int64)
     bounds(project_parts(capsules, FRONT, NO_SHADING).image[0], WIDTH, HEIGHT, box)
     assert box[0] == box[2] and box[1] == box[3]
-
-
-def test_backgrounds_are_a_function_of_their_seed() -> None:
-    first, again, other = (
-        sample_background(np.random.default_rng(seed), 30, 20) for seed in (1, 1, 2)
-    )
-    assert first.shape == (20, 30)
-    assert np.array_equal(first, again)
-    assert not np.allclose(first, other)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The DVS model on frames whose events can be counted by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hybrid_pose_ros.events.array import check_events
-from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
+from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, Polarity, SensorConfig
 
 IDEAL = SensorConfig(
     threshold_on=0.25,
@@ -159,3 +161,65 @@ def test_thresholds_differ_from_pixel_to_pixel() -> None:
     counts = np.zeros((60, 80), int)
     np.add.at(counts, (events["y"], events["x"]), 1)
     assert np.std(20.0 / counts) == pytest.approx(0.05, abs=0.01)
+
+
+def test_shot_noise_is_higher_in_the_dark_with_the_same_mean() -> None:
+    first = np.zeros((60, 80), np.float32)
+    first[:, 40:] = -1.0
+    config = replace(IDEAL, shot_hz=1.0, shot_in_dark=0.5)
+    sensor = DynamicVisionSensor(config, first, np.random.default_rng(1))
+    events = sensor.collect(0, 20_000_000)
+    expected = 20 * first.size
+    assert abs(len(events) - expected) < 6 * np.sqrt(expected)
+    dark = np.sum(events["x"] >= 40)
+    assert dark / (len(events) - dark) == pytest.approx(np.exp(0.5), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("polarity", "share"), [("kept", 1.0), ("swapped", 0.0), ("on", 1.0), ("off", 0.0)]
+)
+def test_polarity_is_reported_as_configured(polarity: Polarity, share: float) -> None:
+    sensor = DynamicVisionSensor(
+        replace(IDEAL, polarity=polarity), frame(0.0), np.random.default_rng(0)
+    )
+    sensor.see(frame(2.0), 0, 1000)
+    events = sensor.collect(0, 1000)
+    assert len(events) > 100
+    assert events["polarity"].mean() == share
+
+
+def test_random_polarity_tells_nothing() -> None:
+    config = replace(IDEAL, polarity="random")
+    sensor = DynamicVisionSensor(config, frame(0.0), np.random.default_rng(0))
+    sensor.see(frame(5.0), 0, 10_000)
+    assert sensor.collect(0, 10_000)["polarity"].mean() == pytest.approx(0.5, abs=0.08)
+
+
+def test_drawn_sensors_span_the_ranges_of_real_ones() -> None:
+    rng = np.random.default_rng(0)
+    sensors = [SensorConfig.sample_wide(rng) for _ in range(400)]
+    ranges = {
+        "threshold_on": (0.08, 0.45),
+        "threshold_off": (0.08, 0.45),
+        "refractory_us": (100.0, 3000.0),
+        "cutoff_hz": (10.0, 2000.0),
+        "leak_hz": (0.0, 0.3),
+        "shot_hz": (0.003, 2.5),
+        "hot_pixels": (0, 20),
+    }
+    for name, (low, high) in ranges.items():
+        values = np.array([getattr(sensor, name) for sensor in sensors])
+        assert low <= values.min() <= low + 0.1 * (high - low), name
+        assert high - 0.15 * (high - low) <= values.max() <= high, name
+    ratio = np.array([sensor.threshold_on / sensor.threshold_off for sensor in sensors])
+    assert 0.69 < ratio.min() < 0.8 and 1.25 < ratio.max() < 1.41
+    share = np.array(
+        [
+            sensor.mismatch / np.sqrt(sensor.threshold_on * sensor.threshold_off)
+            for sensor in sensors
+        ]
+    )
+    assert 0.04 < share.min() < 0.08 and 0.22 < share.max() < 0.31
+    davis = [SensorConfig.sample(rng) for _ in range(100)]
+    assert max(sensor.threshold_off for sensor in davis) <= 0.14
+    assert max(sensor.shot_hz for sensor in davis) <= 0.1

@@ -18,7 +18,7 @@ def clips(tmp_path: Path) -> Path:
     """One clip of 0.5 s, y up, of a person who faces +z."""
     x, y, z = np.moveaxis(make_motion("clap", np.random.default_rng(0), 0.3, 0.0).joints_m, -1, 0)
     path = tmp_path / "clips.npz"
-    np.savez(path, s05_01=np.stack((-x, z, y), -1)[:31])
+    np.savez(path, cmu_s05_01=np.stack((-x, z, y), -1)[:31])
     return path
 
 
@@ -41,12 +41,14 @@ def test_names_are_listed(clips: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["simulate", "--camera", "list"]) == 0
     assert capsys.readouterr().out.split() == [camera.name for camera in DHP19_LIKE]
     assert main(["simulate", "--motion", "list", "--mocap", str(clips)]) == 0
-    assert capsys.readouterr().out.split() == ["s05_01"]
+    assert capsys.readouterr().out.split() == ["cmu_s05_01"]
 
 
 def test_a_clip_is_taken_whole_and_faces_the_front_cameras(tmp_path: Path, clips: Path) -> None:
     out = tmp_path / "clip.aedat4"
-    assert main(["simulate", "--out", str(out), "--mocap", str(clips), "--clip", "s05_01"]) == 0
+    assert (
+        main(["simulate", "--out", str(out), "--mocap", str(clips), "--clip", "cmu_s05_01"]) == 0
+    )
     truth = load_truth(truth_path(out))
     assert truth.label_ns[-1] == 500_000_000
     hips = truth.keypoints_px[:, [joint_id("right_hip"), joint_id("left_hip")], 0]
@@ -61,7 +63,7 @@ def test_a_clip_is_taken_whole_and_faces_the_front_cameras(tmp_path: Path, clips
         (["--out", "a.aedat4", "--seconds", "0"], "--seconds must be positive"),
         (["--out", "a.aedat4", "--motion", "flying"], "no movement is called 'flying'"),
         (["--out", "a.aedat4", "--camera", "moon"], "no camera is called 'moon'"),
-        (["--out", "a.aedat4", "--clip", "s05_01"], "--clip needs --mocap"),
+        (["--out", "a.aedat4", "--clip", "cmu_s05_01"], "--clip needs --mocap"),
         (["--calibration", "nowhere"], "nowhere/P4.npy: no such file"),
         (["--mocap", "nowhere.npz"], "nowhere.npz"),
     ],
@@ -81,5 +83,5 @@ def test_a_clip_is_not_stretched(
     out = tmp_path / "clip.aedat4"
     options = ["--mocap", str(clips), "--seconds", "2"]
     assert main(["simulate", "--out", str(out), *options]) == 1
-    assert "clip s05_01 lasts 0.50 s" in capsys.readouterr().err
+    assert "clip cmu_s05_01 lasts 0.50 s" in capsys.readouterr().err
     assert not out.exists()

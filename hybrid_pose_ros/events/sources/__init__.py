@@ -4,8 +4,9 @@
 from hybrid_pose_ros.events.sources.aedat2 import Aedat2Source
 from hybrid_pose_ros.events.sources.aedat4 import Aedat4Source
 from hybrid_pose_ros.events.sources.base import EventSource, SourceError
-from hybrid_pose_ros.events.sources.files import FileSource, open_recording
+from hybrid_pose_ros.events.sources.files import FileSource, open_source
 from hybrid_pose_ros.events.sources.live import CameraSource, NetworkSource
+from hybrid_pose_ros.events.sources.npz import NpzSource
 from hybrid_pose_ros.events.sources.raw import RawSource
 
 __all__ = [
@@ -15,7 +16,8 @@ __all__ = [
     "EventSource",
     "FileSource",
     "NetworkSource",
+    "NpzSource",
     "RawSource",
     "SourceError",
-    "open_recording",
+    "open_source",
 ]

@@ -8,11 +8,11 @@ from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.aedat2 import Aedat2Source
 from hybrid_pose_ros.events.sources.aedat4 import Aedat4Source
 from hybrid_pose_ros.events.sources.base import EventSource, SourceError
+from hybrid_pose_ros.events.sources.npz import NpzSource
 from hybrid_pose_ros.events.sources.raw import RawSource
 from hybrid_pose_ros.regular_files import find_obstacle
 
-
-SUFFIXES: Final = (".aedat4", ".aedat", ".aedat2", ".raw", ".dat")
+SUFFIXES: Final = (".aedat4", ".aedat", ".aedat2", ".raw", ".dat", ".npz")
 """How the names of recordings end, in small or capital letters."""
 
 
@@ -34,10 +34,10 @@ class FileSource(EventSource, Protocol):
         """The source's own account of what was lost of the part read so far, or ""."""
 
 
-def open_recording(
+def open_source(
     path: Path, *, size: tuple[int, int] | None = None, camera: str = ""
 ) -> FileSource:
-    """Return a source for AEDAT4, AEDAT 2.0 (`.aedat`), or Prophesee RAW or DAT.
+    """Return a source for AEDAT4, AEDAT 2.0 (`.aedat`), Prophesee RAW or DAT, or `.npz`.
 
     Args:
         path: the file; the end of its name tells the kind, see :data:`SUFFIXES`.
@@ -59,5 +59,7 @@ def open_recording(
         return Aedat2Source(path, size)
     if suffix in (".raw", ".dat"):
         return RawSource(path, size)
+    if suffix == ".npz":
+        return NpzSource(path)
     kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
     raise SourceError(f"{path}: no recording that can be read ({kinds})")

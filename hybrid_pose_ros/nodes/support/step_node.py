@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
+from hybrid_pose_ros.events.noise import NoiseFilter
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, Sensor, event_packet_message
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -63,6 +64,13 @@ class StepNode(ManagedNode):
             limits=(0.0, 1000.0),
             reloads=True,
         ),
+        ParameterSpec(
+            "noise_filter",
+            True,
+            "keep background activity away from the model as it was when the model was trained; "
+            "false: every event counts; the same for ann and snn",
+            reloads=True,
+        ),
         ParameterSpec("threads", 1, "CPU threads of one tensor operation", limits=(1, 256)),
         PACKET_TYPE,
     )
@@ -73,6 +81,7 @@ class StepNode(ManagedNode):
         self.sensor: Sensor
         self._stream: StepStream
         self._subscription: Subscription
+        self._noise_filter: NoiseFilter | None
         self._paused = False
         self.offer_switch("pause", self._pause)
         self.offer("reset", self._reset)
@@ -124,15 +133,19 @@ class StepNode(ManagedNode):
         torch.set_num_threads(self.integer("threads"))
         checkpoint = self._load()
         self.adopt(self.prepare(checkpoint))
-        self.checkpoint = checkpoint
+        self._use_model(checkpoint)
         self._packet_type = chosen_packet_type(self)
         self._read_once(checkpoint)
 
     def activate(self) -> None:
         """Listen to events, with an empty memory."""
-        self._stream = StepStream(self.checkpoint.config.view.fit, self.bin_ns())
+        self._stream = StepStream(
+            self.checkpoint.config.view.fit, self.bin_ns(), self._noise_filter
+        )
         self._packets = Meter()
         self._events = Meter()
+        self._binned = Meter()
+        self._noise = Meter()
         self._malformed_reported = 0
         self._paused = False
         self._waiting: list[bytes] = []
@@ -146,6 +159,7 @@ class StepNode(ManagedNode):
         """Report on the stream of packets."""
         packets, packet_rate = self._packets.take()
         _, event_rate = self._events.take()
+        (noise, _), (binned, _) = self._noise.take(), self._binned.take()
         reader = self._stream.reader
         report.values |= {
             "model": f"{self.checkpoint.config.name} {self.checkpoint.digest}",
@@ -154,6 +168,7 @@ class StepNode(ManagedNode):
             "events per second": f"{event_rate:.0f}",
             "packets received": str(self._packets.total),
             "events received": str(self._events.total),
+            "share filtered out as noise": f"{noise / max(1, binned):.3f}",
             "packets lost": str(reader.lost),
             "packets malformed": str(reader.malformed),
             "sensor time restarts": str(self._stream.restarts),
@@ -200,11 +215,11 @@ class StepNode(ManagedNode):
         checkpoint = self._load()
         estimator = self.prepare(checkpoint)
         self.serve_waiting()
-        self.checkpoint = checkpoint
+        self._use_model(checkpoint)
         self.adopt(estimator)
         config = checkpoint.config
         if self.state == "active":
-            self._stream.rebin(config.view.fit, self.bin_ns())
+            self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
             if self._stream.view is not None:
                 self.begin(self._stream.view)
         return f"{config.name} {checkpoint.digest}, steps of {config.step_ns / 1e6:g} ms"
@@ -219,8 +234,14 @@ class StepNode(ManagedNode):
             seq=0,
             header=Header(),
         )
-        stream = StepStream(checkpoint.config.view.fit, checkpoint.config.step_ns)
+        config = checkpoint.config
+        stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
         stream.push(read_packet(serialize_message(packet), type(packet)))
+
+    def _use_model(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        is_filtered = self.flag("noise_filter")
+        self._noise_filter = checkpoint.config.noise_filter if is_filtered else None
 
     def _load(self) -> Checkpoint:
         """Read the model that the parameters name; raises StartError."""
@@ -282,6 +303,8 @@ class StepNode(ManagedNode):
             return steps
         self._packets.add()
         self._events.add(pushed.events)
+        self._binned.add(sum(step.events for step in pushed.steps))
+        self._noise.add(sum(step.dropped for step in pushed.steps))
         if new_stream:
             assert self._stream.view is not None
             self.sensor = Sensor(packet.width, packet.height)

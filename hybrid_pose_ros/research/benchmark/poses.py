@@ -46,9 +46,10 @@ class Decoding:
     """Packets to steps, as the nodes do it."""
 
     def __init__(self, checkpoint: Checkpoint, stream: Stream) -> None:
-        self.view = checkpoint.config.view.fit(stream.width, stream.height)
+        config = checkpoint.config
+        self.view = config.view.fit(stream.width, stream.height)
         self._decoder = make_decoder(ENCODING, stream.width, stream.height)
-        self._binner = StepBinner(self.view, checkpoint.config.step_ns)
+        self._binner = StepBinner(self.view, config.step_ns, noise_filter=config.noise_filter)
 
     def steps(self, packet: EncodedPacket) -> list[Step]:
         """Return the steps that a packet completes."""

@@ -64,8 +64,10 @@ class _Torch:
 
 def steps_of(checkpoint: Checkpoint, stream: Stream) -> list[Step]:
     """Bin a stream for a model."""
-    view = checkpoint.config.view.fit(stream.width, stream.height)
-    return StepBinner(view, checkpoint.config.step_ns).push(stream.events)
+    config = checkpoint.config
+    view = config.view.fit(stream.width, stream.height)
+    binner = StepBinner(view, config.step_ns, noise_filter=config.noise_filter)
+    return binner.push(stream.events)
 
 
 def initialisations(

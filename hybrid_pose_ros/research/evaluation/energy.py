@@ -219,7 +219,7 @@ class Costs:
         config, view = network.config, network.config.view
         height, width = view.grid_height, view.grid_width
         weight = network.snn.readout.conv.weight
-        windows = weight.new_zeros(1, 2 * len(config.ann.window_steps), height, width)
+        windows = weight.new_zeros(1, config.ann.input_planes, height, width)
 
         def once() -> None:
             _, state = network.initial_state(windows)

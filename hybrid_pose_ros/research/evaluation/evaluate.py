@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hybrid_pose_ros.networks.config import ViewConfig
+from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.research.evaluation.energy import MAC_J, Activity, Costs, total
 from hybrid_pose_ros.research.evaluation.models import MODELS, Networks, load_networks
 from hybrid_pose_ros.research.evaluation.protocols import Protocols
@@ -37,8 +37,8 @@ from hybrid_pose_ros.research.evaluation.summary import (
 from hybrid_pose_ros.research.evaluation.test_set import (
     Performance,
     TestPlan,
-    captured_clips,
     describe,
+    draw_captured,
     mean_pose,
     simulate_performance,
 )
@@ -46,7 +46,7 @@ from hybrid_pose_ros.research.evaluation.test_set import (
 FORMAT = 3
 """Of the figures; a report of another format is refused."""
 
-_worker: tuple[Protocols, ViewConfig] | None = None
+_worker: tuple[Protocols, ModelConfig] | None = None
 
 
 def evaluate(
@@ -76,7 +76,8 @@ def evaluate(
     """
     started = time.monotonic()
     networks = load_networks(checkpoint, variants)
-    captured_clips(plan)  # what cannot be read is said now, not after some minutes
+    if plan.mocap is not None:  # what cannot be read is said now, not after some minutes
+        draw_captured(plan, np.random.default_rng(0))
     plan.cameras()
     jobs = plan.performances()
     results: list[Result] = []
@@ -191,13 +192,13 @@ def _start_worker(checkpoint: Path | None, variants: Path | None) -> None:
     global _worker
     torch.set_num_threads(1)
     networks = load_networks(checkpoint, variants)
-    _worker = Protocols(networks), networks.hybrid.config.view
+    _worker = Protocols(networks), networks.hybrid.config
 
 
 def _run(plan: TestPlan, performance: Performance) -> tuple[Result, dict[str, Activity]]:
     assert _worker is not None
-    protocols, view = _worker
-    binned = simulate_performance(plan, performance, view)
+    protocols, config = _worker
+    binned = simulate_performance(plan, performance, config)
     # of the others only the confidence is of interest
     whole = performance.kind in ("movement", "mocap")
     outcome = protocols.run_all(binned) if whole else protocols.run_main(binned)

@@ -29,7 +29,7 @@ from hybrid_pose_ros.simulation.recording import (
     Scene,
     simulate_recording,
 )
-from hybrid_pose_ros.simulation.renderer import sample_background
+from hybrid_pose_ros.simulation.rooms import sample_background
 
 CHANNELS: Final = (2, 3)
 """Channels of the two front cameras, on which the CNN's error is published."""

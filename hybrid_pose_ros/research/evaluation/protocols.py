@@ -27,6 +27,7 @@ from hybrid_pose_ros.research.evaluation.runs import (
     Poses,
     as_sent,
     decoded,
+    initialise,
     run_ann,
     run_torch,
 )
@@ -102,9 +103,7 @@ class _Performance:
         self._starts = range(-WINDOW_INSTANTS, self._end, WINDOW_INSTANTS)
         self._poses: dict[str, Poses] = {}
         self._activity: dict[str, Activity] = {}
-        self._heatmaps, self._inits = networks.hybrid.initial_state(
-            self._data.histories(self._starts)
-        )
+        self._heatmaps, self._inits = initialise(networks.hybrid, self._data, self._starts)
 
     @property
     def outcome(self) -> Outcome:
@@ -115,7 +114,8 @@ class _Performance:
         """The ANN at every instant, held and extrapolated, and the hybrid, all in torch."""
         data, inits = self._data, self._inits
         network = self._networks.hybrid
-        self._poses["ann"] = run_ann(network, data, range(1, self._end + 1))
+        instants = range(1, self._end + 1)
+        self._poses["ann"] = run_ann(network, data, instants, self._starts, self._heatmaps)
         latest = np.repeat(np.arange(1, data.windows + 1), WINDOW_INSTANTS)
         held = decoded(self._heatmaps, data.cameras).at(latest)
         self._poses["ann_held"] = held
@@ -147,7 +147,7 @@ class _Performance:
 
         for name, period_ms in RARE_MS.items():
             rare = [starts[0], *range(0, end, period_ms * 1_000_000 // INSTANT_NS)]
-            _, few = self._networks.hybrid.initial_state(data.histories(rare))
+            _, few = initialise(self._networks.hybrid, data, rare)
             self._found(name, engine.run(data, rare, end, few))
 
         if self._networks.hybrid.config.carry:
@@ -162,7 +162,7 @@ class _Performance:
         """A variant that was trained, initialised by its own ANN."""
         network = self._networks.variants[variant]
         data = Input(self._performance, network)
-        _, inits = network.initial_state(data.histories(self._starts))
+        _, inits = initialise(network, data, self._starts)
         self._found(_VARIANTS[variant], engine.run(data, self._starts, self._end, inits))
 
     def run_short(self, name: str, engine: Engine) -> None:

@@ -6,7 +6,7 @@ window that counts begins. A run from instant a to instant b begins with the sta
 the poses at a + 1 to b.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hybrid_pose_ros.events.activity import LastActivity, encode_ages
+from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
@@ -75,6 +77,7 @@ class Input:
 
     def __init__(self, performance: BinnedPerformance, network: HybridPoseNetwork) -> None:
         step_ns = network.config.step_ns
+        self._config = network.config
         self._widths = network.config.ann.window_steps
         window = WINDOW_NS // step_ns
         self._steps = performance.steps(step_ns, empty=window)
@@ -97,14 +100,34 @@ class Input:
         """The instant at which the recording begins."""
         return -self._lead // self.steps_per_instant
 
-    def histories(self, instants: Iterable[int]) -> Tensor:
-        """The ANN's inputs: events before these instants, [cameras * instants, planes, H, W]."""
-        length = sum(self._widths)
-        windows = []
+    def inputs(self, instants: Sequence[int]) -> Tensor:
+        """Return what the ANN sees of the events before these instants, without feedback.
+
+        Args:
+            instants: in order.
+
+        Returns:
+            [cameras, instants, planes, H, W].
+        """
         ends = [self._lead + instant * self.steps_per_instant for instant in instants]
-        for camera in self._steps:
-            windows += [sum_windows(camera[end - length : end], self._widths) for end in ends]
-        return torch.from_numpy(np.stack(windows))
+        return torch.from_numpy(np.stack([self._of_camera(steps, ends) for steps in self._steps]))
+
+    def _of_camera(self, steps: NDArray[np.uint16], ends: Sequence[int]) -> NDArray[np.float32]:
+        ann, height, width = self._config.ann, *steps.shape[2:]
+        found = np.zeros((len(ends), ann.input_planes, height, width), np.float32)
+        activity = LastActivity(ann.activity_levels, height, width)
+        step_s = ann.activity_steps * self._config.step_ns * 1e-9
+        count = 2 * len(self._widths)
+        begin = 0
+        for inputs, end in zip(found, ends, strict=True):
+            inputs[:count] = sum_windows(steps[end - sum(self._widths) : end], self._widths)
+            if ann.activity_levels:
+                for index in range(begin, end):
+                    activity.add(index // ann.activity_steps, steps[index])
+                begin = end
+                ages = encode_ages(activity.last, (end - 1) // ann.activity_steps, step_s)
+                inputs[count : count + len(ages)] = ages
+        return found
 
     def steps(self, start: int, stop: int) -> NDArray[np.uint16]:
         """The SNN's inputs from one instant to another: [cameras, steps, 2, H, W]."""
@@ -144,11 +167,52 @@ def decoded(heatmaps: Tensor, cameras: int) -> Poses:
     )
 
 
-def run_ann(network: HybridPoseNetwork, data: Input, instants: Sequence[int]) -> Poses:
-    """Run the ANN at these instants: [cameras, instants, ...]."""
+def initialise(
+    network: HybridPoseNetwork, data: Input, starts: Sequence[int]
+) -> tuple[Tensor, SnnState]:
+    """Run the ANN at these instants, each time fed with its answer of the time before.
+
+    Returns:
+        heatmaps [cameras * starts, 13, H, W] and states, one sample per camera and start, the
+        starts of the first camera first.
+    """
+    inputs = data.inputs(starts)
+    found = network.initial_states(inputs.unbind(1))
+    heatmaps = torch.stack([maps for maps, _ in found], 1).flatten(0, 1)
+    states = [state for _, state in found]
+    velocities = [state.velocity for state in states if state.velocity is not None]
+    return heatmaps, SnnState(
+        {
+            name: torch.stack([state.membranes[name] for state in states], 1).flatten(0, 1)
+            for name in states[0].membranes
+        },
+        torch.stack([state.heatmaps for state in states], 1).flatten(0, 1),
+        torch.stack(velocities, 1).flatten(0, 1) if velocities else None,
+    )
+
+
+def run_ann(
+    network: HybridPoseNetwork,
+    data: Input,
+    instants: Sequence[int],
+    starts: Sequence[int],
+    answers: Tensor,
+) -> Poses:
+    """Run the ANN at these instants: [cameras, instants, ...].
+
+    Args:
+        starts: earlier runs, the first of them before all instants.
+        answers: their heatmaps, from :func:`initialise`; each instant is fed with the last one.
+    """
+    maps = answers.unflatten(0, (data.cameras, -1))
+    last = np.searchsorted(np.asarray(starts), np.asarray(instants), "left") - 1
     parts = []
-    for start in range(0, len(instants), _ANN_BATCH):
-        heatmaps, _ = network.ann(data.histories(instants[start : start + _ANN_BATCH]))
+    for first in range(0, len(instants), _ANN_BATCH):
+        chosen = slice(first, first + _ANN_BATCH)
+        inputs = data.inputs(instants[chosen]).flatten(0, 1)
+        if network.config.ann.feedback:
+            inputs = with_feedback(inputs, maps[:, last[chosen]].flatten(0, 1))
+        heatmaps, _ = network.ann(inputs)
         parts.append(decoded(heatmaps, data.cameras))
     return Poses.joined(parts)
 

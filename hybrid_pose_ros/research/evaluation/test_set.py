@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
-from hybrid_pose_ros.networks.config import ViewConfig
+from hybrid_pose_ros.networks.config import ModelConfig, ViewConfig
 from hybrid_pose_ros.simulation.markers import markers_of
-from hybrid_pose_ros.simulation.mocap import load_mocap, vary
+from hybrid_pose_ros.simulation.mocap import draw_clip, load_clip, vary
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import PLACE_M, SESSIONS, make_motion
 from hybrid_pose_ros.simulation.recording import Recording, Scene, simulate_recording
@@ -191,13 +191,13 @@ def generator(plan: TestPlan, kind: str, name: str, person: int) -> np.random.Ge
 
 
 def simulate_performance(
-    plan: TestPlan, performance: Performance, view: ViewConfig
+    plan: TestPlan, performance: Performance, config: ModelConfig
 ) -> BinnedPerformance:
-    """Simulate a performance before both cameras and bin it for a model's view."""
+    """Simulate a performance before both cameras and bin it as a model's steps are."""
     rng = generator(plan, performance.kind, performance.name, performance.person)
     cameras: tuple[Camera, ...] = plan.cameras()
     if performance.kind == "mocap":
-        motion = _captured(plan, rng)
+        motion = draw_captured(plan, rng)
     else:
         motion = make_motion(performance.name, rng, plan.seconds)
     if performance.kind == "close":
@@ -209,36 +209,26 @@ def simulate_performance(
         )
         for scene in scenes
     ]
-    counts, points, visible = zip(*(_bin(plan, r, view) for r in recordings), strict=True)
+    counts, points, visible = zip(*(_bin(plan, r, config) for r in recordings), strict=True)
     joints = recordings[0].truth.joints_m[_counted(plan)]
     return BinnedPerformance(np.stack(counts), Truth(np.stack(points), np.stack(visible), joints))
 
 
-def captured_clips(plan: TestPlan) -> list[Motion]:
-    """The captured motions of which a performance may be a part; none without a file.
+_SLOWEST: Final = 1.25
+"""The most that :func:`vary` shortens a clip by."""
+
+
+def draw_captured(plan: TestPlan, rng: np.random.Generator) -> Motion:
+    """Draw a part of the captured motions, turned towards the cameras.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or no motion in it is long enough.
+        OSError, ValueError: there is no file or it cannot be read, or no motion is long enough.
     """
     if plan.mocap is None:
-        return []
-    slowest = 1.25  # the most that `vary` shortens a clip by
-    clips = [
-        clip
-        for clip in load_mocap(plan.mocap, plan.subjects)
-        if clip.duration_s > slowest * plan.seconds
-    ]
-    if not clips:
-        raise ValueError(f"{plan.mocap}: no clip of the test subjects is long enough")
-    return clips
-
-
-def _captured(plan: TestPlan, rng: np.random.Generator) -> Motion:
-    """A random part of the captured motions, turned towards the cameras."""
-    clips = captured_clips(plan)
-    lengths = np.array([clip.duration_s for clip in clips])
-    clip = clips[int(rng.choice(len(clips), p=lengths / lengths.sum()))]
-    return vary(clip, rng, plan.seconds, np.pi + rng.normal(0, _YAW_SPREAD))
+        raise ValueError("the plan of the test set names no file of captured motions")
+    name = draw_clip(plan.mocap, rng, plan.subjects.__contains__, _SLOWEST * plan.seconds)
+    yaw = np.pi + rng.normal(0, _YAW_SPREAD)
+    return vary(load_clip(plan.mocap, name), rng, plan.seconds, yaw)
 
 
 def _close_camera(camera: Camera, rng: np.random.Generator) -> Camera:
@@ -258,14 +248,19 @@ def _counted(plan: TestPlan) -> slice:
 
 
 def _bin(
-    plan: TestPlan, recording: Recording, view: ViewConfig
+    plan: TestPlan, recording: Recording, config: ModelConfig
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    view, events = config.view, recording.events
     grid = view.fit(recording.width, recording.height)
+    grid.check(events)
+    noise = grid.noise_memory(config.noise_filter)
     ticks = round(plan.seconds * 1e9) // TICK_NS
     counts = np.zeros((ticks, 2, view.grid_height, view.grid_width), np.uint8)
-    ends = np.searchsorted(recording.events["t"], (np.arange(ticks) + 1) * TICK_NS)
-    for tick, part in enumerate(np.split(recording.events, ends)[:ticks]):
-        np.minimum(grid.histogram(part), 255, out=counts[tick], casting="unsafe")
+    start = 0
+    for tick in range(ticks):
+        found = np.zeros(grid.shape, np.uint16)
+        start, _ = grid.count_until(events, start, (tick + 1) * TICK_NS, found, noise)
+        np.minimum(found, 255, out=counts[tick], casting="unsafe")
     truth, counted = recording.truth, _counted(plan)
     if not np.array_equal(truth.label_ns[counted] % INSTANT_NS, np.zeros(plan.instants)):
         raise ValueError("the labels do not lie at the instants at which poses are compared")

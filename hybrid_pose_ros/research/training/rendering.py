@@ -19,22 +19,25 @@ import numpy as np
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_MATRICES, Camera, load_dhp19_cameras
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.research.training.shards import ShardError, is_finished, write_shard
-from hybrid_pose_ros.research.training.splits import (
-    HELD_OUT_MOVEMENTS,
-    SPLITS,
-    TEST_SUBJECTS,
-    TRAIN_SUBJECTS,
-)
-from hybrid_pose_ros.simulation.mocap import load_mocap, vary
-from hybrid_pose_ros.simulation.motion import Motion
-from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
-from hybrid_pose_ros.simulation.recording import Scene, simulate_recording
+from hybrid_pose_ros.research.training.splits import REPERTOIRES, SPLITS
+from hybrid_pose_ros.simulation.mocap import MocapError, index_mocap, subject_of
+from hybrid_pose_ros.simulation.motion_sampler import sample_motion
+from hybrid_pose_ros.simulation.movements import PLACE_M
+from hybrid_pose_ros.simulation.recording import simulate_recording
+from hybrid_pose_ros.simulation.scene import Scene, sample_body
+from hybrid_pose_ros.simulation.viewpoints import sample_wide_camera
 
 _PLAN = "plan.json"
 """What the shards of a folder were rendered by, whatever their number."""
 
-_SIZES: Final = ((346, 260), (346, 260), (320, 240), (240, 180))
-"""Sensors of the cameras that are not DHP19's (pixels)."""
+_LABORATORY: Final = 0.3
+"""Share of recordings before cameras like DHP19's; the others are seen from anywhere."""
+
+_CALM: Final = 0.5
+"""Share of those in a laboratory: steady light, a fixed camera, a DAVIS346, nobody else."""
+
+_LONG: Final = 0.12
+"""Share of long recordings."""
 
 _HELD_OUT_SHARE = 0.05
 
@@ -48,14 +51,22 @@ class RenderPlan:
         seed: the data is a function of it.
         mocap: motion capture, mixed with the procedural motion; None for that alone.
         calibration: folder of the DHP19 matrices; None for cameras like them.
-        shard_seconds: length of one recording.
+        mesh_share: share of people with a mesh for a body, the others are capsules.
+        short_s, long_s: shortest and longest of the short and of the long recordings (seconds).
     """
 
     seconds: float
     seed: int
     mocap: Path | None = None
     calibration: Path | None = None
-    shard_seconds: float = 6.0
+    mesh_share: float = 0.6
+    short_s: tuple[float, float] = (2.5, 5.5)
+    long_s: tuple[float, float] = (8.0, 16.0)
+
+    @property
+    def mean_s(self) -> float:
+        """Mean length of a recording in seconds."""
+        return (1 - _LONG) * sum(self.short_s) / 2 + _LONG * sum(self.long_s) / 2
 
 
 def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
@@ -72,78 +83,50 @@ def disturb(camera: Camera, rng: np.random.Generator) -> Camera:
     return replace(camera, matrix=image @ camera.matrix @ world)
 
 
-def sample_camera(plan: RenderPlan, rng: np.random.Generator) -> tuple[Camera, float]:
-    """Draw a camera, and a yaw (radians) for the person.
+def sample_scene(plan: RenderPlan, split: str, rng: np.random.Generator) -> tuple[Scene, float]:
+    """Draw a scene and its length in seconds.
 
-    Six in ten are cameras about like DHP19's (never exactly these, which are for the test), before
-    a person who faces as DHP19's people do. The others stand anywhere around; half of these are
-    close, so that only a part of the person, such as head and shoulders, is in the image.
+    Three in ten are seen by cameras about like DHP19's (never exactly these, which are for the
+    test), by people who mostly face as DHP19's do. The others are seen from anywhere, with
+    any heading.
     """
-    if rng.random() < 0.6:
+    seconds = float(rng.uniform(*(plan.long_s if rng.random() < _LONG else plan.short_s)))
+    repertoire = REPERTOIRES[split]
+    if rng.random() < _LABORATORY:
         cameras = list(DHP19_LIKE)
-        facing = np.pi  # DHP19's people face -y
         if plan.calibration is not None:
             cameras = list(load_dhp19_cameras(plan.calibration).values())
-        camera = cameras[int(rng.integers(len(cameras)))]
-        return disturb(camera, rng), facing + rng.normal(0, 0.3)
-    azimuth = rng.uniform(0, 2 * np.pi)
-    width, height_px = _SIZES[int(rng.integers(len(_SIZES)))]
-    kind = rng.random()
-    if kind < 0.25:
-        name, distance, height = "desk", rng.uniform(0.6, 1.4), rng.uniform(1.2, 1.8)
-        target = (*rng.normal(0, 0.08, 2), rng.uniform(1.45, 1.7))
-        extent = rng.uniform(0.4, 0.8)  # metres from the image's top to its bottom
-    elif kind < 0.5:
-        name, distance, height = "close", rng.uniform(0.8, 2.0), rng.uniform(1.0, 1.7)
-        target = (*rng.normal(0, 0.1, 2), rng.uniform(1.15, 1.6))
-        extent = rng.uniform(0.45, 1.4)
+        camera = disturb(cameras[int(rng.integers(len(cameras)))], rng)
+        yaw = np.pi + rng.normal(0, 0.3) if rng.random() < 0.75 else rng.uniform(0, 2 * np.pi)
+        motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
+        motion = replace(motion, joints_m=motion.joints_m + PLACE_M)  # DHP19's faces -y
+        if rng.random() < _CALM:
+            body = sample_body(rng, plan.mesh_share)
+            return replace(Scene.sample(motion, camera, rng), body=body), seconds
     else:
-        name, distance, height = "random", rng.uniform(2.2, 5.0), rng.uniform(0.7, 2.4)
-        target = (*rng.normal(0, 0.15, 2), rng.uniform(0.8, 1.15))
-        extent = 1.8 / rng.uniform(0.45, 1.05)
-    position = (distance * np.cos(azimuth), distance * np.sin(azimuth), height)
-    focal = height_px * distance / extent
-    camera = Camera.look_at(
-        position, target, focal, width, height_px, roll=rng.normal(0, 0.05), name=name
-    )
-    towards = azimuth - np.pi / 2  # a yaw of 0 faces +y
-    return camera, towards + rng.normal(0, 0.7)
-
-
-def sample_motion(
-    plan: RenderPlan, split: str, yaw: float, rng: np.random.Generator, *, close: bool
-) -> Motion:
-    """Draw a motion of a shard's length, captured or procedural, of those the split may see.
-
-    Half of the people close to the camera sway or turn, as those at a desk do.
-    """
-    test = split == "test"
-    if close and rng.random() < 0.5:
-        name = ("standing", "turning")[int(rng.integers(2))]
-        return make_motion(name, rng, plan.shard_seconds, yaw)
-    if plan.mocap is not None and rng.random() < 0.5:
-        clips = load_mocap(plan.mocap, TEST_SUBJECTS if test else TRAIN_SUBJECTS)
-        lengths = np.array([clip.duration_s for clip in clips])
-        clip = clips[int(rng.choice(len(clips), p=lengths / lengths.sum()))]
-        return vary(clip, rng, plan.shard_seconds, yaw)
-    names = [name for name in MOVEMENTS if test or name not in HELD_OUT_MOVEMENTS]
-    return make_motion(names[int(rng.integers(len(names)))], rng, plan.shard_seconds, yaw)
+        yaw = rng.uniform(0, 2 * np.pi)
+        motion = sample_motion(rng, seconds, repertoire, mocap=plan.mocap, yaw=yaw)
+        camera = sample_wide_camera(rng, tuple(motion.joints_m[..., :2].mean((0, 1))))
+    return Scene.sample_wild(motion, camera, rng, mesh_share=plan.mesh_share), seconds
 
 
 def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> None:
     """Simulate and bin one recording into ``<folder>/<number>``."""
     rng = np.random.default_rng((plan.seed, SPLITS[split], number))
-    camera, yaw = sample_camera(plan, rng)
-    motion = sample_motion(plan, split, yaw, rng, close=camera.name in ("close", "desk"))
-    scene = Scene.sample_wild(motion, camera, rng)
-    recording = simulate_recording(scene, min(plan.shard_seconds, motion.duration_s))
+    scene, seconds = sample_scene(plan, split, rng)
+    recording = simulate_recording(scene, seconds)
     write_shard(
         folder / f"{number:05d}",
         EDGE,
         events=recording.events,
         sensor_size=(recording.width, recording.height),
         truth=recording.truth,
-        meta={"motion": motion.name, "camera": camera.name, "number": number},
+        meta={
+            "motion": scene.motion.name,
+            "camera": scene.camera.name,
+            "body": type(scene.body).__name__,
+            "number": number,
+        },
     )
 
 
@@ -161,7 +144,7 @@ def render_shards(
         CameraError, MocapError, OSError: the calibration or the motion capture cannot be read.
     """
     record = _plan_record(plan)
-    count = max(1, round(plan.seconds / plan.shard_seconds))
+    count = max(1, round(plan.seconds / plan.mean_s))
     held_out = max(4, round(count * _HELD_OUT_SHARE))
     sizes = {"validation": held_out, "test": held_out, "train": count}
     jobs = [
@@ -190,8 +173,10 @@ def _plan_record(plan: RenderPlan) -> dict[str, Any]:
     mocap: list[Path] = []
     calibration: list[Path] = []
     if plan.mocap is not None:
-        for subjects in (TRAIN_SUBJECTS, TEST_SUBJECTS):
-            load_mocap(plan.mocap, subjects)  # what cannot be read is said now
+        subjects = {subject_of(clip) for clip in index_mocap(plan.mocap)}
+        for split, repertoire in REPERTOIRES.items():  # each part of the data needs some
+            if not any(map(repertoire.may_see, subjects)):
+                raise MocapError(f"{plan.mocap}: no clips of subjects that {split} may see")
         mocap = [plan.mocap]
     if plan.calibration is not None:
         load_dhp19_cameras(plan.calibration)
@@ -200,7 +185,8 @@ def _plan_record(plan: RenderPlan) -> dict[str, Any]:
         "seed": plan.seed,
         "mocap": [_digest(path) for path in mocap],
         "calibration": [_digest(path) for path in calibration],
-        "shard_seconds": plan.shard_seconds,
+        "mesh_share": plan.mesh_share,
+        "lengths": [*plan.short_s, *plan.long_s],
     }
 
 

@@ -3,7 +3,9 @@
 
 A shard is a folder: ``counts.npy`` uint8 [steps, 2, H, W] (events per cell, saturated at 255),
 ``labels.npy`` float32 [steps, 13, 3] (x, y in grid cells at the end of the step; 1 where the joint
-is inside the view, else 0) and ``meta.json``, written last: a folder without it is not finished.
+is inside the view, else 0), ``last.npy`` int32 [keys, levels, H, W] (the step in which each cell
+was last active, before every 50th step) and ``meta.json``, written last: a folder without it is
+not finished.
 """
 
 import hashlib
@@ -12,11 +14,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.events.activity import NEVER
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
 from hybrid_pose_ros.networks.config import ModelConfig
@@ -36,12 +39,45 @@ class Shard:
     Attributes:
         counts: uint8 [steps, 2, H, W].
         labels: float32 [steps, 13, 3]: x, y (cells), visible.
+        last: int32 [keys, levels, H, W]: step in which each cell was last active.
+        levels: numbers of events that make a cell active.
         meta: where it came from.
     """
 
     counts: NDArray[np.uint8]
     labels: NDArray[np.float32]
+    last: NDArray[np.int32]
+    levels: tuple[int, ...]
     meta: dict[str, Any]
+
+    def last_before(self, step: int) -> NDArray[np.int64]:
+        """Return the step in which each cell was last active before a step, [levels, H, W]."""
+        key = step // _KEY_STEPS
+        last = self.last[key].astype(np.int64)
+        last[last < 0] = NEVER
+        first = key * _KEY_STEPS
+        return last_active(self.counts[first:step], self.levels, first, last)
+
+
+_KEY_STEPS: Final = 50
+
+
+def last_active(
+    counts: NDArray[np.uint8], levels: Sequence[int], first: int, before: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the step in which each cell was last active, as LastActivity does for one by one.
+
+    Args:
+        counts: of the steps from ``first`` on, [steps, 2, H, W].
+        before: the result before these, [levels, H, W].
+    """
+    if not len(counts):
+        return before
+    events = counts.sum(1, dtype=np.uint16)[::-1]
+    newest = first + len(counts) - 1
+    active = np.stack([events >= level for level in levels])
+    ago = active.argmax(1)
+    return np.where(active.any(1), newest - ago, before)
 
 
 def write_shard(
@@ -57,7 +93,7 @@ def write_shard(
 
     Args:
         folder: the shard's folder; what it holds is replaced.
-        config: its view and step length are used.
+        config: its view, step length and noise filter are used.
         events: the recording's events.
         sensor_size: (width, height) in pixels.
         truth: its labels; between them they are interpolated.
@@ -65,7 +101,12 @@ def write_shard(
     """
     view = config.view.fit(*sensor_size)
     label_ns = truth.label_ns
-    binner = StepBinner(view, config.step_ns, max_gap_steps=len(label_ns) + 1)
+    binner = StepBinner(
+        view,
+        config.step_ns,
+        noise_filter=config.noise_filter,
+        max_gap_steps=len(label_ns) + 1,
+    )
     steps = {step.index: step.counts for step in binner.push(events)}
     ends = np.arange(-(-label_ns[0] // config.step_ns), label_ns[-1] // config.step_ns + 1)
     present = np.array([end - 1 in steps for end in ends])
@@ -86,8 +127,24 @@ def write_shard(
     folder.mkdir(parents=True)
     np.save(folder / "counts.npy", counts)
     np.save(folder / "labels.npy", labels)
-    record = {**meta, "step_ns": config.step_ns, "steps": len(ends)}
+    np.save(folder / "last.npy", _keys(counts, config.ann.activity_levels))
+    record = {
+        **meta,
+        "step_ns": config.step_ns,
+        "noise_filter": _filter_record(config),
+        "steps": len(ends),
+    }
     (folder / META).write_text(json.dumps(record))
+
+
+def _keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.int32]:
+    """The step in which each cell was last active, before every 50th step; -1: in none."""
+    last = np.full((len(levels), *counts.shape[2:]), -1, np.int64)
+    keys = [last]
+    for first in range(0, len(counts) - _KEY_STEPS + 1, _KEY_STEPS):
+        last = last_active(counts[first : first + _KEY_STEPS], levels, first, last)
+        keys.append(last)
+    return np.stack(keys).astype(np.int32)
 
 
 def is_finished(folder: Path) -> bool:
@@ -119,10 +176,20 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
                 f"{folder}: binned in steps of {meta['step_ns']} ns, the model's have "
                 f"{config.step_ns}"
             )
-        shards.append(Shard(counts, np.load(folder / "labels.npy"), meta))
+        if meta.get("noise_filter") != _filter_record(config):
+            raise ShardError(
+                f"{folder}: binned with the noise filter {meta.get('noise_filter')}, the model's "
+                f"is {_filter_record(config)}; render the shards anew into an empty folder"
+            )
+        labels, last = np.load(folder / "labels.npy"), np.load(folder / "last.npy", mmap_mode="r")
+        shards.append(Shard(counts, labels, last, config.ann.activity_levels, meta))
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards
+
+
+def _filter_record(config: ModelConfig) -> Any:
+    return config.to_dict()["noise_filter"]
 
 
 def recordings_digest(shards: Sequence[Shard]) -> str:

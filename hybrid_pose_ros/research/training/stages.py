@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
+from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps, highest_cells
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.motion import attention
@@ -89,22 +90,15 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     times the distance of the peaks from the joints. Spikes cost what they make a step cost
     (:data:`ACTIVITY_WEIGHT`), so that none fires for nothing.
     """
+    if stage is Stage.ANN:
+        return _ann_loss(network, batch)
     config = network.config
+    height, width = batch.windows.shape[-2:]
     if stage is Stage.HYBRID:
         _, state, batch = begin(network, batch)
-    height, width = batch.windows.shape[-2:]
-    targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
-    if stage is Stage.ANN:
-        heatmaps, activations = network.ann(batch.windows[0])
-        loss = _heatmap_loss(heatmaps.float(), targets[0], config.sigma)
-        if config.snn.motion:
-            # at this rate the ANN is asked for the mean velocity of the steps to come
-            ahead = (batch.points[-1] - batch.points[0]) / (len(batch.points) - 1)
-            velocity = network.motion(heatmaps, activations).float()
-            loss = loss + _motion_loss(velocity, ahead, batch.visible[0] & batch.visible[-1])
-        return loss
-    if stage is Stage.SNN:
+    else:
         state = network.snn.rest(batch.windows.shape[1], height, width)
+    targets = draw_heatmaps(batch.points, batch.visible, height, width, config.sigma)
     losses = []
     carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
@@ -127,6 +121,21 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     return sum(losses[1:], losses[0]) / len(losses)
 
 
+def _ann_loss(network: HybridPoseNetwork, batch: Batch) -> Tensor:
+    inputs, batch = _last_inputs(network, batch)
+    points, visible = batch.points[0], batch.visible[0]
+    sigma = network.config.sigma
+    heatmaps, activations = network.ann(inputs)
+    targets = draw_heatmaps(points, visible, *inputs.shape[-2:], sigma)
+    loss = _heatmap_loss(heatmaps.float(), targets, sigma)
+    if network.config.snn.motion:
+        # at this rate the ANN is asked for the mean velocity of the steps to come
+        ahead = (batch.points[-1] - points) / (len(batch.points) - 1)
+        velocity = network.motion(heatmaps, activations).float()
+        loss = loss + _motion_loss(velocity, ahead, visible & batch.visible[-1])
+    return loss
+
+
 def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, Batch]:
     """Run the hybrid up to the last initialisation of a batch, without gradients.
 
@@ -134,11 +143,50 @@ def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, B
         the ANN's heatmaps [N, 13, H, W], the state after that initialisation, and what is left of
         the batch.
     """
-    *earlier, last = batch.windows
+    *earlier, last = fed(network, batch)
     with torch.no_grad():
-        inits = [network.initial_state(windows)[1] for windows in earlier]
+        found = network.initial_states(earlier)
+    if found and network.config.ann.feedback:
+        last = with_feedback(last, found[-1][0])
     heatmaps, init = network.initial_state(last)
-    return heatmaps, *follow(network, [*inits, init], batch)
+    return heatmaps, *follow(network, [*(state for _, state in found), init], batch)
+
+
+def fed(network: HybridPoseNetwork, batch: Batch) -> list[Tensor]:
+    """Return the ANN's inputs at each time of a batch, the first with the batch's feedback."""
+    first, *later = batch.windows
+    if not network.config.ann.feedback:
+        return [first, *later]
+    points, sure = batch.feedback[..., :2], batch.feedback[..., 2, None, None]
+    maps = draw_heatmaps(points, sure[..., 0, 0] > 0, *first.shape[-2:], network.config.sigma)
+    return [with_feedback(first, sure * maps), *later]
+
+
+def _last_inputs(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, Batch]:
+    """Run the ANN up to the last time of a batch, without gradients.
+
+    Returns:
+        its inputs at that time, fed with its own last answer, and what is left of the batch.
+    """
+    inputs = fed(network, batch)
+    if network.config.ann.feedback:
+        with torch.no_grad():
+            for number in range(1, len(inputs)):
+                heatmaps, _ = network.ann(inputs[number - 1])
+                inputs[number] = with_feedback(inputs[number], heatmaps)
+    done = (len(inputs) - 1) * (len(batch.counts) // len(inputs))
+    return inputs[-1], _from(batch, done)
+
+
+def _from(batch: Batch, step: int) -> Batch:
+    """The part of a batch from the time after a step on."""
+    return Batch(
+        batch.windows[-1:],
+        batch.counts[step:],
+        batch.points[step:],
+        batch.visible[step:],
+        batch.feedback,
+    )
 
 
 def follow(
@@ -155,11 +203,7 @@ def follow(
         with torch.no_grad():
             own = network.trace(state, batch.counts[number * steps : (number + 1) * steps])[-1]
         state = network.reinitialise(init, own)
-    done = len(later) * steps
-    rest = Batch(
-        batch.windows[-1:], batch.counts[done:], batch.points[done:], batch.visible[done:]
-    )
-    return state, rest
+    return state, _from(batch, len(later) * steps)
 
 
 def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:

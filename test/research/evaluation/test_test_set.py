@@ -32,7 +32,7 @@ CELLS = EDGE.view.fit(346, 260)
 
 @pytest.fixture(scope="module")
 def jump() -> BinnedPerformance:
-    return simulate_performance(PLAN, PLAN.performances()[0], VIEW)
+    return simulate_performance(PLAN, PLAN.performances()[0], EDGE)
 
 
 def test_performances_of_a_plan() -> None:
@@ -75,11 +75,11 @@ def test_no_two_performances_and_no_training_shard_share_a_seed() -> None:
 
 def test_performance_is_a_function_of_the_plan() -> None:
     empty = Performance("absent", "clap", 0)  # there is the least to draw
-    first, again = (simulate_performance(PLAN, empty, VIEW) for _ in range(2))
+    first, again = (simulate_performance(PLAN, empty, EDGE) for _ in range(2))
     assert first.counts.any()
     assert (again.counts == first.counts).all()
     assert (again.truth.points_px == first.truth.points_px).all()
-    other = simulate_performance(replace(PLAN, seed=4), empty, VIEW)
+    other = simulate_performance(replace(PLAN, seed=4), empty, EDGE)
     assert (other.counts != first.counts).any()
     assert not first.truth.visible.any()
 
@@ -134,7 +134,7 @@ def test_steps_are_sums_of_ticks() -> None:
 
 
 def test_cameras_close_up_see_the_upper_body_only() -> None:
-    close = simulate_performance(PLAN, Performance("close", "leg_abduction_left", 0), VIEW)
+    close = simulate_performance(PLAN, Performance("close", "leg_abduction_left", 0), EDGE)
     assert close.truth.visible[..., 1:3].mean() > 0.9  # the shoulders
     assert not close.truth.visible[..., 11:].any()  # the feet
 
@@ -151,11 +151,11 @@ def test_captured_people_are_test_subjects_who_face_the_cameras() -> None:
     root = os.environ.get("HYBRID_POSE_DATA")
     if root is None or not (Path(root) / "mocap").is_dir():
         pytest.skip("HYBRID_POSE_DATA names no folder with mocap/")
-    mocap = Path(root) / "mocap" / "cmu_13joints_60hz.npz"
-    plan = replace(PLAN, mocap=mocap, captured=1, subjects=("s03", "s06"))
+    mocap = Path(root) / "mocap" / "motions_13joints_60hz.npz"
+    plan = replace(PLAN, mocap=mocap, captured=1, subjects=("cmu_s03", "cmu_s06"))
     found = simulate_performance(plan, Performance("mocap", "0", 0), VIEW)
     right, left = found.truth.joints_m[:, 5], found.truth.joints_m[:, 6]
     # who faces -y has the right side at -x
     assert (right[:, 0] < left[:, 0]).mean() > 0.9
     with pytest.raises(ValueError, match="no clip"):
-        simulate_performance(replace(plan, windows=30_000), Performance("mocap", "0", 0), VIEW)
+        simulate_performance(replace(plan, windows=30_000), Performance("mocap", "0", 0), EDGE)

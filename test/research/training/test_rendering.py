@@ -16,8 +16,7 @@ from hybrid_pose_ros.research.training.rendering import (
     disturb,
     render_shard,
     render_shards,
-    sample_camera,
-    sample_motion,
+    sample_scene,
 )
 from hybrid_pose_ros.research.training.shards import ShardError, is_finished, open_shards
 from hybrid_pose_ros.research.training.splits import (
@@ -26,10 +25,11 @@ from hybrid_pose_ros.research.training.splits import (
     TRAIN_SUBJECTS,
 )
 from hybrid_pose_ros.simulation.dhp19 import write_calibration
+from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody
 from hybrid_pose_ros.simulation.mocap import MocapError
 from hybrid_pose_ros.simulation.movements import MOVEMENTS
 
-PLAN = RenderPlan(seconds=2.0, seed=3, shard_seconds=1.0)
+PLAN = RenderPlan(seconds=2.0, seed=3, mesh_share=0.0, short_s=(1.0, 1.0), long_s=(1.0, 1.0))
 
 
 def test_a_shard_is_a_function_of_seed_split_and_number(tmp_path: Path) -> None:
@@ -96,13 +96,14 @@ def begun(tmp_path: Path) -> Path:
         ({"seed": 99}, "another seed;"),
         ({"mocap": "clips.npz"}, "another mocap;"),
         ({"calibration": "dhp19"}, "another calibration;"),
-        ({"seed": 4, "shard_seconds": 2.0}, "another seed and shard_seconds;"),
+        ({"seed": 4, "short_s": (1.0, 2.0)}, "another seed and lengths;"),
+        ({"mesh_share": 1.0}, "another mesh_share;"),
     ],
 )
 def test_shards_of_another_plan_are_not_kept(
     changes: dict[str, Any], says: str, begun: Path, tmp_path: Path
 ) -> None:
-    save_clips(tmp_path / "clips.npz", "s01", "s03")
+    save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s03")
     (tmp_path / "dhp19").mkdir()
     write_calibration(tmp_path / "dhp19", DHP19_LIKE)
     changes = {
@@ -118,9 +119,9 @@ def test_shards_of_another_plan_are_not_kept(
 def test_motion_capture_counts_by_its_content(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name, subjects, error in (
-        ("clips.npz", ("s01", "s03"), InterruptedError),
-        ("moved.npz", ("s01", "s03"), InterruptedError),
-        ("clips_2.npz", ("s02", "s03"), ShardError),
+        ("clips.npz", ("cmu_s01", "cmu_s03"), InterruptedError),
+        ("moved.npz", ("cmu_s01", "cmu_s03"), InterruptedError),
+        ("clips_2.npz", ("cmu_s02", "cmu_s03"), ShardError),
     ):
         plan = replace(PLAN, mocap=save_clips(tmp_path / name, *subjects))
         with pytest.raises(error):
@@ -147,7 +148,7 @@ def test_more_of_the_same_is_no_other_plan(begun: Path) -> None:
 
 def test_what_cannot_be_read_is_said_before_anything_is_rendered(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    mocap = save_clips(tmp_path / "clips.npz", "s01", "s02")
+    mocap = save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s02")
     for changes, error in (
         ({"mocap": tmp_path / "absent.npz"}, FileNotFoundError),
         ({"mocap": mocap}, MocapError),  # none for the test
@@ -166,22 +167,20 @@ def test_an_error_of_one_shard_ends_the_rendering(tmp_path: Path) -> None:
     assert len(finished(tmp_path)) < 6  # of 9
 
 
-def test_cameras_see_the_person_and_mostly_the_front() -> None:
-    rng = np.random.default_rng(0)
-    facing, names = [], []
-    for _ in range(300):
-        camera, yaw = sample_camera(PLAN, rng)
-        middle = np.array([0.0, 0.0, {"desk": 1.6, "close": 1.4}.get(camera.name, 1.0)])
-        u, v = camera.project(middle)
-        assert -40 < u < camera.width + 40 and -40 < v < camera.height + 40
-        assert camera.depth(middle) > 0.5
-        towards = camera.centre[:2] / np.linalg.norm(camera.centre[:2])
-        facing.append(towards @ (-np.sin(yaw), np.cos(yaw)))
-        names.append(camera.name)
-    assert np.mean(np.array(facing) > -0.2) > 0.9
-    assert 0.06 < names.count("desk") / 300 < 0.15
-    assert 0.06 < names.count("close") / 300 < 0.15
-    assert 0.18 < names.count("random") / 300 < 0.36
+def test_three_in_ten_are_seen_as_in_a_laboratory_and_the_others_from_all_sides() -> None:
+    drawn = [sample_scene(PLAN, "train", np.random.default_rng(i))[0] for i in range(300)]
+    wide = [scene for scene in drawn if scene.camera.name == "wide"]
+    assert 0.22 < 1 - len(wide) / len(drawn) < 0.38
+    facing = []
+    for scene in wide:
+        hips = scene.motion.joints_m[0, 5:7]  # right, left
+        right = (hips[0] - hips[1])[:2]
+        ahead = np.array((-right[1], right[0])) / max(np.linalg.norm(right), 1e-9)
+        towards = scene.camera.centre[:2] - hips.mean(0)[:2]
+        facing.append(ahead @ towards / np.linalg.norm(towards))
+    # cosines of angles that are drawn alike: as often in front as behind, half beyond 45 degrees
+    assert abs(np.mean(facing)) < 0.15
+    assert 0.35 < np.mean(np.abs(facing) < np.sqrt(0.5)) < 0.65
 
 
 def test_the_cameras_of_the_test_are_not_trained_on() -> None:
@@ -199,8 +198,8 @@ def test_held_out_movements_are_for_the_test_alone() -> None:
     assert set(HELD_OUT_MOVEMENTS) < set(MOVEMENTS)
     drawn = {
         split: {
-            sample_motion(PLAN, split, 0.0, np.random.default_rng(i), close=False).name
-            for i in range(250)
+            sample_scene(PLAN, split, np.random.default_rng(i))[0].motion.name.split("+")[0]
+            for i in range(150)
         }
         for split in ("train", "validation", "test")
     }
@@ -209,27 +208,24 @@ def test_held_out_movements_are_for_the_test_alone() -> None:
     assert drawn["test"] & set(HELD_OUT_MOVEMENTS)
 
 
-def test_half_of_the_people_close_to_the_camera_sway_or_turn() -> None:
-    calm = {
-        close: sum(
-            sample_motion(PLAN, "train", 0.0, np.random.default_rng(i), close=close).name
-            in ("standing", "turning")
-            for i in range(200)
-        )
-        for close in (True, False)
-    }
-    assert 80 <= calm[True] <= 130
-    assert calm[False] < 40
+def test_people_are_meshes_as_often_as_is_planned() -> None:
+    plan = replace(PLAN, mesh_share=0.5)
+    bodies = [
+        type(sample_scene(plan, "train", np.random.default_rng(i))[0].body) for i in range(100)
+    ]
+    assert 30 <= bodies.count(MeshBody) <= 70
 
 
 def test_test_subjects_are_not_trained_on(tmp_path: Path) -> None:
     assert not set(TRAIN_SUBJECTS) & set(TEST_SUBJECTS)
-    plan = replace(PLAN, mocap=save_clips(tmp_path / "clips.npz", "s01", "s03"))
-    for split, subject in (("train", "s01"), ("test", "s03")):
-        for number in range(4):
+    plan = replace(PLAN, mocap=save_clips(tmp_path / "clips.npz", "cmu_s01", "cmu_s03"))
+    for split, subject in (("train", "cmu_s01"), ("test", "cmu_s03")):
+        for number in range(8):
             render_shard(tmp_path / split, plan, split, number)
-        captured = {shard.meta["motion"] for shard in open_shards(tmp_path / split, EDGE)}
-        assert {name for name in captured if name.startswith("s0")} == {f"{subject}_01"}
+        captured = {
+            shard.meta["motion"].split("+")[0] for shard in open_shards(tmp_path / split, EDGE)
+        }
+        assert {name for name in captured if name.startswith("cmu_")} == {f"{subject}_01"}
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:

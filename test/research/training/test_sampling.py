@@ -181,9 +181,10 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
     keypoints[:, 3, 0] = -50.0
     visible = np.ones((40, 13), bool)
     visible[:, 4] = False
+    config = replace(EDGE, noise_filter=None)  # the events are far from each other
     write_shard(
         tmp_path / "0",
-        EDGE,
+        config,
         events=events,
         sensor_size=(346, 260),
         truth=Truth(
@@ -191,7 +192,7 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         ),
         meta={"name": "test"},
     )
-    (shard,) = open_shards(tmp_path, EDGE)
+    (shard,) = open_shards(tmp_path, config)
     assert len(shard.counts) == 19
     for step in range(19):
         assert np.argwhere(shard.counts[step]).tolist() == [[1, 2, step]]
@@ -202,6 +203,8 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         open_shards(tmp_path, PAPER)
     with pytest.raises(ShardError, match="binned in steps of 10000000 ns"):
         open_shards(tmp_path, in_parts(EDGE, 2))
+    with pytest.raises(ShardError, match="binned with the noise filter None"):
+        open_shards(tmp_path, EDGE)
     with pytest.raises(ShardError, match="no training data"):
         open_shards(tmp_path / "nothing", EDGE)
 

@@ -62,7 +62,9 @@ def write_recording(folder: Path, seed: int) -> None:
     labels = rng.uniform(20, 40, (150, 13, 3)).astype(np.float32)
     labels[..., 2] = 1
     np.save(folder / "labels.npy", labels)
-    (folder / "meta.json").write_text(json.dumps({"step_ns": EDGE.step_ns}))
+    (folder / "meta.json").write_text(
+        json.dumps({"step_ns": EDGE.step_ns, "noise_filter": EDGE.to_dict()["noise_filter"]})
+    )
 
 
 def save_state(path: Path, seed: int) -> None:

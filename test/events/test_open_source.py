@@ -10,7 +10,7 @@ from hybrid_pose_ros.events.aedat2 import Columns, pack, write_header
 from hybrid_pose_ros.events.aedat4 import write_aedat4
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.events.sources import SourceError, open_recording
+from hybrid_pose_ros.events.sources import SourceError, open_source
 
 EVENTS = make_events(np.arange(1000) * 7000, np.arange(1000) % 346, 5, np.arange(1000) % 2)
 
@@ -41,7 +41,7 @@ def test_every_kind_of_file_gives_its_events(tmp_path: Path, suffix: str) -> Non
         write_aedat2(path)
     else:
         write_raw(path)
-    source = open_recording(path)
+    source = open_source(path)
     assert (source.width, source.height, source.live, source.name) == (346, 260, False, str(path))
     assert source.progress == 0.0
     parts = []
@@ -49,7 +49,7 @@ def test_every_kind_of_file_gives_its_events(tmp_path: Path, suffix: str) -> Non
         parts.append(part)
     assert np.array_equal(np.concatenate(parts), EVENTS)
     assert (source.progress, source.trouble) == (1.0, "")
-    again = open_recording(path)
+    again = open_source(path)
     again.close()
     again.close()
     assert again.read() is None
@@ -57,7 +57,7 @@ def test_every_kind_of_file_gives_its_events(tmp_path: Path, suffix: str) -> Non
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
-        open_recording(tmp_path / "missing.raw")
+        open_source(tmp_path / "missing.raw")
     (tmp_path / "a.txt").write_text("a")
     with pytest.raises(SourceError, match="no recording that can be read"):
-        open_recording(tmp_path / "a.txt")
+        open_source(tmp_path / "a.txt")

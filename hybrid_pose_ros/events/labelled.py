@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings and labels in `.npz`: events, and 2D points that are known at some moments.
+
+A file holds events (``t_us`` int64 [N], in order; ``x``, ``y`` [N]; ``p`` [N], 1 = ON), the
+sensor's ``width`` and ``height``, and where there are labels ``gt_t_us`` int64 [F], in order,
+``gt`` [F, 13, 2] in sensor pixels, and maybe ``gt_conf`` [F, 13], 0 to 1. Labels may also lie
+alone in a file of their own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.events.array import (
+    EventArray,
+    MalformedEventsError,
+    check_events,
+    make_events,
+)
+from hybrid_pose_ros.skeleton import NUM_JOINTS
+
+MAX_LABEL_GAP_NS: Final = 150_000_000
+"""Between labels that lie farther apart the truth is taken as unknown."""
+
+_EVENTS: Final = ("t_us", "x", "y", "p", "width", "height")
+_LABELS: Final = ("gt_t_us", "gt")
+
+
+class LabelledFileError(ValueError):
+    """A file of events or labels is not what it should be; the message names it and why."""
+
+
+@dataclass(frozen=True)
+class PointLabels:
+    """Where the joints of one person are in the picture of one camera.
+
+    Attributes:
+        t_ns: sensor time in ns, int64 [F], in order.
+        points: sensor pixels, float64 [F, 13, 2], in the order of
+            :data:`~hybrid_pose_ros.skeleton.JOINTS`; NaN: unknown.
+        confidence: 0 to 1, float64 [F, 13]; 0 where a point is unknown.
+    """
+
+    t_ns: NDArray[np.int64]
+    points: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+    def at(self, t_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return points [N, 13, 2] and confidences [N, 13] at some moments.
+
+        Both lie on the straight line between the labels before and after; the confidence is 0
+        where there is no label on both sides, or :data:`MAX_LABEL_GAP_NS` lie between them.
+        """
+        after = np.searchsorted(self.t_ns, t_ns)
+        known = after < len(self.t_ns)
+        after = np.minimum(after, len(self.t_ns) - 1)
+        exact = self.t_ns[after] == t_ns
+        before = np.where(exact, after, after - 1)
+        known &= before >= 0
+        before = np.maximum(before, 0)
+        gap = self.t_ns[after] - self.t_ns[before]
+        known &= gap <= MAX_LABEL_GAP_NS
+        part = ((t_ns - self.t_ns[before]) / np.maximum(gap, 1))[:, None]
+        confidence = (1 - part) * self.confidence[before] + part * self.confidence[after]
+        part = part[..., None]
+        points = (1 - part) * self.points[before] + part * self.points[after]
+        confidence = np.where(known[:, None] & np.isfinite(points).all(-1), confidence, 0.0)
+        return np.nan_to_num(points), confidence
+
+
+def load_npz_events(path: Path) -> tuple[EventArray, int, int]:
+    """Read the events of a file, and its sensor's width and height in pixels.
+
+    Raises:
+        LabelledFileError: the file cannot be read, holds no events, or damaged ones.
+    """
+    arrays = _load(path, _EVENTS, ())
+    width, height = (int(np.squeeze(arrays[name])) for name in ("width", "height"))
+    lengths = {name: len(np.atleast_1d(arrays[name])) for name in _EVENTS[:4]}
+    if len(set(lengths.values())) > 1:
+        raise LabelledFileError(f"{path}: columns of events differ in length: {lengths}")
+    x, y = arrays["x"], arrays["y"]
+    if len(x) and (min(x.min(), y.min()) < 0 or x.max() >= width or y.max() >= height):
+        raise LabelledFileError(f"{path}: events outside of the sensor of {width}x{height} pixels")
+    events = make_events(arrays["t_us"].astype(np.int64) * 1000, x, y, arrays["p"] > 0)
+    try:
+        check_events(events, width, height)
+    except MalformedEventsError as error:
+        raise LabelledFileError(f"{path}: {error}") from error
+    return events, width, height
+
+
+def load_point_labels(path: Path) -> PointLabels | None:
+    """Read the labels of a file; None where it holds none.
+
+    Raises:
+        LabelledFileError: the file cannot be read, or its labels are not of this format.
+    """
+    arrays = _load(path, (), (*_LABELS, "gt_conf"))
+    if not any(name in arrays for name in _LABELS):
+        return None
+    if missing := [name for name in _LABELS if name not in arrays]:
+        raise LabelledFileError(f"{path}: labels without {missing[0]}")
+    t_us, points = arrays["gt_t_us"], arrays["gt"].astype(np.float64)
+    count = len(t_us)
+    confidence = arrays.get("gt_conf", np.ones((count, NUM_JOINTS))).astype(np.float64)
+    shapes = {"gt": (count, NUM_JOINTS, 2), "gt_conf": (count, NUM_JOINTS)}
+    for name, values in (("gt", points), ("gt_conf", confidence)):
+        if values.shape != shapes[name]:
+            raise LabelledFileError(f"{path}: {name} is {values.shape} instead of {shapes[name]}")
+    if not count or (np.diff(t_us) <= 0).any():
+        raise LabelledFileError(f"{path}: gt_t_us is empty or not in order")
+    confidence = np.where(np.isfinite(points).all(-1), confidence, 0.0)
+    return PointLabels(t_us.astype(np.int64) * 1000, points, confidence)
+
+
+def _load(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+    if not path.is_file():
+        raise LabelledFileError(f"{path}: no such file; give the path of an .npz")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if missing := [name for name in required if name not in file]:
+                raise LabelledFileError(
+                    f"{path}: no array {missing[0]}; events are t_us, x, y, p, width and height"
+                )
+            return {name: file[name] for name in (*required, *optional) if name in file}
+    except (OSError, BadZipFile, EOFError) as error:
+        raise LabelledFileError(f"{path}: damaged or not an .npz ({error})") from error
+    except ValueError as error:
+        if isinstance(error, LabelledFileError):
+            raise
+        raise LabelledFileError(f"{path}: damaged or not an .npz ({error})") from error

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events in, poses out: the whole pipeline of one camera, without ROS and without threads.
+
+Each answer of the ANN takes effect at the moment that it describes, as if it had taken no time,
+and steps are absolute bins of sensor time: the poses depend on the events alone, not on how they
+are cut into arrays nor on how fast they are pushed.
+"""
+
+from hybrid_pose_ros.events.array import EventArray, check_events
+from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
+from hybrid_pose_ros.events.stream import Pushed
+from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
+from hybrid_pose_ros.pipeline.state import PoseEstimate, StateInit
+
+
+class PoseEstimator:
+    """Turns the events of one camera into a pose per step (10 ms in the shipped model).
+
+    The ANN runs at ``ann_hz`` and initialises the SNN, which makes the poses. Poses before the
+    first initialisation have confidence 0 and ``init_age_ns`` -1.
+
+    Args:
+        width, height: of the sensor in pixels.
+        model: from :func:`~hybrid_pose_ros.load_model`; None: the shipped weights.
+        ann_hz: runs of the ANN per second of sensor time; its period is a whole number of steps.
+        runtime: what computes the ANN, ``torch`` or ``openvino``.
+        precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
+
+    Attributes:
+        model: the model in use.
+        last_ann: the newest pose of the ANN, None before the first.
+
+    Raises:
+        ValueError: a sensor without pixels, or an ``ann_hz`` that no whole number of steps gives.
+        CheckpointError: the shipped weights cannot be read.
+        RuntimeMissingError: the runtime is not installed.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        model: Checkpoint | None = None,
+        *,
+        ann_hz: float = 10.0,
+        runtime: str = "torch",
+        precision: str = "auto",
+    ) -> None:
+        self.model = load_checkpoint() if model is None else model
+        self._period_steps = whole_period(ann_hz, self.model.config.step_ns)
+        view = self.model.config.view.fit(width, height)
+        self._binning = _Binning(self.model, width, height)
+        self._ann = AnnEstimator(self.model, view, runtime, precision)
+        self._snn = SnnEstimator(self.model, view)
+        self.last_ann: PoseEstimate | None = None
+
+    def push(self, events: EventArray) -> list[PoseEstimate]:
+        """Take the next events and return the poses of the steps that they complete.
+
+        A step is complete with the first event at or past its end. Events that are older than the
+        open step mean that sensor time was set back: everything before is forgotten.
+
+        Args:
+            events: array of :data:`~hybrid_pose_ros.events.array.EVENT_DTYPE` in order of time, of
+                any length, as :func:`~hybrid_pose_ros.make_events` builds it.
+
+        Raises:
+            MalformedEventsError: the array has another type, is out of order or holds events
+                outside the sensor. Nothing of it was taken; the next array may be pushed.
+        """
+        pushed = self._binning.push(events)
+        if pushed.restarted:
+            self._forget()
+        return [self._step(step) for step in pushed.steps]
+
+    def reset(self) -> None:
+        """Forget all events and the pose, as for another recording."""
+        self._binning.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ann.reset()
+        self._snn.reset()
+        self.last_ann = None
+
+    def _step(self, step: Step) -> PoseEstimate:
+        pose = self._snn.step(step)
+        self._ann.push(step)
+        if (step.index + 1) % self._period_steps == 0:
+            init = self._ann.infer()
+            self.last_ann = ann_pose(init)
+            self._snn.initialise(init)
+        return pose
+
+
+class AnnPoseEstimator:
+    """Turns the events of one camera into the poses of the ANN alone.
+
+    Args:
+        width, height, model, runtime, precision: as for :class:`PoseEstimator`.
+        hz: poses per second of sensor time; their period is a whole number of steps.
+
+    Raises:
+        ValueError, CheckpointError, RuntimeMissingError: as :class:`PoseEstimator` does.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        model: Checkpoint | None = None,
+        *,
+        hz: float = 20.0,
+        runtime: str = "torch",
+        precision: str = "auto",
+    ) -> None:
+        self.model = load_checkpoint() if model is None else model
+        self._period_steps = whole_period(hz, self.model.config.step_ns)
+        self._binning = _Binning(self.model, width, height)
+        view = self.model.config.view.fit(width, height)
+        self._ann = AnnEstimator(self.model, view, runtime, precision)
+
+    def push(self, events: EventArray) -> list[PoseEstimate]:
+        """Take the next events and return the poses that they complete.
+
+        Argument and errors are those of :meth:`PoseEstimator.push`.
+        """
+        pushed = self._binning.push(events)
+        if pushed.restarted:
+            self._ann.reset()
+        poses = []
+        for step in pushed.steps:
+            self._ann.push(step)
+            if (step.index + 1) % self._period_steps == 0:
+                poses.append(ann_pose(self._ann.infer()))
+        return poses
+
+    def reset(self) -> None:
+        """Forget all events, as for another recording."""
+        self._binning.reset()
+        self._ann.reset()
+
+
+class _Binning:
+    """Checks event arrays and cuts them into steps; a jump back in time begins anew."""
+
+    def __init__(self, model: Checkpoint, width: int, height: int) -> None:
+        self._size = width, height
+        config = model.config
+        self._binner = StepBinner(
+            config.view.fit(width, height), config.step_ns, noise_filter=config.noise_filter
+        )
+
+    def reset(self) -> None:
+        self._binner.reset()
+
+    def push(self, events: EventArray) -> Pushed:
+        check_events(events, *self._size)
+        try:
+            return Pushed(self._binner.push(events), len(events))
+        except TimeJumpError:
+            self._binner.reset()
+            return Pushed(self._binner.push(events), len(events), restarted=True)
+
+
+def whole_period(hz: float, step_ns: int) -> int:
+    """Return how many steps lie between two runs of the ANN.
+
+    Raises:
+        ValueError: no whole number of steps does.
+    """
+    steps = round(1e9 / hz / step_ns) if hz > 0 else 0
+    if steps < 1 or abs(steps * step_ns * hz - 1e9) > 1e6:
+        raise ValueError(
+            f"the ANN cannot run {hz:g} times per second: the time between two runs must be a "
+            f"whole number of steps of {step_ns / 1e6:g} ms, as with 10, 20 or 50 Hz"
+        )
+    return steps
+
+
+def ann_pose(init: StateInit) -> PoseEstimate:
+    """Return the ANN's own pose of an initialisation."""
+    return PoseEstimate(
+        sensor_time_ns=init.sensor_time_ns,
+        keypoints=init.keypoints,
+        confidence=init.confidence,
+        source="ann",
+        steps_since_init=0,
+        init_age_ns=0,
+    )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluation on a recording of one's own: the ANN alone and the hybrid, against 2D labels."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.labelled import PointLabels
+from hybrid_pose_ros.metrics.pose_score import PoseScore, score_poses
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
+from hybrid_pose_ros.pipeline.state import PoseEstimate
+
+ANN_HZ: Final = 20.0
+"""Poses per second of the ANN alone."""
+
+HYBRID_ANN_HZ: Final = 10.0
+"""Runs per second of the hybrid's ANN."""
+
+HYBRID_POSE_NS: Final = 10_000_000
+"""Time between two poses of the hybrid that count, at whatever length of step."""
+
+SETTLING_NS: Final = 600_000_000
+SETTLING_SHARE: Final = 0.4
+"""Poses of the first 0.6 s, or of the first 40 % of a shorter recording, do not count."""
+
+
+@dataclass(frozen=True)
+class RecordingReport:
+    """What a model makes of a recording.
+
+    Attributes:
+        ann, hybrid: their scores.
+        counted_poses: the hybrid's poses that count.
+    """
+
+    ann: PoseScore
+    hybrid: PoseScore
+    counted_poses: list[PoseEstimate]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores, ready for JSON."""
+        return {"ann": self.ann.to_dict(), "hybrid": self.hybrid.to_dict()}
+
+
+def evaluate_recording(
+    events: EventArray,
+    width: int,
+    height: int,
+    labels: PointLabels | None,
+    checkpoint: Checkpoint,
+) -> RecordingReport:
+    """Run the ANN every 50 ms, the hybrid every 10 ms with the ANN every 100 ms, and score both.
+
+    Args:
+        events: of the whole recording, in order of time.
+        width, height: of the sensor in pixels.
+        labels: where the joints are; None: only the number of shown joints is reported.
+        checkpoint: the model.
+
+    Raises:
+        MalformedEventsError: events out of order or outside the sensor.
+    """
+    ann_poses = AnnPoseEstimator(width, height, checkpoint, hz=ANN_HZ).push(events)
+    hybrid_poses = PoseEstimator(width, height, checkpoint, ann_hz=HYBRID_ANN_HZ).push(events)
+    view = checkpoint.config.view.fit(width, height)
+    if not len(events):
+        start_ns = 0
+    else:
+        first_ns, last_ns = events["t"][[0, -1]].tolist()
+        start_ns = first_ns + round(min(SETTLING_NS, SETTLING_SHARE * (last_ns - first_ns)))
+
+    def counted(poses: list[PoseEstimate], every_ns: int) -> list[PoseEstimate]:
+        return [
+            pose
+            for pose in poses
+            if pose.sensor_time_ns >= start_ns and pose.sensor_time_ns % every_ns == 0
+        ]
+
+    counted_poses = counted(hybrid_poses, HYBRID_POSE_NS)
+    return RecordingReport(
+        ann=score_poses(counted(ann_poses, 1), view, labels),
+        hybrid=score_poses(counted_poses, view, labels),
+        counted_poses=counted_poses,
+    )

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings and labels in .npz are read, and damaged ones refused with a sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid_pose_ros.events.array import make_events
+from hybrid_pose_ros.events.labelled import (
+    LabelledFileError,
+    PointLabels,
+    load_npz_events,
+    load_point_labels,
+)
+from hybrid_pose_ros.events.sources import SourceError, open_source
+
+EVENTS = {
+    "t_us": np.array([5, 6, 6]),
+    "x": np.array([1, 2, 345], np.uint16),
+    "y": np.array([7, 8, 259], np.uint16),
+    "p": np.array([1, 0, 1], np.uint8),
+    "width": 346,
+    "height": 260,
+}
+LABELS = {"gt_t_us": np.array([0, 10]), "gt": np.ones((2, 13, 2), np.float32)}
+
+
+def write(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+def test_events_and_size_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", **EVENTS, **LABELS)
+    events, width, height = load_npz_events(path)
+    assert (width, height) == (346, 260)
+    expected = make_events([5000, 6000, 6000], [1, 2, 345], [7, 8, 259], [True, False, True])
+    np.testing.assert_array_equal(events, expected)
+    source = open_source(path)
+    np.testing.assert_array_equal(source.read(), events)
+    assert source.progress == 1.0
+    assert source.read() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"x": np.array([1, 2, 346])}, "outside of the sensor of 346x260"),
+        ({"x": np.array([1, 2])}, "differ in length"),
+        ({"t_us": np.array([6, 5, 6])}, "event 1 is older"),
+    ],
+    ids=["place", "length", "order"],
+)
+def test_damaged_events_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    path = write(tmp_path / "a.npz", **(EVENTS | change))
+    with pytest.raises(LabelledFileError, match=words):
+        load_npz_events(path)
+
+
+def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LabelledFileError, match=r"none\.npz: no such file"):
+        load_npz_events(tmp_path / "none.npz")
+    path = tmp_path / "a.npz"
+    path.write_text("no zip")
+    with pytest.raises(SourceError, match=r"a\.npz: damaged or not an \.npz"):
+        open_source(path)
+    with pytest.raises(LabelledFileError, match="no array t_us"):
+        load_npz_events(write(tmp_path / "b.npz", **LABELS))
+
+
+def test_labels_without_confidence_are_sure_where_they_are_finite(tmp_path: Path) -> None:
+    points = np.ones((2, 13, 2))
+    points[1, 4] = np.nan
+    path = write(tmp_path / "a.npz", gt_t_us=[0, 10], gt=points)
+    labels = load_point_labels(path)
+    assert labels is not None
+    assert labels.t_ns.tolist() == [0, 10_000]
+    assert labels.confidence[0].tolist() == [1.0] * 13
+    assert labels.confidence[1, 4] == 0.0
+    assert load_point_labels(write(tmp_path / "b.npz", **EVENTS)) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"gt": np.ones((2, 12, 2))}, r"gt is \(2, 12, 2\) instead of \(2, 13, 2\)"),
+        ({"gt_t_us": np.array([10, 10])}, "not in order"),
+        ({"gt_conf": np.ones(2)}, r"gt_conf is \(2,\)"),
+    ],
+    ids=["shape", "order", "confidence"],
+)
+def test_damaged_labels_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    path = write(tmp_path / "a.npz", **(LABELS | change))
+    with pytest.raises(LabelledFileError, match=words):
+        load_point_labels(path)
+
+
+def test_truth_lies_on_the_line_between_labels_that_are_near() -> None:
+    ms = 1_000_000
+    points = np.zeros((3, 13, 2))
+    points[1, :, 0] = 10.0
+    labels = PointLabels(np.array([0, 100 * ms, 300 * ms]), points, np.ones((3, 13)))
+    found, confidence = labels.at(
+        np.array([-1, 0, 25 * ms, 100 * ms, 200 * ms, 300 * ms, 301 * ms])
+    )
+    assert found[1:4, 0, 0].tolist() == [0.0, 2.5, 10.0]
+    # before the first, in a gap, and after the last label nothing is known
+    assert confidence[:, 0].tolist() == [0, 1, 1, 1, 0, 1, 0]
