@@ -88,7 +88,8 @@ class OfflineTriangulator:
         if name in self._cameras:
             return
         try:
-            camera = make_camera(camera.width, camera.height, camera.matrix, name)
+            size = (camera.width, camera.height)
+            camera = make_camera(*size, camera.matrix, name, camera.distortion)
         except CameraError:
             return
         self._cameras[name] = camera
@@ -206,7 +207,11 @@ def _take_reference(
         evaluation.add_truth(message.sensor_time, joints)
         return None
     with reading(path):
-        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE))
+        info = store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE)
+    try:
+        calibration = camera_from_info(info)
+    except CameraError:
+        return None
     if calibration is not None:
         evaluation.set_camera(stored.topic.rpartition("/")[0], calibration)
     return calibration

@@ -91,7 +91,7 @@ class Evt2Decoder:
     def reset(self) -> None:
         """Nothing to forget: time words come often."""
 
-    def _count_unknown(self, types: NDArray[np.uint32]) -> int:
+    def _count_unknown(self, types: NDArray[np.integer]) -> int:
         known = (types <= 1) | (types == self._TIME_HIGH)
         if known.all():
             return 0

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from hybrid_pose_ros.geometry.calibration import make_camera, read_calibration
+from hybrid_pose_ros.geometry.calibration import read_calibration
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.graph.description import WORLD_FRAME, camera_namespaces
 from hybrid_pose_ros.interfaces.messages import (
@@ -199,7 +199,11 @@ class TriangulatorNode(ManagedNode):
         self._fusion = PoseFusion(self._known, config)
 
     def _on_info(self, name: str, message: CameraInfo) -> None:
-        camera = camera_from_info(message)
+        try:
+            camera = camera_from_info(message)
+        except CameraError as error:
+            self.complain(f"{name}/camera_info refused: {error}", name)
+            return
         if camera is None:
             self.complain(
                 f"{name}/camera_info has no projection (p is 0): {name} is left out", name
@@ -207,11 +211,6 @@ class TriangulatorNode(ManagedNode):
             return
         known = self._known.get(name)
         if known is not None and np.array_equal(known.matrix, camera.matrix):
-            return
-        try:
-            camera = make_camera(camera.width, camera.height, camera.matrix, name)
-        except CameraError as error:
-            self.complain(f"{name}/camera_info refused: {error}", name)
             return
         if known is not None and np.allclose(known.matrix, camera.matrix, rtol=1e-12):
             return

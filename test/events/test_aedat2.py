@@ -185,6 +185,21 @@ def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("place", [0, 20, 49])
+@pytest.mark.parametrize("us", [285_000_000, 2**31 + 5, 2**32 - 1, 0])
+def test_one_damaged_time_costs_itself(tmp_path: Path, place: int, us: int) -> None:
+    times = [5_000_000 + 10 * i for i in range(50)]
+    times[place] = us
+    source = open_source(write(tmp_path / "a.aedat", *[event(1, 1, t) for t in times]))
+    events = source.read()
+    assert events is not None
+    assert source.read() is None
+    # the last of all has none after it that shows its damage
+    assert len(events) == 50 or (place, len(events)) == (49, 49)
+    good = (5_000_000 + 10 * np.arange(len(events))) * 1000
+    assert set(np.flatnonzero(events["t"] != good).tolist()) <= {place}
+
+
 def test_the_size_of_an_unknown_sensor_may_be_given(tmp_path: Path) -> None:
     path = write(tmp_path / "a.aedat", event(99, 49, 5), header=b"#!AER-DAT2.0\n")
     with pytest.raises(SourceError, match="--size WxH"):

@@ -31,7 +31,7 @@ READERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
     "a.mat": (load_labels, LabelError),
     "b.h5": (load_derived_labels, LabelError),
     "a.yaml": (lambda path: read_calibration(path, ["cam0"]), CameraError),
-    "P1.npy": (lambda path: load_dhp19_cameras(path.parent), CameraError),
+    "P4.npy": (lambda path: load_dhp19_cameras(path.parent), CameraError),
     "a.safetensors": (load_checkpoint, CheckpointError),
 }
 

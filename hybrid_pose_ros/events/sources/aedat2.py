@@ -50,7 +50,7 @@ class Aedat2Source:
         self.width, self.height = size
         self.losses = Losses()
         self._words = self._reader.words()
-        self._done, self._latest_us = 0, -(2**62)
+        self._done, self._strays, self._latest_us = 0, 0, -(2**62)
         self._taken = self._closed = False
 
     @property
@@ -78,6 +78,8 @@ class Aedat2Source:
         if words is None:
             return None
         self._done += len(words.us)
+        self.losses.held += self._reader.strays - self._strays
+        self._strays = self._reader.strays
         columns = unpack(words)
         us = np.maximum.accumulate(np.maximum(columns.us, self._latest_us))
         if len(us):

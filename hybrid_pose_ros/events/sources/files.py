@@ -4,7 +4,6 @@
 from pathlib import Path
 from typing import Final, Protocol
 
-from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.aedat2 import Aedat2Source
 from hybrid_pose_ros.events.sources.aedat4 import Aedat4Source
 from hybrid_pose_ros.events.sources.base import EventSource, SourceError
@@ -17,13 +16,7 @@ SUFFIXES: Final = (".aedat4", ".aedat", ".aedat2", ".raw", ".dat", ".npz")
 
 
 class FileSource(EventSource, Protocol):
-    """A recording.
-
-    Attributes:
-        losses: single events of the part read so far that were dropped or mended.
-    """
-
-    losses: Losses
+    """A recording."""
 
     @property
     def progress(self) -> float:

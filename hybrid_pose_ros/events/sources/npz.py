@@ -6,7 +6,6 @@ from typing import Final
 
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.labelled import LabelledFileError, load_npz_events
-from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.base import SourceError
 
 BATCH: Final = 100_000
@@ -18,9 +17,6 @@ class NpzSource:
 
     Args:
         path: the file.
-
-    Attributes:
-        losses: none; a file with bad events is refused.
 
     Raises:
         SourceError: the file cannot be read, or is of another format.
@@ -35,7 +31,6 @@ class NpzSource:
         except LabelledFileError as error:
             raise SourceError(str(error)) from error
         self.name = str(path)
-        self.losses = Losses()
         self._done = 0
         self._closed = False
 
