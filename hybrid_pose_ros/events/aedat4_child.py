@@ -77,7 +77,7 @@ def _serve(output: BinaryIO, path: str, *camera: str) -> None:
             return
         if len(events):
             output.write(len(events).to_bytes(8, "little"))
-            _write_all(output, memoryview(events).cast("B"))
+            _write_all(output, events.data.cast("B"))
 
 
 def _describe(reader: "dv.io.MonoCameraRecording") -> Opening | None:

@@ -109,14 +109,14 @@ def read_header(path: Path) -> RawHeader:
 
 
 def _find_size(values: dict[str, str]) -> tuple[int, int] | None:
-    found = re.fullmatch(r"(\d+)x(\d+)", values.get("geometry", ""))
-    if found:
-        return int(found[1]), int(found[2])
-    options = dict(re.findall(r"(\w+)=(\d+)", values.get("format", "")))
-    if {"width", "height"} <= options.keys():
-        return int(options["width"]), int(options["height"])
-    if {"width", "height"} <= values.keys():
-        return int(values["width"]), int(values["height"])
+    """Return the size that the first of some places tells; None where none tells one."""
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", values.get("geometry", ""), re.ASCII)
+    options = dict(re.findall(r"(\w+)=(\w+)", values.get("format", "")))
+    sides = [found.groups()] if found else []
+    sides += [(own.get("width", ""), own.get("height", "")) for own in (options, values)]
+    for width, height in sides:
+        if re.fullmatch(r"[1-9]\d{0,4},[1-9]\d{0,4}", f"{width},{height}", re.ASCII):
+            return int(width), int(height)
     plugin = values.get("plugin_name", "")
     return next((size for name, size in _SENSORS.items() if name in plugin), None)
 

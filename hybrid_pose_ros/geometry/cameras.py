@@ -32,6 +32,7 @@ DHP19_SIZE: Final = (346, 260)
 DHP19_MATRICES: Final = {0: "P4", 1: "P1", 2: "P3", 3: "P2"}
 """Camera channel -> projection matrix of the data set."""
 
+_ROUNDING: Final = 1e-12
 _MAX_FILE_BYTES: Final = 2**16
 _DAMAGE: Final = (
     *(ValueError, TypeError, OSError, EOFError),
@@ -134,9 +135,8 @@ class Camera:
         :meth:`project` gives image points of that kind. NaN stays NaN, and becomes what the
         distortion maps nothing to.
         """
-        points = np.asarray(points, np.float64)
         if self.distortion is None:
-            return points
+            return np.asarray(points, np.float64)
         return self.distortion.undistort(points, decompose(self.matrix)[0])
 
     def depth(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -173,7 +173,9 @@ def scale_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.f
             point or place are none of a camera.
     """
     left = check_projection(projection, name)[:, :3]
-    matrix = projection * (np.sign(np.linalg.det(left)) / np.linalg.norm(left[2]))
+    scale = float(np.sign(np.linalg.det(left)) / np.linalg.norm(left[2]))
+    # one that is scaled already stays as it is, to the bit
+    matrix = projection if abs(scale - 1) < _ROUNDING else projection * scale
     intrinsic = decompose(matrix)[0]
     try:
         check_range(f"{name}: focal length (px)", intrinsic.diagonal()[:2], *FOCAL_PX)

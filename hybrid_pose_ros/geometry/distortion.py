@@ -64,7 +64,7 @@ class Distortion:
         Returns:
             [..., 2] in pixels; NaN where the model maps nothing to the point.
         """
-        normal = _transform(np.linalg.inv(self.intrinsic), points)
+        normal = _transform(np.asarray(np.linalg.inv(self.intrinsic), np.float64), points)
         with np.errstate(all="ignore"):  # what does not converge becomes NaN
             if self.model == "equidistant":
                 straight = self._undo_equidistant(normal)

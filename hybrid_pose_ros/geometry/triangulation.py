@@ -56,12 +56,10 @@ def _undistort(
     cameras: Sequence[Camera], image_points: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return the image points as the cameras would see them without distortion, [V, ..., 2]."""
-    image_points = np.asarray(image_points, np.float64)
-    if len(cameras) != len(image_points) or all(own.distortion is None for own in cameras):
-        return image_points
-    return np.stack(
-        [camera.undistort(points) for camera, points in zip(cameras, image_points, strict=True)]
-    )
+    points = np.asarray(image_points, np.float64)
+    if len(cameras) != len(points) or all(own.distortion is None for own in cameras):
+        return points
+    return np.stack([camera.undistort(own) for camera, own in zip(cameras, points, strict=True)])
 
 
 def _triangulate(
@@ -75,7 +73,7 @@ def _triangulate(
             f"triangulation needs two cameras or more and image points of each, not "
             f"{len(cameras)} cameras and {len(image_points)} sets of image points"
         )
-    seen = np.isfinite(image_points).all(-1)
+    seen = np.asarray(np.isfinite(image_points).all(-1))
     if weights is None:
         trust = seen.astype(np.float64)
     else:

@@ -101,6 +101,8 @@ def test_evt3_is_read_whatever_the_pieces(
         (b"% format EVT3;height=320;width=320\n% end\n", "evt3", (320, 320)),
         (b"% evt 2.0\n% width 304\n% height 240\n", "evt2", (304, 240)),
         (b"% evt 3.0\n% plugin_name other\n", "evt3", None),
+        (b"% evt 3.0\n% width 64\xb2\n% height 48\n", "evt3", None),
+        (b"% evt 3.0\n% geometry 0x0\n", "evt3", None),
     ],
 )
 def test_headers_tell_format_and_size(
