@@ -10,7 +10,7 @@ import numpy as np
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.errors import joint_errors, mirrored, mpjpe, pck, without_offset
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS
 
 SHOWN_CONFIDENCE: Final = 0.2
@@ -81,9 +81,7 @@ class PoseScore:
         return figures
 
 
-def score_poses(
-    poses: Sequence[PoseEstimate], view: GridView, labels: PointLabels | None
-) -> PoseScore:
+def score_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels | None) -> PoseScore:
     """Score poses of one recording.
 
     Args:

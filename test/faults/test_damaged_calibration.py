@@ -27,7 +27,7 @@ from hybrid_pose_ros.interfaces.messages import (
     pose_message,
 )
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 CAMERA = DHP19_LIKE[0]
 HEADER = Header(frame_id="cam0")
@@ -171,7 +171,7 @@ def test_damaged_matrix_files_are_named(tmp_path: Path, content: bytes) -> None:
 
 
 def pose_with(**first: float) -> PoseKeypoints:
-    pose = PoseEstimate(1, np.ones((13, 2), np.float32), np.ones(13, np.float32), "snn", 1, 1)
+    pose = Pose(1, np.ones((13, 2), np.float32), np.ones(13, np.float32), "snn", 1, 1)
     message = pose_message(pose, HEADER, Sensor(346, 260))
     for name, value in first.items():
         setattr(message.keypoints[0], name, value)

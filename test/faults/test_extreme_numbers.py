@@ -18,11 +18,11 @@ from hybrid_pose_ros.interfaces.messages import (
     stamp_from_ns,
 )
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 HEADER = Header(stamp=stamp_from_ns(2**31 * 10**9 - 1), frame_id="cam")
 SENSOR = Sensor(2**32 - 1, 2**32 - 1)
-POSE = PoseEstimate(
+POSE = Pose(
     2**62, np.ones((13, 2), np.float32), np.ones(13, np.float32), "snn", MAX_STEPS, MAX_AGE_NS
 )
 

@@ -9,7 +9,7 @@ from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.pose_score import PoseScore, score_poses
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 ANN_HZ: Final = 20.0
 """Poses per second of the ANN alone."""
@@ -36,7 +36,7 @@ class RecordingReport:
 
     ann: PoseScore
     hybrid: PoseScore
-    counted_poses: list[PoseEstimate]
+    counted_poses: list[Pose]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores, ready for JSON."""
@@ -70,7 +70,7 @@ def evaluate_recording(
         first_ns, last_ns = events["t"][[0, -1]].tolist()
         start_ns = first_ns + round(min(SETTLING_NS, SETTLING_SHARE * (last_ns - first_ns)))
 
-    def counted(poses: list[PoseEstimate], every_ns: int) -> list[PoseEstimate]:
+    def counted(poses: list[Pose], every_ns: int) -> list[Pose]:
         return [
             pose
             for pose in poses
