@@ -46,7 +46,7 @@ class Setting:
         heading_deg: 0 faces the camera, 90 turns the person's right side to it.
         textured: whether the room is furnished.
         pan_px_s: speed of the turning camera, in px of a picture 260 px high.
-        trembling: whether the camera trembles as in a hand.
+        trembling: whether the camera trembles as in a hand, by about 2 px of that picture.
         threshold: contrast that makes an event; None: the sensor's own.
         cutoff_hz: bandwidth of a photoreceptor that sees white; None: the sensor's own.
         body: ``capsules``, ``mesh``, or ``mixture``: every other person.

@@ -71,6 +71,10 @@ _FOUR: Final = tuple(_LIMB_MOVEMENTS)
 
 _PAN_REACH_PX: Final = 40.0
 """To both sides, in a picture 260 px high."""
+_TREMBLING_PX: Final = 2.0
+"""Standard deviation of a trembling camera's picture, likewise."""
+_MARGIN_PX: Final = 50.0
+"""Of a room before a camera that moves, likewise."""
 
 _MOTION, _BODY, _ROOM, _SENSOR, _LIMB, _CAMERA, _OTHER = range(7)
 """Generators of one performance."""
@@ -129,8 +133,9 @@ def make_scene(
     motion = replace(motion, joints_m=turned)
     length = counted_from_s + seconds
     camera = stress_camera(setting)
-    camera_motion = _camera_motion(performance, setting, length)
-    margin = (0, 0) if camera_motion is None else camera_motion.reach_px(length)
+    margin = (0, 0)
+    if setting.textured:  # the same room for every motion of the camera
+        margin = (round(_MARGIN_PX * camera.height / 260),) * 2
     rng = performance.generator(_ROOM)
     lighting = Lighting.sample(rng)
     draw_room = sample_room if setting.textured else sample_background
@@ -146,7 +151,7 @@ def make_scene(
         background=draw_room(rng, camera.width, camera.height, lighting.glare, margin),
         sensor=_sensor(SensorConfig.sample(sensor_rng), setting),
         seed=int(sensor_rng.integers(2**31)),
-        camera_motion=camera_motion,
+        camera_motion=_camera_motion(performance, setting, length),
         others=others,
     )
     return StressScene(scene, length, counted_from_s)
@@ -250,7 +255,10 @@ def _camera_motion(
     if setting.pan_px_s:
         parts.append(_pan(setting.pan_px_s * scale, _PAN_REACH_PX * scale, length_s))
     if setting.trembling:
-        parts.append(Shake.sample(performance.generator(_CAMERA), scale))
+        shake = Shake.sample(performance.generator(_CAMERA))
+        spread = np.sqrt((shake.amplitude_px**2).sum() / 4)  # over time, mean of u and v
+        amplitude = scale * _TREMBLING_PX / spread * shake.amplitude_px
+        parts.append(replace(shake, amplitude_px=amplitude))
     return CameraMotion(tuple(parts)) if parts else None
 
 
