@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.events.array import make_events as make_events
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint as load_model
     from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator as PoseEstimator
-    from hybrid_pose_ros.pipeline.state import PoseEstimate as Pose
+    from hybrid_pose_ros.pipeline.state import Pose as Pose
 
 PACKAGE = "hybrid_pose_ros"
 """Name of the ROS package."""
@@ -25,7 +25,7 @@ __all__ = ["PoseEstimator", "Pose", "load_model", "make_events", "open_recording
 
 _HOMES = {
     "PoseEstimator": ("pipeline.pose_estimator", "PoseEstimator"),
-    "Pose": ("pipeline.state", "PoseEstimate"),
+    "Pose": ("pipeline.state", "Pose"),
     "load_model": ("networks.checkpoint", "load_checkpoint"),
     "make_events": ("events.array", "make_events"),
     "open_recording": ("bags.opening", "open_recording"),

@@ -38,7 +38,7 @@ from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 POSE_3D = "/pose_3d"
 
@@ -58,7 +58,7 @@ class PacketPoses:
         self._reader = PacketReader()
         self._estimator: PoseEstimator | None = None
 
-    def push(self, packet: Packet) -> list[PoseEstimate]:
+    def push(self, packet: Packet) -> list[Pose]:
         """Take a packet and return the poses of the steps that it completes.
 
         A packet that the nodes would drop is dropped.
@@ -94,7 +94,7 @@ class OfflineTriangulator:
         self._cameras[name] = camera
         self._fusion = PoseFusion(self._cameras, FusionConfig())
 
-    def push(self, name: str, pose: PoseEstimate) -> list[tuple[int, NDArray[np.float64]]]:
+    def push(self, name: str, pose: Pose) -> list[tuple[int, NDArray[np.float64]]]:
         """Take a pose; return what it completes: sensor time, joints [13, 3] (NaN: not found)."""
         if self._fusion is None or name not in self._cameras or pose.init_age_ns < 0:
             return []
@@ -189,7 +189,7 @@ def _begin(contents: BagContents) -> RunningEvaluation:
     return RunningEvaluation()
 
 
-def _add_pose(evaluation: RunningEvaluation, camera: str, pose: PoseEstimate) -> None:
+def _add_pose(evaluation: RunningEvaluation, camera: str, pose: Pose) -> None:
     evaluation.add_pose(
         camera, pose.sensor_time_ns, pose.keypoints, has_state=pose.init_age_ns >= 0
     )

@@ -25,7 +25,7 @@ from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
 from hybrid_pose_ros.metrics.errors import mpjpe
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 
 FRAME_MS: Final = 50
@@ -108,7 +108,7 @@ def _frames(
     """Yield a picture for every FRAME_MS of host time from ``start_ns`` on."""
     reader = PacketReader()
     canvas: EventCanvas | None = None
-    pose: PoseEstimate | None = None
+    pose: Pose | None = None
     due_ns, end_ns = start_ns + FRAME_MS * 1_000_000, start_ns + ANIMATION_MS * 1_000_000
     for topic, _, message in read_bag(bag, store, topics):
         if topic == topics[1]:
@@ -135,7 +135,7 @@ def _add_packet(canvas: EventCanvas, reader: PacketReader, message: Any) -> None
         return  # The nodes dropped and counted it as well.
 
 
-def _draw(canvas: EventCanvas, pose: PoseEstimate | None, truth: Truth | None) -> Image:
+def _draw(canvas: EventCanvas, pose: Pose | None, truth: Truth | None) -> Image:
     image = canvas.render()
     if pose is None:
         draw_caption(image, "no pose yet")

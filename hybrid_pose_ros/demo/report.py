@@ -14,14 +14,14 @@ import numpy as np
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
 from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
 from hybrid_pose_ros.metrics.errors import mpjpe
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 
 MAX_WARNINGS: Final = 10
 """Different complaints of one node that are kept."""
 
 
-class Pose(NamedTuple):
+class ReceivedPose(NamedTuple):
     """A pose that arrived, from the SNN or inside an initialisation from the ANN.
 
     Attributes:
@@ -31,7 +31,7 @@ class Pose(NamedTuple):
 
     stamp_ns: int
     received_ns: int
-    pose: PoseEstimate
+    pose: Pose
 
 
 @dataclass
@@ -61,8 +61,8 @@ class Measurements:
     """Collects messages of one graph as they arrive; the live table and the summary read it."""
 
     def __init__(self, namespace: str) -> None:
-        self.poses: list[Pose] = []
-        self.inits: list[Pose] = []
+        self.poses: list[ReceivedPose] = []
+        self.inits: list[ReceivedPose] = []
         self.packets: list[int] = []  # arrivals in ns
         self.model_id: str | None = None
         self.health: dict[str, NodeHealth] = {}
@@ -92,11 +92,11 @@ class Measurements:
 
     def _add_pose(self, received_ns: int, message: Any) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)
-        self.poses.append(Pose(stamp_ns, received_ns, pose_from_message(message)))
+        self.poses.append(ReceivedPose(stamp_ns, received_ns, pose_from_message(message)))
 
     def _add_init(self, received_ns: int, message: Any) -> None:
         stamp_ns = stamp_to_ns(message.header.stamp)
-        self.inits.append(Pose(stamp_ns, received_ns, pose_from_message(message.pose)))
+        self.inits.append(ReceivedPose(stamp_ns, received_ns, pose_from_message(message.pose)))
         self.model_id = message.model_id
 
     def _add_diagnostics(self, received_ns: int, message: Any) -> None:
@@ -119,14 +119,14 @@ def rate_hz(times_ns: Sequence[int]) -> float | None:
     return (len(times_ns) - 1) / ((times_ns[-1] - times_ns[0]) * 1e-9)
 
 
-def sensor_rate_hz(poses: Sequence[Pose]) -> float | None:
+def sensor_rate_hz(poses: Sequence[ReceivedPose]) -> float | None:
     """Return poses per second of sensor time; where sensor time goes back, a new count begins."""
     intervals_ns = np.diff([pose.pose.sensor_time_ns for pose in poses])
     forward = intervals_ns[intervals_ns > 0]
     return len(forward) / (float(forward.sum()) * 1e-9) if len(forward) else None
 
 
-def latency_ms(poses: Iterable[Pose]) -> dict[str, float | None]:
+def latency_ms(poses: Iterable[ReceivedPose]) -> dict[str, float | None]:
     """Return median, 99th percentile and maximum of arrival minus publication of the packet."""
     delays = [(pose.received_ns - pose.stamp_ns) * 1e-6 for pose in poses]
     if not delays:
@@ -135,7 +135,7 @@ def latency_ms(poses: Iterable[Pose]) -> dict[str, float | None]:
     return {"p50": p50, "p99": p99, "max": longest}
 
 
-def held_inits(poses: Sequence[Pose], inits: Sequence[Pose]) -> list[PoseEstimate | None]:
+def held_inits(poses: Sequence[ReceivedPose], inits: Sequence[ReceivedPose]) -> list[Pose | None]:
     """Return for each pose the ANN's latest pose that had arrived by then, or None."""
     arrivals = [init.received_ns for init in inits]
     index = np.searchsorted(arrivals, [pose.received_ns for pose in poses], side="right")
@@ -143,7 +143,7 @@ def held_inits(poses: Sequence[Pose], inits: Sequence[Pose]) -> list[PoseEstimat
 
 
 def errors_px(
-    poses: Sequence[Pose], inits: Sequence[Pose], truth: Truth
+    poses: Sequence[ReceivedPose], inits: Sequence[ReceivedPose], truth: Truth
 ) -> tuple[float | None, float | None]:
     """Return the mean error of the SNN's poses and that of the ANN's pose held meanwhile.
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from hybrid_pose_ros.demo.report import (
     Measurements,
     NodeHealth,
-    Pose,
+    ReceivedPose,
     errors_px,
     latency_ms,
     rate_hz,
@@ -75,14 +75,14 @@ def live_table(
 _ROWS = ("event_driver", "ann", "snn", "visualizer")
 
 
-def _latency(poses: Sequence[Pose]) -> str:
+def _latency(poses: Sequence[ReceivedPose]) -> str:
     figures = latency_ms(poses)
     if figures["p50"] is None:
         return "waiting"
     return f"{figures['p50']:.1f} ms, p99 {figures['p99']:.1f}"
 
 
-def _quality(poses: Sequence[Pose]) -> tuple[str, str]:
+def _quality(poses: Sequence[ReceivedPose]) -> tuple[str, str]:
     if not poses:
         return "waiting", ""
     pose = poses[-1].pose
@@ -92,7 +92,7 @@ def _quality(poses: Sequence[Pose]) -> tuple[str, str]:
     return f"{sure} of {NUM_JOINTS} joints", f"with confidence over {MIN_CONFIDENCE:g}, {age}"
 
 
-def _error(poses: Sequence[Pose], measured: Measurements, truth: Truth) -> tuple[str, str]:
+def _error(poses: Sequence[ReceivedPose], measured: Measurements, truth: Truth) -> tuple[str, str]:
     error, held = errors_px(poses, measured.inits, truth)
     if error is None or held is None:
         return "", ""
@@ -108,7 +108,7 @@ def _rate(times_ns: Sequence[int], unit: str) -> str:
     return "" if rate is None else f"{rate:.1f} {unit}"
 
 
-def _recent(poses: Sequence[Pose]) -> Sequence[Pose]:
+def _recent(poses: Sequence[ReceivedPose]) -> Sequence[ReceivedPose]:
     if not poses:
         return poses
     since = poses[-1].received_ns - int(WINDOW_S * 1e9)

@@ -27,7 +27,7 @@ from hybrid_pose_ros.msg import PoseKeypoints3D as Pose3DMessage
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.msg import StateTensor as StateTensorMessage
 from hybrid_pose_ros.pipeline.pose_fusion import Pose3D
-from hybrid_pose_ros.pipeline.state import EncodedTensor, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import EncodedTensor, Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
@@ -118,7 +118,7 @@ _SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
 _SOURCE_NAMES = {code: name for name, code in _SOURCES.items()}
 
 
-def pose_message(pose: PoseEstimate, header: Header, sensor: Sensor) -> PoseMessage:
+def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
     """Return a `PoseKeypoints` with a pose in pixels of ``sensor``."""
     return PoseMessage(
         header=header,
@@ -147,7 +147,7 @@ _KEYPOINTS: Final = np.zeros(
 _KEYPOINTS["id"] = range(NUM_JOINTS)
 
 
-def serialised_pose(pose: PoseEstimate, header: Any, sensor: Sensor) -> bytes:
+def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     """Return :func:`pose_message` as `publish` would serialise it (CDR), in a tenth of the time.
 
     Args:
@@ -169,7 +169,7 @@ def serialised_pose(pose: PoseEstimate, header: Any, sensor: Sensor) -> bytes:
     return b"".join((b"\0\1\0\0", body, _AGE.pack(pose.init_age_ns), keypoints.tobytes()))
 
 
-def pose_from_message(message: PoseMessage) -> PoseEstimate:
+def pose_from_message(message: PoseMessage) -> Pose:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
     Raises:
@@ -183,7 +183,7 @@ def pose_from_message(message: PoseMessage) -> PoseEstimate:
     keypoints, confidence = _keypoint_arrays(message)
     if not np.isfinite(confidence).all():
         raise ValueError("a confidence is not finite")
-    return PoseEstimate(
+    return Pose(
         sensor_time_ns=message.sensor_time,
         keypoints=keypoints,
         confidence=confidence,
@@ -195,7 +195,7 @@ def pose_from_message(message: PoseMessage) -> PoseEstimate:
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
     """Return a `StateInit` with a network state and the ANN's own pose."""
-    pose = PoseEstimate(
+    pose = Pose(
         sensor_time_ns=init.sensor_time_ns,
         keypoints=init.keypoints,
         confidence=init.confidence,

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import joint_id
 
 POINTS: Final = (
@@ -69,9 +69,7 @@ class Skeleton:
     confidence: NDArray[np.float32]
 
 
-def rep155_skeleton(
-    pose: PoseEstimate, width: int, height: int, min_confidence: float = 0.0
-) -> Skeleton:
+def rep155_skeleton(pose: Pose, width: int, height: int, min_confidence: float = 0.0) -> Skeleton:
     """Convert a pose in pixels of an image of this size.
 
     Args:

@@ -17,7 +17,7 @@ from hybrid_pose_ros.drawing import ESTIMATE_STYLE
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.interfaces.messages import Sensor
 from hybrid_pose_ros.pipeline.pose_fusion import Pose3D
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
 
 NAMESPACE = "pose"
@@ -49,7 +49,7 @@ def image_message(image: NDArray[np.uint8], header: Header) -> Image:
 
 
 def skeleton_markers(
-    pose: PoseEstimate,
+    pose: Pose,
     header: Header,
     sensor: Sensor,
     *,

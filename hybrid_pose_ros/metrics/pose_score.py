@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.errors import joint_errors, mirrored, mpjpe, pck, without_offset
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS
 
 SHOWN_CONFIDENCE: Final = 0.2
@@ -117,9 +117,7 @@ class PoseComparison:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def compare_poses(
-    poses: Sequence[PoseEstimate], view: GridView, labels: PointLabels
-) -> PoseComparison:
+def compare_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels) -> PoseComparison:
     """Set poses of one recording beside its labels.
 
     Args:
@@ -139,9 +137,7 @@ def compare_poses(
     )
 
 
-def score_poses(
-    poses: Sequence[PoseEstimate], view: GridView, labels: PointLabels | None
-) -> PoseScore:
+def score_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels | None) -> PoseScore:
     """Score poses of one recording.
 
     Args:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `ann`: events -> a new state for the SNN, ten times a second of sensor time."""
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +16,13 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
-from hybrid_pose_ros.nodes.support.mailbox import Mailbox
 from hybrid_pose_ros.nodes.support.packets import header_message, read_packet
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, longest_block
 from hybrid_pose_ros.pipeline.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
-from hybrid_pose_ros.pipeline.scheduling import take_usual_turns
+from hybrid_pose_ros.pipeline.worker import IsValid, Worker
 
 MAX_WAITING = 64
 """Packets that wait to be decoded together."""
@@ -37,7 +35,6 @@ class _Job:
     estimator: AnnEstimator
     snapshot: tuple[NDArray[np.float32], int]
     header: Header
-    restarts: int
 
 
 class AnnNode(StepNode):
@@ -82,8 +79,7 @@ class AnnNode(StepNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("ann", **kwargs)
-        self._worker: threading.Thread | None = None
-        self._restarts = 0
+        self._worker: Worker[_Job] | None = None
 
     def configure(self) -> None:
         """Load the model."""
@@ -113,7 +109,8 @@ class AnnNode(StepNode):
     def adopt(self, estimator: AnnEstimator) -> None:
         """Take over an estimator; an inference under way will not be published."""
         self._estimator = estimator
-        self._restarts += 1
+        if self._worker is not None:
+            self._worker.cancel()
 
     def bin_ns(self) -> int:
         """Return the length of the steps that the estimator takes: the windows need no finer."""
@@ -129,22 +126,19 @@ class AnnNode(StepNode):
         """Start the worker and listen."""
         self._inferences, self._skipped = Meter(), Meter()
         self._durations, self._latency = Durations(), Durations()
-        self._jobs: Mailbox[_Job] = Mailbox()
-        self._worker = threading.Thread(target=self._work, args=(self._jobs,), name="inference")
-        self._worker.start()
+        self._worker = Worker(self._infer, "inference")
         self._packet_ns = 2**64  # the first packet does not wait
         super().activate()
 
     def deactivate(self) -> None:
         """Let the inference under way end."""
         if self._worker is not None:
-            self._jobs.close()
-            self._worker.join()
+            self._worker.close()
             self._worker = None
 
     def check(self) -> None:
-        """End the process when inference has broken down; its traceback is on stderr."""
-        if self._worker is not None and not self._worker.is_alive():
+        """End the process when inference has broken down."""
+        if self._worker is not None and self._worker.has_failed:
             self.get_logger().fatal("the inference thread ended by an error")
             self.exit_code = 1
 
@@ -167,8 +161,9 @@ class AnnNode(StepNode):
 
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
+        assert self._worker is not None
         self._estimator.reset()
-        self._restarts += 1
+        self._worker.cancel()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
@@ -182,14 +177,11 @@ class AnnNode(StepNode):
             self._estimator.push(stamped.step)
             if (stamped.step.index + 1) % period == 0:
                 self._skipped.add(job is not None)
-                job = _Job(
-                    self._estimator,
-                    self._estimator.snapshot(),
-                    header_message(stamped.header),
-                    self._restarts,
-                )
+                header = header_message(stamped.header)
+                job = _Job(self._estimator, self._estimator.snapshot(), header)
         if job is not None:
-            self._skipped.add(self._jobs.put(job))
+            assert self._worker is not None
+            self._skipped.add(self._worker.put(job))
 
     def _period_ns(self) -> int:
         step_ns = self.checkpoint.config.step_ns
@@ -221,16 +213,14 @@ class AnnNode(StepNode):
                 f"too slow for rate_hz: {skipped} of {skipped + inferences} inferences skipped",
             )
 
-    def _work(self, jobs: Mailbox[_Job]) -> None:
-        take_usual_turns()
-        while (job := jobs.take()) is not None:
-            init = job.estimator.infer(job.snapshot)
-            if job.restarts != self._restarts:
-                continue
-            self._publisher.publish(state_init_message(init, job.header, self.sensor))
-            self._inferences.add()
-            self._durations.add(init.inference_ns)
-            self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
+    def _infer(self, job: _Job, is_valid: IsValid) -> None:
+        init = job.estimator.infer(job.snapshot)
+        if not is_valid():
+            return
+        self._publisher.publish(state_init_message(init, job.header, self.sensor))
+        self._inferences.add()
+        self._durations.add(init.inference_ns)
+        self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
 
 
 def _period_steps(rate_hz: float, step_ns: int) -> int:

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `snn`: events and initialisations -> a pose at every step."""
 
-import threading
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,35 +17,24 @@ from hybrid_pose_ros.interfaces.messages import (
     stamp_to_ns,
     state_init_from_message,
 )
-from hybrid_pose_ros.msg import PoseKeypoints, StateInit
+from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
-from hybrid_pose_ros.nodes.support.mailbox import Mailbox
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
-from hybrid_pose_ros.pipeline.scheduling import take_usual_turns
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate
-
-
-@dataclass(frozen=True)
-class _Arrival:
-    """A serialised `StateInit`, the estimator that it is for, and in which of its lives."""
-
-    data: bytes
-    estimator: SnnEstimator
-    life: int
+from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 
 
 class SnnNode(StepNode):
     """Steps the SNN and publishes a pose for every step of sensor time.
 
     When it cannot keep up, steps are merged (see group_late_steps). An initialisation that cannot
-    be used is refused and counted; the state stays as it was. A thread of its own decodes it and,
-    when it comes late, runs the steps since its moment again, while poses go on without it. When
-    the next one has come before that is done, poses wait; of several that have the newest is
-    taken.
+    be used is refused and counted; the state stays as it was. One that comes late catches up in
+    another thread, while poses go on without it.
 
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
@@ -97,12 +83,8 @@ class SnnNode(StepNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("snn", **kwargs)
-        self._worker: threading.Thread | None = None
-        self._network: SnnEstimator | None = None
-        self._estimator: SnnEstimator | None = None
-        self._life = 0
-        # Held for a step, and for what must not happen within one.
-        self._turn = threading.Lock()
+        self._network: SnnEstimator
+        self.worker: SnnWorker[bytes] | None = None
 
     def configure(self) -> None:
         """Load the model."""
@@ -125,69 +107,59 @@ class SnnNode(StepNode):
 
     def adopt(self, estimator: SnnEstimator) -> None:
         """Take over an estimator; it begins with the sensor."""
-        self._end_life()
+        if self.worker is not None:
+            self.worker.forget()
         self._network = estimator
-        self._estimator = None
-        self._early: bytes | None = None
 
     def activate(self) -> None:
         """Listen, with the network at rest."""
-        self._estimator = None
-        self._early = None
         self._first_index: int | None = None
-        self._last_pose: PoseEstimate | None = None
+        self._last_pose: Pose | None = None
         self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
         self._superseded = Meter()
         self._refused, self._refusal = Meter(), ""
         self._durations, self._latency = Durations(), Durations()
-        self._arrivals: Mailbox[_Arrival] = Mailbox()
-        self._worker = threading.Thread(target=self._work, args=(self._arrivals,), name="replay")
-        self._worker.start()
-        self.listen_to(StateInit, "state_init", self._on_state_init, STATE_INIT_QOS, raw=True)
+        self.worker = SnnWorker(_decode, self._on_taken, self._on_refused)
+        self.listen_to(
+            StateInitMessage, "state_init", self._on_state_init, STATE_INIT_QOS, raw=True
+        )
         super().activate()
 
     def deactivate(self) -> None:
         """Let the step that is being run again end."""
-        if self._worker is not None:
-            self._end_life()
-            self._arrivals.close()
-            self._worker.join()
-            self._worker = None
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
 
     def check(self) -> None:
-        """End the process when a replay has broken down; its traceback is on stderr."""
-        if self._worker is not None and not self._worker.is_alive():
+        """End the process when a replay has broken down."""
+        if self.worker is not None and self.worker.has_failed:
             self.get_logger().fatal("the replay thread ended by an error")
             self.exit_code = 1
 
     def begin(self, view: GridView) -> None:
         """Begin at rest with this sensor."""
-        assert self._network is not None
-        with self._turn:
-            self._network.reset(view)
-        self._estimator = self._network
+        assert self.worker is not None
+        self.worker.begin(self._network, view)
         self._first_index = None
         self._last_pose = None
-        early, self._early = self._early, None
-        if early is not None:
-            self._take(_Arrival(early, self._estimator, self._life))
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
-        self._end_life()
+        assert self.worker is not None
+        self.worker.reset()
         self._first_index = None
         self._last_pose = None
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Step the network and publish; merge steps first when they come late."""
-        assert self._estimator is not None
+        assert self.worker is not None
         max_delay_ns = round(self.number("max_delay_ms") * 1e6)
         for group in group_late_steps(steps, delay_ns, max_delay_ns):
             self._merged.add(len(group) - 1)
             step = merge_steps([stamped.step for stamped in group])
             start = time.perf_counter_ns()
-            with self._turn:
-                pose = self._estimator.step(step)
+            pose = self.worker.step(step)
             self._durations.add(time.perf_counter_ns() - start)
             header = group[-1].header
             self._publisher.publish(serialised_pose(pose, header, self.sensor))
@@ -224,7 +196,7 @@ class SnnNode(StepNode):
         if self._last_pose is not None:
             self._report_age(self._last_pose, report)
 
-    def _report_age(self, pose: PoseEstimate, report: Report) -> None:
+    def _report_age(self, pose: Pose, report: Report) -> None:
         assert self._first_index is not None
         age_ns, trouble = pose.init_age_ns, "the state is {:.0f} ms old; is `ann` running?"
         report.values["state age ms"] = f"{age_ns / 1e6:.0f}" if age_ns >= 0 else "-"
@@ -237,48 +209,21 @@ class SnnNode(StepNode):
                 return
 
     def _on_state_init(self, data: bytes) -> None:
-        if self._paused:
-            return
-        if self._estimator is None:
-            self._early = data  # `ann` has had a packet that is still on its way to us
-            return
-        arrival = _Arrival(data, self._estimator, self._life)
-        self._superseded.add(self._arrivals.put(arrival))
+        if not self._paused and self.worker is not None:
+            self._superseded.add(self.worker.submit(data))
 
-    def _work(self, arrivals: Mailbox[_Arrival]) -> None:
-        take_usual_turns()
-        while (arrival := arrivals.take()) is not None:
-            self._take(arrival)
+    def _on_taken(self, init: StateInit) -> None:
+        self._inits.add()
+        self._taken.publish(UInt64(data=init.sensor_time_ns))
 
-    def _take(self, arrival: _Arrival) -> None:
-        """Take an initialisation, and catch up with the poses."""
-        message = deserialize_message(arrival.data, StateInit)
-        estimator = arrival.estimator
-        try:
-            init = estimator.unpack(state_init_from_message(message))
-            with self._turn:
-                if arrival.life != self._life:
-                    return
-                done = estimator.take_over(init)
-        except InitRejectedError as error:
-            self._refused.add()
-            self._refusal = str(error)
-            self.complain(f"initialisation {message.seq} refused: {error}")
-            return
-        while not done and estimator.catching_up:
-            # When the next one is here already, the poses wait until this one has taken effect.
-            with self._turn if self._arrivals.is_full else nullcontext():
-                done = estimator.catch_up(1)
-        if done:
-            self._inits.add()
-            self._taken.publish(UInt64(data=message.sensor_time))
+    def _on_refused(self, init: StateInit, error: InitRejectedError) -> None:
+        self._refused.add()
+        self._refusal = str(error)
+        self.complain(f"initialisation {init.seq} refused: {error}")
 
-    def _end_life(self) -> None:
-        """Return to rest; initialisations that have arrived or are being replayed are void."""
-        with self._turn:
-            self._life += 1
-            if self._estimator is not None:
-                self._estimator.reset()
+
+def _decode(data: bytes) -> StateInit:
+    return state_init_from_message(deserialize_message(data, StateInitMessage))
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, chosen_packet_type
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 POSE_HOLD_S = 0.3
 """A pose that is not renewed for so long (host time) is not shown any more."""
@@ -92,7 +92,7 @@ class VisualizerNode(ManagedNode):
         self._recent: deque[EventArray] = deque()
         self._events_wanted = False
         self._header = Header()
-        self._pose: PoseEstimate | None = None
+        self._pose: Pose | None = None
         self._pose_since = 0.0
         self._pose_header = Header()
         self._pose_sensor = Sensor(0, 0)
@@ -197,7 +197,7 @@ class VisualizerNode(ManagedNode):
         )
         self._cloud.publish(cloud)
 
-    def _publish_markers(self, pose: PoseEstimate) -> None:
+    def _publish_markers(self, pose: Pose) -> None:
         markers = skeleton_markers(
             pose,
             self._pose_header,

@@ -12,7 +12,7 @@ from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import Pose, StateInit
 
 
 class PoseEstimator:
@@ -54,9 +54,9 @@ class PoseEstimator:
         self._binning = _Binning(self.model, width, height)
         self._ann = AnnEstimator(self.model, view, runtime, precision)
         self._snn = SnnEstimator(self.model, view)
-        self.last_ann: PoseEstimate | None = None
+        self.last_ann: Pose | None = None
 
-    def push(self, events: EventArray) -> list[PoseEstimate]:
+    def push(self, events: EventArray) -> list[Pose]:
         """Take the next events and return the poses of the steps that they complete.
 
         A step is complete with the first event at or past its end. Events that are older than the
@@ -85,7 +85,7 @@ class PoseEstimator:
         self._snn.reset()
         self.last_ann = None
 
-    def _step(self, step: Step) -> PoseEstimate:
+    def _step(self, step: Step) -> Pose:
         pose = self._snn.step(step)
         self._ann.push(step)
         if (step.index + 1) % self._period_steps == 0:
@@ -122,7 +122,7 @@ class AnnPoseEstimator:
         view = self.model.config.view.fit(width, height)
         self._ann = AnnEstimator(self.model, view, runtime, precision)
 
-    def push(self, events: EventArray) -> list[PoseEstimate]:
+    def push(self, events: EventArray) -> list[Pose]:
         """Take the next events and return the poses that they complete.
 
         Argument and errors are those of :meth:`PoseEstimator.push`.
@@ -180,9 +180,9 @@ def whole_period(hz: float, step_ns: int) -> int:
     return steps
 
 
-def ann_pose(init: StateInit) -> PoseEstimate:
+def ann_pose(init: StateInit) -> Pose:
     """Return the ANN's own pose of an initialisation."""
-    return PoseEstimate(
+    return Pose(
         sensor_time_ns=init.sensor_time_ns,
         keypoints=init.keypoints,
         confidence=init.confidence,

@@ -18,7 +18,7 @@ class InitRejectedError(ValueError):
 
 
 @dataclass(frozen=True)
-class PoseEstimate:
+class Pose:
     """A pose at one moment.
 
     Attributes:
@@ -64,7 +64,7 @@ class StateInit:
         seq: counts the initialisations of one ANN estimator.
         model_id: digest of the checkpoint.
         tensors: one per spiking layer, the accumulator's heatmaps, and the joints' velocities.
-        keypoints, confidence: the ANN's pose, as in :class:`PoseEstimate`.
+        keypoints, confidence: the ANN's pose, as in :class:`Pose`.
         inference_ns: time that the network took.
     """
 

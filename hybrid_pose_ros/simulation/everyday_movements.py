@@ -23,7 +23,7 @@ from hybrid_pose_ros.simulation.movement_parts import (
     walk,
     wander,
 )
-from hybrid_pose_ros.simulation.skeleton_motion import SIDES, SIGN, Pose, ahead
+from hybrid_pose_ros.simulation.skeleton_motion import SIDES, SIGN, JointAngles, ahead
 
 F64 = NDArray[np.float64]
 Range = tuple[float, float]
@@ -37,7 +37,7 @@ _FOREARM_M: Final = 0.25
 """Of the arm for which the places that hands reach are given."""
 
 
-def _through(pose: Pose, rng: np.random.Generator, stages: list[Stage]) -> dict[str, F64]:
+def _through(pose: JointAngles, rng: np.random.Generator, stages: list[Stage]) -> dict[str, F64]:
     """Values of all channels over time, through the stages again and again from any moment."""
     channels = sorted({name for angles, _, _ in stages for name in angles})
     knots: list[float] = []
@@ -58,7 +58,7 @@ def _through(pose: Pose, rng: np.random.Generator, stages: list[Stage]) -> dict[
     return dict(zip(channels, curves.T, strict=True))
 
 
-def _add(pose: Pose, values: dict[str, F64]) -> None:
+def _add(pose: JointAngles, values: dict[str, F64]) -> None:
     """Add angles: of the trunk by its name, of limbs as ``leg.knee`` or ``right_leg.knee``."""
     for name, value in values.items():
         limb, _, angle = name.rpartition(".")
@@ -71,7 +71,7 @@ def _add(pose: Pose, values: dict[str, F64]) -> None:
             setattr(limbs[each], angle, getattr(limbs[each], angle) + value)
 
 
-def _reach(pose: Pose, side: str, target_m: F64, elbow: F64, weight: F64) -> None:
+def _reach(pose: JointAngles, side: str, target_m: F64, elbow: F64, weight: F64) -> None:
     """Bring a hand to a place of the trunk's frame.
 
     Args:
@@ -96,7 +96,7 @@ def _reach(pose: Pose, side: str, target_m: F64, elbow: F64, weight: F64) -> Non
     arm.elbow = blend(arm.elbow, float(np.pi - np.arccos(np.clip(between, -1, 1))), weight)
 
 
-def _plant(pose: Pose) -> None:
+def _plant(pose: JointAngles) -> None:
     """Let the floor hold the body; both legs bend alike, so that both feet stand on it."""
     pose.planted = True
     pose.balance = 0.0
@@ -107,7 +107,7 @@ def _plant(pose: Pose) -> None:
         setattr(left, angle, mean.copy())
 
 
-def _staged(pose: Pose, rng: np.random.Generator, *, stages: list[Stage]) -> None:
+def _staged(pose: JointAngles, rng: np.random.Generator, *, stages: list[Stage]) -> None:
     _plant(pose)
     _add(pose, _through(pose, rng, stages))
 
@@ -193,12 +193,12 @@ _LIE_DOWN: Final[list[Stage]] = [
 ]
 
 
-def _either(pose: Pose, rng: np.random.Generator, *, stages: list[Stage]) -> None:
+def _either(pose: JointAngles, rng: np.random.Generator, *, stages: list[Stage]) -> None:
     """Through the stages or their mirror image."""
     _staged(pose, rng, stages=_mirrored(stages) if rng.random() < 0.5 else stages)
 
 
-def _sit(pose: Pose, rng: np.random.Generator) -> None:
+def _sit(pose: JointAngles, rng: np.random.Generator) -> None:
     """Sit still on a chair; the arms rest, speak or lie on the thighs."""
     _plant(pose)
     lean = rng.uniform(-0.2, 0.3)
@@ -212,7 +212,7 @@ def _sit(pose: Pose, rng: np.random.Generator) -> None:
             _gesture(pose, rng, side)
 
 
-def _gesture(pose: Pose, rng: np.random.Generator, side: str) -> None:
+def _gesture(pose: JointAngles, rng: np.random.Generator, side: str) -> None:
     """An arm accompanies speech: raised now and then, in small strokes."""
     times, arm = pose.times, pose.arms[side]
     raised = np.clip(0.3 + wander(rng, times, 0.6, 5.0), 0.0, 1.2)
@@ -222,7 +222,7 @@ def _gesture(pose: Pose, rng: np.random.Generator, side: str) -> None:
     arm.elbow += 0.8 * raised - strokes
 
 
-def _lie(pose: Pose, rng: np.random.Generator) -> None:
+def _lie(pose: JointAngles, rng: np.random.Generator) -> None:
     """Lie on the back, a side or the front; stir, and roll over now and then."""
     _plant(pose)
     times = pose.times
@@ -263,7 +263,9 @@ def _smooth_steps(
     return np.asarray(gaussian_filter1d(curve, 20.0, mode="nearest"))
 
 
-def _walk_by(pose: Pose, rng: np.random.Generator, levels: list[float], seconds: Range) -> F64:
+def _walk_by(
+    pose: JointAngles, rng: np.random.Generator, levels: list[float], seconds: Range
+) -> F64:
     """Walk at levels of a tempo; returns the tempo as a share of it, [F]."""
     _plant(pose)
     share = _smooth_steps(rng, pose.times, levels, seconds)
@@ -273,13 +275,13 @@ def _walk_by(pose: Pose, rng: np.random.Generator, levels: list[float], seconds:
     return share
 
 
-def _walk_backwards(pose: Pose, rng: np.random.Generator) -> None:
+def _walk_backwards(pose: JointAngles, rng: np.random.Generator) -> None:
     """Some steps backwards, a stop, some forwards."""
     _walk_by(pose, rng, [-0.8, 0.0, 0.8, 0.0] if rng.random() < 0.7 else [-0.8], (0.8, 2.5))
     pose.yaw += wander(rng, pose.times, 0.15, 8.0)
 
 
-def _walk_about(pose: Pose, rng: np.random.Generator) -> None:
+def _walk_about(pose: JointAngles, rng: np.random.Generator) -> None:
     """Walk in curves, or to and fro with turns, through about 3 m."""
     if rng.random() < 0.5:
         share = _walk_by(pose, rng, [1.0, 1.0, 0.6, 0.0], (1.0, 3.0))
@@ -295,7 +297,7 @@ def _walk_about(pose: Pose, rng: np.random.Generator) -> None:
     pose.yaw += rng.uniform(0, 2 * np.pi)
 
 
-def _side_steps(pose: Pose, rng: np.random.Generator) -> None:
+def _side_steps(pose: JointAngles, rng: np.random.Generator) -> None:
     """Some steps to one side, then to the other."""
     _plant(pose)
     share = _smooth_steps(rng, pose.times, [1.0, 0.0, -1.0, 0.0], (0.8, 2.5))
@@ -311,7 +313,7 @@ def _side_steps(pose: Pose, rng: np.random.Generator) -> None:
         leg.knee += 0.5 * lifted
 
 
-def _turn_round(pose: Pose, rng: np.random.Generator) -> None:
+def _turn_round(pose: JointAngles, rng: np.random.Generator) -> None:
     """Turn on the spot in small steps, a full turn or more, one way or both."""
     _plant(pose)
     rate = rng.uniform(0.8, 2.0) * _smooth_steps(
@@ -326,7 +328,7 @@ def _turn_round(pose: Pose, rng: np.random.Generator) -> None:
         pose.legs[side].knee += 0.5 * lifted
 
 
-def _slow_arms(pose: Pose, rng: np.random.Generator) -> None:
+def _slow_arms(pose: JointAngles, rng: np.random.Generator) -> None:
     """Arms move slowly and wide, as in tai chi, above legs that stand still."""
     _plant(pose)
     bent = rng.uniform(0.0, 0.4)
@@ -344,7 +346,7 @@ def _slow_arms(pose: Pose, rng: np.random.Generator) -> None:
         arm.elbow += 0.5 + np.abs(wander(rng, pose.times, 0.4, slow))
 
 
-def _arms_to(pose: Pose, rng: np.random.Generator, *, places: tuple[Place, ...]) -> None:
+def _arms_to(pose: JointAngles, rng: np.random.Generator, *, places: tuple[Place, ...]) -> None:
     """Bring one or both hands to a place of the body, stay there, and let them hang again."""
     weight = _through(
         pose, rng, [({}, (0.2, 1.5), (0.6, 1.4)), ({"weight": 1.0}, (1.5, 6.0), (0.6, 1.4))]
@@ -354,7 +356,7 @@ def _arms_to(pose: Pose, rng: np.random.Generator, *, places: tuple[Place, ...])
         _reach(pose, side, np.array(target) + rng.normal(0, 0.012, 3), np.array(elbow), weight)
 
 
-def _sway(pose: Pose, rng: np.random.Generator) -> None:
+def _sway(pose: JointAngles, rng: np.random.Generator) -> None:
     """Shift the weight from foot to foot, the feet in their places."""
     _plant(pose)
     shift = rng.uniform(0.05, 0.12) * np.sin(2 * np.pi * phase_of(rng, pose.times, (0.15, 0.5)))

@@ -15,7 +15,7 @@ from hybrid_pose_ros.simulation.floor_contact import clearance
 from hybrid_pose_ros.simulation.markers import body_axes
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movement_parts import stand, walk
-from hybrid_pose_ros.simulation.skeleton_motion import Pose, Proportions, joints_of
+from hybrid_pose_ros.simulation.skeleton_motion import JointAngles, Proportions, joints_of
 from hybrid_pose_ros.skeleton import joint_id
 
 F64 = NDArray[np.float64]
@@ -143,7 +143,7 @@ def _gait(
     to_rest = times if leave else times[-1] - times
     share = np.clip((to_rest - 0.2) / _TURN_S, 0.0, 1.0)
     share = share**2 * (3 - 2 * share)
-    pose = Pose(times)
+    pose = JointAngles(times)
     stand(pose, rng)
     pose.planted, pose.balance = True, 0.0
     walk(pose, rng, rng.random() + rng.uniform(0.75, 1.0) * times, share)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.simulation.skeleton_motion import SIDES, Pose
+from hybrid_pose_ros.simulation.skeleton_motion import SIDES, JointAngles
 
 F64 = NDArray[np.float64]
 
-Movement = Callable[[Pose, np.random.Generator], None]
+Movement = Callable[[JointAngles, np.random.Generator], None]
 """Changes the joint angles of a person who stands."""
 
 
@@ -42,7 +42,7 @@ def sizes(rng: np.random.Generator, phase: F64, spread: float = 0.12) -> F64:
     return np.asarray(factors[cycles - cycles.min()])
 
 
-def stand(pose: Pose, rng: np.random.Generator) -> None:
+def stand(pose: JointAngles, rng: np.random.Generator) -> None:
     """Stand and sway, arms hanging."""
     times = pose.times
     pose.balance = rng.uniform(0.5, 1.0)
@@ -70,14 +70,14 @@ def blend(value: F64, target: float | F64, weight: F64) -> F64:
     return value + weight * (target - value)
 
 
-def gait(pose: Pose, rng: np.random.Generator, *, jog: bool) -> None:
+def gait(pose: JointAngles, rng: np.random.Generator, *, jog: bool) -> None:
     """Walk or jog on the spot, as on a treadmill."""
     phase = phase_of(rng, pose.times, (1.15, 1.4) if jog else (0.7, 1.0))
     walk(pose, rng, phase, np.ones_like(phase), jog=jog)
 
 
 def walk(
-    pose: Pose, rng: np.random.Generator, phase: F64, amplitude: F64, *, jog: bool = False
+    pose: JointAngles, rng: np.random.Generator, phase: F64, amplitude: F64, *, jog: bool = False
 ) -> None:
     """Move legs and arms as in walking.
 

@@ -24,7 +24,13 @@ from hybrid_pose_ros.simulation.movement_parts import (
     stand,
     wander,
 )
-from hybrid_pose_ros.simulation.skeleton_motion import SIDES, SIGN, Pose, Proportions, joints_of
+from hybrid_pose_ros.simulation.skeleton_motion import (
+    SIDES,
+    SIGN,
+    JointAngles,
+    Proportions,
+    joints_of,
+)
 
 F64 = NDArray[np.float64]
 RATE_HZ: Final = 100.0
@@ -35,11 +41,11 @@ _GRAVITY: Final = 9.81
 _OTHER: Final = {"right": "left", "left": "right"}
 
 
-def _turn(pose: Pose, rng: np.random.Generator) -> None:
+def _turn(pose: JointAngles, rng: np.random.Generator) -> None:
     pose.yaw += wander(rng, pose.times, 1.2, 8.0)
 
 
-def _arm_abduction(side: str, pose: Pose, rng: np.random.Generator) -> None:
+def _arm_abduction(side: str, pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.3, 0.8))
     raised = pulse(phase) * sizes(rng, phase)
     arm = pose.arms[side]
@@ -48,7 +54,7 @@ def _arm_abduction(side: str, pose: Pose, rng: np.random.Generator) -> None:
     pose.tilt -= SIGN[side] * 0.06 * raised
 
 
-def _leg_abduction(side: str, pose: Pose, rng: np.random.Generator) -> None:
+def _leg_abduction(side: str, pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.3, 0.8))
     raised = pulse(phase) * sizes(rng, phase)
     leg = pose.legs[side]
@@ -57,7 +63,7 @@ def _leg_abduction(side: str, pose: Pose, rng: np.random.Generator) -> None:
     pose.tilt -= SIGN[side] * rng.uniform(0.05, 0.25) * raised
 
 
-def _bicep_curl(side: str, pose: Pose, rng: np.random.Generator) -> None:
+def _bicep_curl(side: str, pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.4, 1.0))
     raised = pulse(phase) * sizes(rng, phase, 0.06)
     arm = pose.arms[side]
@@ -65,7 +71,7 @@ def _bicep_curl(side: str, pose: Pose, rng: np.random.Generator) -> None:
     arm.flexion += rng.uniform(0.0, 0.3) * raised
 
 
-def _knee_lift(side: str, pose: Pose, rng: np.random.Generator) -> None:
+def _knee_lift(side: str, pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.4, 1.0))
     raised = pulse(phase) * sizes(rng, phase)
     leg = pose.legs[side]
@@ -74,7 +80,12 @@ def _knee_lift(side: str, pose: Pose, rng: np.random.Generator) -> None:
 
 
 def _jump(
-    pose: Pose, rng: np.random.Generator, *, often: bool, forwards: bool, legs: tuple[str, ...]
+    pose: JointAngles,
+    rng: np.random.Generator,
+    *,
+    often: bool,
+    forwards: bool,
+    legs: tuple[str, ...],
 ) -> None:
     """Crouch, push off, fly and land; ``legs`` are those jumped from."""
     hop = len(legs) == 1
@@ -107,7 +118,7 @@ def _jump(
         pose.offset[:, 1] += 0.25 * np.sin(np.pi * phase)
 
 
-def _star_jump(pose: Pose, rng: np.random.Generator) -> None:
+def _star_jump(pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.6, 1.1))
     opened = pulse(phase)
     pose.lift += rng.uniform(0.05, 0.12) * pulse(2 * phase)
@@ -119,7 +130,7 @@ def _star_jump(pose: Pose, rng: np.random.Generator) -> None:
         leg.knee += 0.3 * (1 - pulse(2 * phase))
 
 
-def _kick(side: str, pose: Pose, rng: np.random.Generator, *, sideways: bool) -> None:
+def _kick(side: str, pose: JointAngles, rng: np.random.Generator, *, sideways: bool) -> None:
     phase = phase_of(rng, pose.times, (0.4, 0.8))
     chamber, snap = pulse(phase, 0.7), pulse(phase - 0.2, 0.5)
     size = sizes(rng, phase)
@@ -137,7 +148,7 @@ def _kick(side: str, pose: Pose, rng: np.random.Generator, *, sideways: bool) ->
         arm.elbow += rng.uniform(0.2, 1.0)
 
 
-def _punch(side: str, pose: Pose, rng: np.random.Generator, *, height: float) -> None:
+def _punch(side: str, pose: JointAngles, rng: np.random.Generator, *, height: float) -> None:
     """From a guard to an outstretched arm, ``height`` radians above the horizontal."""
     phase = phase_of(rng, pose.times, (0.6, 1.2))
     out = pulse(phase, 0.6) * sizes(rng, phase, 0.05)
@@ -156,13 +167,13 @@ def _punch(side: str, pose: Pose, rng: np.random.Generator, *, height: float) ->
         pose.legs[leg].knee += 0.25
 
 
-def _raise_hand(pose: Pose, side: str, rng: np.random.Generator) -> None:
+def _raise_hand(pose: JointAngles, side: str, rng: np.random.Generator) -> None:
     arm = pose.arms[side]
     arm.abduction = np.full_like(pose.times, rng.uniform(0.2, 1.0)) + wander(rng, pose.times, 0.04)
     arm.flexion = np.full_like(pose.times, rng.uniform(0.3, 1.0)) + wander(rng, pose.times, 0.04)
 
 
-def _wave(side: str, pose: Pose, rng: np.random.Generator) -> None:
+def _wave(side: str, pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (1.0, 2.2))
     _raise_hand(pose, side, rng)
     arm = pose.arms[side]
@@ -173,7 +184,7 @@ def _wave(side: str, pose: Pose, rng: np.random.Generator) -> None:
     )
 
 
-def _hand_path(side: str, pose: Pose, rng: np.random.Generator, *, eight: bool) -> None:
+def _hand_path(side: str, pose: JointAngles, rng: np.random.Generator, *, eight: bool) -> None:
     """The hand draws circles or figures of eight before the body."""
     phase = phase_of(rng, pose.times, (0.5, 1.2)) * rng.choice((-1, 1))
     size = rng.uniform(0.25, 0.55) * (1 + wander(rng, pose.times, 0.06))
@@ -184,7 +195,7 @@ def _hand_path(side: str, pose: Pose, rng: np.random.Generator, *, eight: bool) 
     arm.elbow = np.full_like(angle, rng.uniform(0.2, 0.9)) + wander(rng, pose.times, 0.05)
 
 
-def _clap(pose: Pose, rng: np.random.Generator) -> None:
+def _clap(pose: JointAngles, rng: np.random.Generator) -> None:
     phase = phase_of(rng, pose.times, (0.8, 2.5))
     apart = pulse(phase) * sizes(rng, phase)
     flexion, elbow = rng.uniform(0.5, 1.2), rng.uniform(0.9, 1.5)
@@ -251,7 +262,7 @@ def make_motion(
     """
     movement = (MOVEMENTS | EVERYDAY)[name]
     times = np.arange(int(np.ceil(duration_s * RATE_HZ)) + 1) / RATE_HZ
-    pose = Pose(times)
+    pose = JointAngles(times)
     stand(pose, rng)
     movement(pose, rng)
     joints = joints_of(pose, Proportions.sample(rng), yaw)

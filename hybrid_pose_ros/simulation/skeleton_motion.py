@@ -106,7 +106,7 @@ class Leg:
 
 
 @dataclass
-class Pose:
+class JointAngles:
     """Joint angles over time; movements change it before the joints are computed.
 
     Attributes:
@@ -177,7 +177,7 @@ def _turned(first: F64, second: F64, angle: F64) -> tuple[F64, F64]:
     return first * cosine - second * sine, first * sine + second * cosine
 
 
-def _trunk(pose: Pose, vectors: F64) -> F64:
+def _trunk(pose: JointAngles, vectors: F64) -> F64:
     """Turn vectors [F, 3] of the trunk's frame by lean, tilt and twist."""
     x, y, z = vectors.T
     z, y = _turned(z, y, pose.lean)
@@ -186,7 +186,7 @@ def _trunk(pose: Pose, vectors: F64) -> F64:
     return np.stack((x, y, z), -1)
 
 
-def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
+def joints_of(pose: JointAngles, lengths: Proportions, facing: float) -> F64:
     """Compute the joints, [F, 13, 3] in metres, of a person who faces +y turned by ``facing``."""
     count = len(pose.times)
     at: dict[str, F64] = {}
@@ -234,7 +234,7 @@ def joints_of(pose: Pose, lengths: Proportions, facing: float) -> F64:
     return rotate_about_vertical(joints, facing)
 
 
-def _laid(joints: F64, pose: Pose) -> F64:
+def _laid(joints: F64, pose: JointAngles) -> F64:
     """Turn the whole body, joints [F, 13, 3], about the hips by roll and recline."""
     x, y, z = np.moveaxis(joints, -1, 0)
     y, x = _turned(y, x, pose.roll[:, None])

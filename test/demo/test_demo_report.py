@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.demo.report import (
     MAX_WARNINGS,
     Measurements,
-    Pose,
+    ReceivedPose,
     errors_px,
     held_inits,
     latency_ms,
@@ -27,7 +27,7 @@ from hybrid_pose_ros.interfaces.messages import (
     pose_message,
     stamp_from_ns,
 )
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 
 MS = 1_000_000
@@ -35,7 +35,7 @@ START = 1_700_000_000 * 10**9
 """Host time of the first packet."""
 
 
-def estimate(sensor_ms: float, offset_px: float = 0.0, **changes: object) -> PoseEstimate:
+def estimate(sensor_ms: float, offset_px: float = 0.0, **changes: object) -> Pose:
     """A pose that is ``offset_px`` to the right of where `truth` has all joints."""
     values = {
         "sensor_time_ns": round(sensor_ms * MS),
@@ -45,12 +45,12 @@ def estimate(sensor_ms: float, offset_px: float = 0.0, **changes: object) -> Pos
         "steps_since_init": 3,
         "init_age_ns": 30 * MS,
     }
-    return PoseEstimate(**(values | changes))  # type: ignore[arg-type]
+    return Pose(**(values | changes))  # type: ignore[arg-type]
 
 
-def arrived(pose: PoseEstimate, stamp_ms: float, latency: float) -> Pose:
+def arrived(pose: Pose, stamp_ms: float, latency: float) -> ReceivedPose:
     stamp_ns = START + round(stamp_ms * MS)
-    return Pose(stamp_ns, stamp_ns + round(latency * MS), pose)
+    return ReceivedPose(stamp_ns, stamp_ns + round(latency * MS), pose)
 
 
 def truth() -> Truth:

@@ -26,16 +26,16 @@ from hybrid_pose_ros.interfaces.messages import (
 )
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
-from hybrid_pose_ros.pipeline.state import PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 HEADER = Header(stamp=stamp_from_ns(1_700_000_000_123_456_789), frame_id="cam")
 SENSOR = Sensor(346, 260)
 
 
-def sample_pose() -> PoseEstimate:
+def sample_pose() -> Pose:
     rng = np.random.default_rng(0)
-    return PoseEstimate(
+    return Pose(
         sensor_time_ns=2**53 + 1,
         keypoints=rng.normal(100, 500, (NUM_JOINTS, 2)).astype(np.float32),
         confidence=rng.random(NUM_JOINTS, dtype=np.float32),

@@ -7,16 +7,16 @@ import pytest
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.pose_score import score_poses
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 MS = 1_000_000
 VIEW = GridView.fit(173, 130)  # half of 346x260
 POINTS = np.stack((np.linspace(20, 150, 13), np.linspace(10, 120, 13)), -1)
 
 
-def pose(t_ms: int, points: np.ndarray, confidence: np.ndarray | float = 0.9) -> PoseEstimate:
+def pose(t_ms: int, points: np.ndarray, confidence: np.ndarray | float = 0.9) -> Pose:
     trust = np.broadcast_to(np.float32(confidence), 13)
-    return PoseEstimate(t_ms * MS, points.astype(np.float32), trust, "snn", 1, 10 * MS)
+    return Pose(t_ms * MS, points.astype(np.float32), trust, "snn", 1, 10 * MS)
 
 
 def labels(points: np.ndarray = POINTS, confidence: np.ndarray | float = 1.0) -> PointLabels:

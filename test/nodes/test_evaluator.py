@@ -26,7 +26,7 @@ from hybrid_pose_ros.nodes.evaluator import (
 from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Level
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 CAMERA = DHP19_LIKE[0]
@@ -43,9 +43,9 @@ def joints_message(joints: NDArray[np.float64], sensor_ns: int) -> PoseKeypoints
     return PoseKeypoints3D(sensor_time=sensor_ns, keypoints=points)
 
 
-def pose(points: NDArray[np.float64], sensor_ns: int, age_ns: int = 0) -> PoseEstimate:
+def pose(points: NDArray[np.float64], sensor_ns: int, age_ns: int = 0) -> Pose:
     ones = np.ones(13, np.float32)
-    return PoseEstimate(sensor_ns, points.astype(np.float32), ones, "snn", 0, age_ns)
+    return Pose(sensor_ns, points.astype(np.float32), ones, "snn", 0, age_ns)
 
 
 class EvaluatorBench:

@@ -102,7 +102,6 @@ def estimate(
             if (step.index + 1) % 10 == 0:
                 inits.append(ann.infer())
                 snn.initialise(inits[-1])
-                snn.catch_up()
     return poses, inits
 
 

@@ -16,7 +16,7 @@ from hybrid_pose_ros.interfaces.rep155 import POINTS, rep155_skeleton
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.skeleton_adapter import SkeletonAdapterNode
 from hybrid_pose_ros.nodes.support.base import StartError
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS
 
 # Constants of hri_msgs/msg/Skeleton2D (docs.ros.org, hri_msgs).
@@ -43,7 +43,7 @@ CONSTANTS = {
 WIDTH, HEIGHT = 200, 100
 
 
-def pose(**changes: Any) -> PoseEstimate:
+def pose(**changes: Any) -> Pose:
     """Joint j at pixel (10 j, 5 j) with confidence 0.5 + 0.03 j."""
     joints = np.arange(NUM_JOINTS)
     values = {
@@ -54,7 +54,7 @@ def pose(**changes: Any) -> PoseEstimate:
         "steps_since_init": 1,
         "init_age_ns": 10_000_000,
     }
-    return PoseEstimate(**(values | changes))
+    return Pose(**(values | changes))
 
 
 def test_points_are_those_of_the_message() -> None:

@@ -24,7 +24,7 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.nodes.snn import SnnNode
 from hybrid_pose_ros.nodes.support.health import Level, Report
-from hybrid_pose_ros.pipeline.snn_estimator import UnpackedInit
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator, UnpackedInit
 from hybrid_pose_ros.pipeline.state import StateInit
 
 pytestmark = pytest.mark.usefixtures("asked_only")
@@ -144,7 +144,7 @@ def test_an_initialisation_that_comes_before_the_events_waits_for_them(
     snn = SnnBench(bench, checkpoint)
     taken = bench.collect(UInt64, "/snn/initialised", POSE_QOS)
     snn.init(state_init, 101)
-    bench.until(lambda: snn.node._early is not None)
+    bench.until(lambda: snn.node.worker.has_early)
     assert not taken
     snn.send(4)
     assert [message.data for message in taken] == [101 * STEP_NS]
@@ -263,16 +263,14 @@ def test_overload_merges_steps_and_says_so(bench: Any, checkpoint: Path) -> None
 def test_of_initialisations_that_wait_the_newest_is_taken(
     snn: SnnBench, state_init: StateInit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    estimator = snn.node._estimator
-    assert estimator is not None
-    unpack, unpacking, go_on = estimator.unpack, threading.Event(), threading.Event()
+    unpack, unpacking, go_on = SnnEstimator.unpack, threading.Event(), threading.Event()
 
-    def slowly(init: StateInit) -> UnpackedInit:
+    def slowly(estimator: SnnEstimator, init: StateInit) -> UnpackedInit:
         unpacking.set()
         assert go_on.wait(30)
-        return unpack(init)
+        return unpack(estimator, init)
 
-    monkeypatch.setattr(estimator, "unpack", slowly)
+    monkeypatch.setattr(SnnEstimator, "unpack", slowly)
     snn.init(state_init, snn.next_step)
     snn.bench.until(unpacking.is_set)
     newest = snn.next_step + 2

@@ -30,7 +30,7 @@ from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.nodes.triangulator import TriangulatorNode
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
@@ -64,7 +64,7 @@ class Rig:
         camera = self.cameras[name]
         points: NDArray[np.float64] = camera.project(PERSON) + shift_px
         ones = np.ones(13, np.float32)
-        estimate = PoseEstimate(step * STEP_NS, points.astype(np.float32), ones, "snn", 0, age_ns)
+        estimate = Pose(step * STEP_NS, points.astype(np.float32), ones, "snn", 0, age_ns)
         header = Header(stamp=stamp_from_ns(10**18 + step * STEP_NS), frame_id=name)
         sensor = Sensor(*(size or (camera.width, camera.height)))
         self.pose[name].publish(pose_message(estimate, header, sensor))

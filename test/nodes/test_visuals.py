@@ -25,20 +25,20 @@ from hybrid_pose_ros.interfaces.visuals import (
 )
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import LIMBS, NUM_JOINTS, joint_id
 
 HEADER = Header(frame_id="cam")
 SENSOR = Sensor(347, 261)
 
 
-def pose(confidence: float = 1.0) -> PoseEstimate:
+def pose(confidence: float = 1.0) -> Pose:
     keypoints = np.full((NUM_JOINTS, 2), (173, 130), np.float32)
     keypoints[joint_id("head")] = (173, 30)
-    return PoseEstimate(0, keypoints, np.full(NUM_JOINTS, confidence, np.float32), "snn", 1, 1)
+    return Pose(0, keypoints, np.full(NUM_JOINTS, confidence, np.float32), "snn", 1, 1)
 
 
-def markers(pose: PoseEstimate) -> list[Marker]:
+def markers(pose: Pose) -> list[Marker]:
     array = skeleton_markers(pose, HEADER, SENSOR, metres_per_px=0.01, min_confidence=0.3)
     return list(array.markers)
 

@@ -14,7 +14,7 @@ from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import Pose, StateInit
 
 T = EDGE.step_ns
 FIRST = 1000  # index of the first step of the test stream
@@ -73,20 +73,17 @@ def inits(checkpoint: Checkpoint, view: GridView, steps: Sequence[Step]) -> dict
     return found
 
 
-def follow(
-    snn: SnnEstimator, steps: Sequence[Step], arrivals: dict[int, StateInit]
-) -> list[PoseEstimate]:
+def follow(snn: SnnEstimator, steps: Sequence[Step], arrivals: dict[int, StateInit]) -> list[Pose]:
     """Step through a stream; an initialisation arrives before the step of its key."""
     poses = []
     for position, step in enumerate(steps):
         if position in arrivals:
             snn.initialise(arrivals[position])
-            snn.catch_up()
         poses.append(snn.step(step))
     return poses
 
 
-def equal(a: PoseEstimate, b: PoseEstimate) -> bool:
+def equal(a: Pose, b: Pose) -> bool:
     return (
         a.sensor_time_ns == b.sensor_time_ns
         and np.array_equal(a.keypoints, b.keypoints)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A late initialisation is caught up with while poses go on."""
 
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +11,8 @@ from hybrid_pose_ros.engine.sparse_snn import SparseSnn
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import InitRejectedError, PoseEstimate, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
+from hybrid_pose_ros.pipeline.timeline import InitSchedule, Replica
 
 from .conftest import FIRST, T, equal, follow
 
@@ -24,14 +24,14 @@ def test_poses_go_on_without_a_late_initialisation_until_it_has_caught_up(
     without = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
     snn = SnnEstimator(checkpoint, view)
     poses = follow(snn, steps[:26], {10: inits[10]})
-    assert not snn.initialise(inits[20])
+    snn.take_over(snn.unpack(inits[20]))
     taken_at = None
     for position, step in enumerate(steps[26:], 26):
         poses.append(snn.step(step))
         if taken_at is None and snn.catch_up(3):
             taken_at = position + 1
     assert taken_at == 30  # three steps run again for each new one
-    assert not snn.catching_up
+    assert snn.under_way is None
     assert all(map(equal, poses[:taken_at], without[:taken_at]))
     assert all(map(equal, poses[taken_at:], punctual[taken_at:]))
     assert not any(map(equal, without[20:], punctual[20:]))
@@ -43,17 +43,17 @@ def test_another_initialisation_ends_the_catch_up_before_it(
     punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
     snn = SnnEstimator(checkpoint, view)
     follow(snn, steps[:24], {})
-    assert not snn.initialise(inits[10])
+    snn.take_over(snn.unpack(inits[10]))
     assert not snn.catch_up(2)
-    assert not snn.initialise(inits[20])
-    assert snn.catching_up
+    snn.take_over(snn.unpack(inits[20]))
+    assert snn.under_way is not None
     assert snn.catch_up()
     assert all(map(equal, punctual[24:], [snn.step(step) for step in steps[24:]]))
 
 
 def _with_odd_one(
     snn: SnnEstimator, steps: list[Step], inits: dict[int, StateInit], late: int
-) -> list[PoseEstimate]:
+) -> list[Pose]:
     """Initialise every ten steps, and then once in between, for a moment ``late`` steps ago."""
     third, odd = (replace(inits[10], sensor_time_ns=(FIRST + k) * T) for k in (30, 33))
     return follow(snn, steps, {10: inits[10], 20: inits[20], 30: third, 33 + late: odd})
@@ -75,7 +75,8 @@ def test_of_the_past_it_keeps_what_the_next_initialisation_needs(
 ) -> None:
     snn = SnnEstimator(checkpoint, view)
     follow(snn, steps[:32], {10: inits[10], 20: inits[20]})
-    kept = [past.step.index - FIRST for past in snn._live._past if past.memory is not None]
+    log = snn.timeline.log
+    kept = [logged.step.index - FIRST for logged in log if logged.memory is not None]
     assert kept == [20, 30]
 
 
@@ -94,7 +95,7 @@ def test_a_reset_drops_what_is_being_caught_up_with(
 ) -> None:
     snn = SnnEstimator(checkpoint, view)
     follow(snn, steps[:15], {})
-    assert not snn.initialise(inits[10])
+    snn.take_over(snn.unpack(inits[10]))
     snn.catch_up(1)
     snn.reset()
     assert not snn.catch_up()
@@ -102,24 +103,22 @@ def test_a_reset_drops_what_is_being_caught_up_with(
     assert all(equal(snn.step(step), fresh.step(step)) for step in steps[20:24])
 
 
-def test_a_catch_up_in_another_thread_leads_to_the_same_poses(
+def test_a_time_line_is_a_value_that_another_network_can_replay(
     checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
 ) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
     snn = SnnEstimator(checkpoint, view)
-    follow(snn, steps[:26], {10: inits[10]})
-    snn.initialise(inits[20])
-    thread = threading.Thread(target=snn.catch_up)
-    thread.start()
-    poses = [snn.step(step) for step in steps[26:36]]
-    thread.join()
-    poses += [snn.step(step) for step in steps[36:]]
-    begun = [pose.sensor_time_ns - pose.init_age_ns for pose in poses]
-    taken = [time == (FIRST + 20) * T for time in begun]
-    assert taken == sorted(taken)
-    assert all(taken[10:])
-    got = [pose for pose, late in zip(poses, taken, strict=True) if late]
-    assert all(map(equal, got, punctual[-len(got) :]))
+    follow(snn, steps[:25], {10: inits[10], 20: inits[20]})
+    line, state = snn.timeline, snn.state()
+    assert line.start is not None and line.start.index == FIRST + 20 and line.is_whole
+    assert [logged.step.index - FIRST for logged in line.log] == [20, 21, 22, 23, 24]
+    follow(snn, steps[25:], {5: replace(inits[20], sensor_time_ns=(FIRST + 30) * T)})
+    other = Replica(
+        SparseSnn(checkpoint.network.snn, 65, 87, checkpoint.network.carry), InitSchedule(), 100
+    )
+    other.replay(line.start, [logged.step for logged in line.log])
+    assert torch.equal(other.snn.state().heatmaps, state.heatmaps)
+    for name, membrane in other.snn.state().membranes.items():
+        assert torch.equal(membrane, state.membranes[name])
 
 
 def test_a_twin_shares_the_weights_alone(checkpoint: Checkpoint, steps: list[Step]) -> None:

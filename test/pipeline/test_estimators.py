@@ -72,7 +72,7 @@ def test_a_late_initialisation_leaves_the_same_state(
     punctual, late = SnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     follow(punctual, steps[:30], {10: inits[10], 20: inits[20]})
     follow(late, steps[:30], {10: inits[10], 29: inits[20]})
-    found, expected = late._live.snn.state(), punctual._live.snn.state()
+    found, expected = late.state(), punctual.state()
     assert torch.equal(found.heatmaps, expected.heatmaps)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.equal(found.velocity, expected.velocity)
@@ -109,7 +109,7 @@ def test_variants_run(name: str, view: GridView, steps: list[Step]) -> None:
     ann.push(steps[0])
     snn.initialise(ann.infer())
     assert snn.step(steps[1]).steps_since_init == 1
-    assert (snn._live.snn.state().velocity is None) == (name == "no_delta")
+    assert (snn.state().velocity is None) == (name == "no_delta")
 
 
 def test_an_initialisation_for_the_future_waits_for_its_moment(
@@ -161,16 +161,16 @@ def test_a_later_initialisation_leaves_what_the_network_leaves(
     snn = SnnEstimator(checkpoint, view)
     follow(snn, steps[: 20 - silent], {10: inits[10]})
     network = checkpoint.network
-    init = decode_state(inits[20].tensors, snn._live.snn.shapes)
+    init = decode_state(inits[20].tensors, SparseSnn(checkpoint.network.snn, 65, 87).shapes)
     with torch.no_grad():
-        own = network.snn.silence(snn._live.snn.state(), silent)
+        own = network.snn.silence(snn.state(), silent)
         expected = network.snn(
             torch.from_numpy(steps[20].counts)[None].float(), network.reinitialise(init, own)
         )[1]
         overwritten = network.snn(torch.from_numpy(steps[20].counts)[None].float(), init)[1]
     snn.initialise(inits[20])
     snn.step(steps[20])
-    found = snn._live.snn.state()
+    found = snn.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-3)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, atol=1e-4)
@@ -207,7 +207,7 @@ def test_age_and_confidence(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     later = [snn.step(step) for step in steps[10:]]
-    peak = snn._live.snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
+    peak = snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
     trust = 0.5 ** ((later[-1].init_age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
     assert np.allclose(later[-1].confidence, peak[0].numpy() * trust)
 
@@ -218,13 +218,13 @@ def test_skipped_steps_leak_in_closed_form(
     snn = SnnEstimator(checkpoint, view)
     snn.initialise(inits[10])
     snn.step(steps[10])
-    before = snn._live.snn.state()
+    before = snn.state()
     snn.step(replace(steps[11], index=steps[10].index + 201))
     reference = SparseSnn(checkpoint.network.snn, 65, 87)
     with torch.no_grad():
         reference.load(checkpoint.network.snn.silence(before, 200))
     reference.step(steps[11].counts)
-    found, expected = snn._live.snn.state(), reference.state()
+    found, expected = snn.state(), reference.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-6)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, atol=1e-6)

@@ -17,7 +17,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 from .conftest import T, equal
 
@@ -36,22 +36,23 @@ def events() -> EventArray:
 
 
 @pytest.fixture(scope="module")
-def whole(checkpoint: Checkpoint, events: EventArray) -> list[PoseEstimate]:
+def whole(checkpoint: Checkpoint, events: EventArray) -> list[Pose]:
     """The poses of all events pushed at once."""
     return PoseEstimator(*SIZE, checkpoint).push(events)
 
 
-def same(first: Sequence[PoseEstimate], second: Sequence[PoseEstimate]) -> bool:
+def same(first: Sequence[Pose], second: Sequence[Pose]) -> bool:
     return len(first) == len(second) and all(map(equal, first, second))
 
 
 def test_poses_are_those_of_answers_that_come_before_the_next_step(
-    checkpoint: Checkpoint, events: EventArray, whole: list[PoseEstimate]
+    checkpoint: Checkpoint, events: EventArray, whole: list[Pose]
 ) -> None:
     view = checkpoint.config.view.fit(*SIZE)
     ann, snn = AnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
     expected = []
-    for step in StepBinner(view, T).push(events):
+    binner = StepBinner(view, T, noise_filter=checkpoint.config.noise_filter)
+    for step in binner.push(events):
         if step.index % 10 == 0 and expected:
             snn.initialise(ann.infer())
         expected.append(snn.step(step))
@@ -67,7 +68,7 @@ def test_poses_are_those_of_answers_that_come_before_the_next_step(
 
 @pytest.mark.parametrize("size", [1, 37, 1000])
 def test_poses_do_not_depend_on_how_the_events_are_cut(
-    checkpoint: Checkpoint, events: EventArray, whole: list[PoseEstimate], size: int
+    checkpoint: Checkpoint, events: EventArray, whole: list[Pose], size: int
 ) -> None:
     estimator = PoseEstimator(*SIZE, checkpoint)
     first = 20_000 if size == 1 else 0  # single events around the second initialisation
@@ -81,7 +82,7 @@ def test_poses_do_not_depend_on_how_the_events_are_cut(
 
 
 def test_reset_forgets_everything(
-    checkpoint: Checkpoint, events: EventArray, whole: list[PoseEstimate]
+    checkpoint: Checkpoint, events: EventArray, whole: list[Pose]
 ) -> None:
     estimator = PoseEstimator(*SIZE, checkpoint)
     estimator.push(events[::-1][:1])  # later than all that comes
@@ -92,7 +93,7 @@ def test_reset_forgets_everything(
 
 
 def test_a_jump_back_in_time_begins_anew(
-    checkpoint: Checkpoint, events: EventArray, whole: list[PoseEstimate]
+    checkpoint: Checkpoint, events: EventArray, whole: list[Pose]
 ) -> None:
     estimator = PoseEstimator(*SIZE, checkpoint)
     estimator.push(events)
@@ -111,7 +112,7 @@ def test_a_jump_back_in_time_begins_anew(
 def test_bad_events_are_refused_and_nothing_is_lost(
     checkpoint: Checkpoint,
     events: EventArray,
-    whole: list[PoseEstimate],
+    whole: list[Pose],
     bad: np.ndarray,
     words: str,
 ) -> None:
@@ -129,7 +130,7 @@ def test_the_ann_alone_gives_its_own_poses(checkpoint: Checkpoint, events: Event
         10_000_000_000 + 5 * T * k for k in range(1, 7)
     ]
     assert {pose.source for pose in poses} == {"ann"}
-    hybrid = PoseEstimator(*SIZE, checkpoint)
+    hybrid = PoseEstimator(*SIZE, checkpoint, ann_hz=20.0)
     hybrid.push(events)
     assert hybrid.last_ann is not None
     assert equal(hybrid.last_ann, poses[5])

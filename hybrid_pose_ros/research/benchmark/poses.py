@@ -78,7 +78,6 @@ class HybridPoses:
         for step in steps:
             if self._late and self._late[0][0] <= step.index:
                 self._snn.initialise(self._late.popleft()[1])
-                self._snn.catch_up()
             self._snn.step(step)
             self._ann.push(step)
             if (step.index + 1) % self._period == 0:

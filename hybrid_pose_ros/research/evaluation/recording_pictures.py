@@ -21,7 +21,7 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.errors import mpjpe
 from hybrid_pose_ros.metrics.pose_score import LABEL_CONFIDENCE, SHOWN_CONFIDENCE
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 FADE_MS: Final = 40.0
@@ -38,7 +38,7 @@ _SHEET_WIDTH: Final = 1800
 def draw_recording(
     events: EventArray,
     size: tuple[int, int],
-    poses: Sequence[PoseEstimate],
+    poses: Sequence[Pose],
     labels: PointLabels | None,
     folder: Path,
     count: int = 20,
@@ -88,7 +88,7 @@ def contact_sheet(pictures: Sequence[Image]) -> Image:
     return np.asarray(np.vstack(rows), np.uint8)
 
 
-def _draw(canvas: EventCanvas, pose: PoseEstimate, labels: PointLabels | None) -> Image:
+def _draw(canvas: EventCanvas, pose: Pose, labels: PointLabels | None) -> Image:
     image = canvas.render(pose.sensor_time_ns)
     scale = canvas.scale
     faint = image.copy()

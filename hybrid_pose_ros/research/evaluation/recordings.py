@@ -9,7 +9,7 @@ from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.pose_score import PoseScore, score_poses
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
-from hybrid_pose_ros.pipeline.state import PoseEstimate
+from hybrid_pose_ros.pipeline.state import Pose
 
 ANN_HZ: Final = 20.0
 """Poses per second of the ANN alone."""
@@ -36,7 +36,7 @@ class RecordingReport:
 
     ann: PoseScore
     hybrid: PoseScore
-    counted_poses: list[PoseEstimate]
+    counted_poses: list[Pose]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores, ready for JSON."""
@@ -47,8 +47,8 @@ class RecordingReport:
 class CountedPoses:
     """Poses of a recording that count, every 50 ms of the ANN and every 10 ms of the hybrid."""
 
-    ann: list[PoseEstimate]
-    hybrid: list[PoseEstimate]
+    ann: list[Pose]
+    hybrid: list[Pose]
 
 
 def estimate_poses(
@@ -68,7 +68,7 @@ def estimate_poses(
     ann_poses = AnnPoseEstimator(width, height, checkpoint, hz=ANN_HZ).push(events)
     hybrid_poses = PoseEstimator(width, height, checkpoint, ann_hz=HYBRID_ANN_HZ).push(events)
 
-    def counted(poses: list[PoseEstimate], every_ns: int) -> list[PoseEstimate]:
+    def counted(poses: list[Pose], every_ns: int) -> list[Pose]:
         return [
             pose
             for pose in poses

@@ -34,7 +34,7 @@ from hybrid_pose_ros.simulation.renderer import Lighting
 from hybrid_pose_ros.simulation.rooms import sample_background, sample_room
 from hybrid_pose_ros.simulation.scene import Scene
 from hybrid_pose_ros.simulation.sensor import SensorConfig
-from hybrid_pose_ros.simulation.skeleton_motion import Pose, Proportions, joints_of
+from hybrid_pose_ros.simulation.skeleton_motion import JointAngles, Proportions, joints_of
 
 PERFORMED: Final = ("walking", "star_jumps", "punch_straight_right", "kick_left")
 """Movements of every person."""
@@ -212,7 +212,7 @@ def _limb_motion(
 ) -> Motion:
     """Let a person of the same size, who stands, move the limbs."""
     rng = performance.generator(_LIMB)
-    pose = Pose(np.arange(int(np.ceil(100 * seconds)) + 2) / 100)
+    pose = JointAngles(np.arange(int(np.ceil(100 * seconds)) + 2) / 100)
     stand(pose, rng)
     for limb in limbs:
         if limb == "head":

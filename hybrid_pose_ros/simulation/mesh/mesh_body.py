@@ -27,7 +27,7 @@ _TEXELS_PER_SAMPLE: Final = 1.5
 _LEVELS: Final = 4
 """Textures of a surface."""
 
-_WOMENS_SKIRTS, _MENS_COATS = 0.25, 0.06
+_WOMENS_SKIRTS, _MENS_COATS = 0.2, 0.05
 """Shares of people in skirts, dresses or long coats."""
 
 
@@ -112,8 +112,12 @@ class MeshBody:
         return MeshFigure(self, poser, rest_markers(self.shape))
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> "MeshBody":
-        """Draw a person: age, build, clothes, skin, hair and shoes."""
+    def sample(cls, rng: np.random.Generator, *, skirts: bool = True) -> "MeshBody":
+        """Draw a person: age, build, clothes, skin, hair and shoes.
+
+        Args:
+            skirts: whether some wear skirts, dresses or long coats; DHP19's people do not.
+        """
         people, shape = load_people(), Shape.sample(rng)
         woman = shape.axes["gender"] > 0.5
         outfit = Outfit.sample(rng, woman)
@@ -129,7 +133,7 @@ class MeshBody:
             paint(shape, outfit, dressed, rng),
         )
         surfaces = [body]
-        if rng.random() < (_WOMENS_SKIRTS if woman else _MENS_COATS):
+        if skirts and rng.random() < (_WOMENS_SKIRTS if woman else _MENS_COATS):
             cloth = Skirt.sample(shape, outfit, dressed, rng)
             surfaces.append(
                 Surface.of(

@@ -149,7 +149,7 @@ def fill(
                 b = (px * y2 - x2 * py) * scale
                 c = (x1 * py - px * y1) * scale
                 a = 1.0 - b - c
-                if a < 0.0 or b < 0.0 or c < 0.0:
+                if min(a, b, c) < -1e-4:
                     continue
                 z = a * image[i, 2] + b * image[j, 2] + c * image[k, 2]
                 if z >= depth[y, x]:
