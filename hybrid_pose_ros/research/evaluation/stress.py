@@ -7,7 +7,7 @@ as over any recording.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -29,10 +29,13 @@ from hybrid_pose_ros.research.evaluation.stress_scenes import (
     CAPTURED,
     PERFORMED,
     Performance,
-    StressScene,
+    check_mocap,
     make_scene,
 )
-from hybrid_pose_ros.simulation.recording import Recording, Truth, simulate_recording
+from hybrid_pose_ros.simulation.recording import Recording, Truth, simulate_sensors
+
+Job = tuple[Performance, Setting]
+"""One recording."""
 
 FORMAT: Final = 1
 """Of the figures, and of the finished recordings' results; changed where either changes."""
@@ -157,12 +160,14 @@ def stress(
         ValueError: the recordings are too short.
     """
     checkpoint = _model(plan.checkpoint)
+    if plan.mocap is not None:
+        check_mocap(plan.mocap, plan.seconds)
     settings = {
         setting: None for axis in plan.axes for setting in AXES[axis].settings.values()
     }  # in order, each once: all axes share the base scene
     jobs = [(performance, setting) for setting in settings for performance in plan.performances]
-    results: dict[tuple[Performance, Setting], Measured] = {}
-    files: dict[tuple[Performance, Setting], Path] = {}
+    results: dict[Job, Measured] = {}
+    files: dict[Job, Path] = {}
     if finished is not None:
         finished.mkdir(parents=True, exist_ok=True)
         basis = repr((FORMAT, checkpoint.digest, plan.seconds, _digest(plan.mocap)))
@@ -174,13 +179,12 @@ def stress(
             results[job] = Measured.load(file)
             done += costs[job]
     progress(done, total)
-    # the longest first, so that no process works alone in the end
-    missing = sorted((job for job in jobs if job not in results), key=lambda job: -costs[job])
-    for job, result in _run(plan, missing, workers):
-        if job in files:
-            result.save(files[job])
-        results[job] = result
-        done += costs[job]
+    for group in _run(plan, [job for job in jobs if job not in results], workers):
+        for job, result in group.items():
+            if job in files:
+                result.save(files[job])
+            done += costs[job]
+        results |= group
         progress(done, total)
     return {
         "format": FORMAT,
@@ -200,31 +204,51 @@ def stress(
     }
 
 
-def _run(
-    plan: StressPlan, jobs: list[tuple[Performance, Setting]], workers: int
-) -> Iterable[tuple[tuple[Performance, Setting], Measured]]:
+def _run(plan: StressPlan, jobs: list[Job], workers: int) -> Iterator[dict[Job, Measured]]:
     """Measure recordings, in the order in which they are finished."""
+    groups: dict[Job, list[Setting]] = {}
+    for performance, setting in jobs:
+        groups.setdefault((performance, setting.before_sensor), []).append(setting)
+    # the longest first, so that no process works alone in the end
+    order = sorted(
+        groups, key=lambda job: -sum(_cost(setting, plan.seconds) for setting in groups[job])
+    )
+    tasks = [(job[0], tuple(groups[job])) for job in order]
     if workers == 1:
         torch.set_num_threads(1)  # as in the processes: sums in another order differ in the end
-        yield from ((job, _measure(plan, *job)) for job in jobs)
+        for performance, settings in tasks:
+            results = _measure(plan, performance, settings)
+            yield {
+                (performance, own): result for own, result in zip(settings, results, strict=True)
+            }
         return
     # torch does not survive a fork with its threads running
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
         try:
-            futures = {pool.submit(_measure, plan, *job): job for job in jobs}
+            futures = {pool.submit(_measure, plan, *task): task for task in tasks}
             for future in as_completed(futures):
-                yield futures[future], future.result()
+                performance, settings = futures[future]
+                results = future.result()
+                yield {
+                    (performance, own): result
+                    for own, result in zip(settings, results, strict=True)
+                }
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _measure(plan: StressPlan, performance: Performance, setting: Setting) -> Measured:
-    made: StressScene = make_scene(performance, setting, plan.seconds, plan.mocap)
-    recording = simulate_recording(made.scene, made.seconds)
-    return measure(recording, made.counted_from_s, _model(plan.checkpoint))
+def _measure(
+    plan: StressPlan, performance: Performance, settings: tuple[Setting, ...]
+) -> list[Measured]:
+    """Measure recordings that differ in their sensors alone."""
+    made = [make_scene(performance, own, plan.seconds, plan.mocap) for own in settings]
+    first, model = made[0], _model(plan.checkpoint)
+    sensors = [own.scene.sensor for own in made]
+    recordings = simulate_sensors(first.scene, sensors, first.seconds)
+    return [measure(recording, first.counted_from_s, model) for recording in recordings]
 
 
 @lru_cache(maxsize=1)
@@ -233,7 +257,7 @@ def _model(path: Path | None) -> Checkpoint:
 
 
 def _figures(
-    plan: StressPlan, results: Mapping[tuple[Performance, Setting], Measured], setting: Setting
+    plan: StressPlan, results: Mapping[Job, Measured], setting: Setting
 ) -> dict[str, Any]:
     """All figures of one value."""
     parts = {p: results[p, setting] for p in plan.performances}

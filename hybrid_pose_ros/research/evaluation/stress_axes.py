@@ -2,7 +2,7 @@
 """The axes of the stress test: one condition of a recording varied at a time."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from hybrid_pose_ros.simulation.sensor import POLARITIES, Polarity
@@ -71,6 +71,18 @@ class Setting:
     resolution: tuple[int, int] = (346, 260)
     companion: Companion = "none"
     polarity: Polarity = "kept"
+
+    @property
+    def before_sensor(self) -> "Setting":
+        """The setting but for what concerns the sensor, whose pixels then see the same light."""
+        default = Setting()
+        return replace(
+            self,
+            noise_hz=default.noise_hz,
+            threshold=default.threshold,
+            cutoff_hz=default.cutoff_hz,
+            polarity=default.polarity,
+        )
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,15 @@ class StressScene:
     counted_from_s: float
 
 
+def check_mocap(mocap: Path, seconds: float) -> None:
+    """Raise the error that the scenes of captured performances would.
+
+    Raises:
+        OSError, MocapError: the motion capture cannot be read, or is too short.
+    """
+    _draw_captured(mocap, np.random.default_rng(0), _base_s(seconds))
+
+
 def make_scene(
     performance: Performance, setting: Setting, seconds: float, mocap: Path | None
 ) -> StressScene:
@@ -139,7 +148,7 @@ def make_scene(
     rng = performance.generator(_ROOM)
     lighting = Lighting.sample(rng)
     draw_room = sample_room if setting.textured else sample_background
-    others = ()
+    others: tuple[tuple[BodyKind, Motion], ...] = ()
     if setting.companion != "none":
         others = (_companion(performance, setting, camera, length, counted_from_s + seconds / 2),)
     sensor_rng = performance.generator(_SENSOR)
@@ -165,8 +174,10 @@ def stress_camera(setting: Setting) -> Camera:
     aim = _AIM_M
     if setting.size > 1.1:  # the upper body is in view
         aim = BODY_M + 0.05 - 0.42 * picture_m
-    if setting.below:
-        aim = setting.below * BODY_M + picture_m / 2
+    if setting.below:  # the picture's lower border is so high at the person's place
+        border = np.arctan2(setting.below * BODY_M - _EYE_M, _DISTANCE_M)
+        half = np.arctan2(height / 2, focal)
+        aim = _EYE_M + _DISTANCE_M * float(np.tan(border + half))
     towards = {"": 0.0, "left": 0.5, "right": -0.5}[setting.side] * picture_m * width / height
     return Camera.look_at(
         (0.0, -_DISTANCE_M, _EYE_M), (towards, 0.0, aim), focal, width, height, name="stress"
@@ -178,15 +189,14 @@ def _motion(
 ) -> tuple[Motion, float]:
     """The motion of a person who faces the camera, and when poses begin to count."""
     rng = performance.generator(_MOTION)
-    length = max(LEAD_S + seconds, _ACTIVE_S + 1.0)
+    length = _base_s(seconds)
     if performance.number < len(PERFORMED):
         motion = make_motion(PERFORMED[performance.number], rng, length, _FACING)
         joints = motion.joints_m - (0.0, 0.0, PLACE_M[2])
     else:
         if mocap is None:
             raise ValueError("a captured performance needs motion capture")
-        # a clip is played at up to 1.25 of its tempo
-        clip = draw_clip(mocap, rng, REPERTOIRES["test"].may_see, least_s=1.3 * length)
+        clip = _draw_captured(mocap, rng, length)
         motion = vary(load_clip(mocap, clip), rng, length, _FACING)
         joints = motion.joints_m.copy()
     joints[..., :2] -= joints[..., :2].mean((0, 1))
@@ -200,11 +210,21 @@ def _motion(
     resting_s = moment_on_floor(motion, _ACTIVE_S)
     begins_s = resting_s + _SETTLED_S + setting.still_s
     resting = hold(motion, resting_s, setting.still_s + 1.0)
-    times = np.linspace(0.0, begins_s + _JOINING_S, round(100 * (begins_s + _JOINING_S)) + 1)
+    times = np.arange(round(100 * (begins_s + _JOINING_S)) + 1) / 100
     resting = replace(resting, times_s=times, joints_m=resting.at(times))
     lively = _limb_motion(performance, limbs, motion, _JOINING_S + _BEGUN_S + seconds)
     alone = only_limbs(join(resting, lively), limbs, resting_s + _SETTLED_S)
     return alone, begins_s + _BEGUN_S
+
+
+def _base_s(seconds: float) -> float:
+    """Length of a motion, the same under all settings."""
+    return max(LEAD_S + seconds, _ACTIVE_S + 1.0)
+
+
+def _draw_captured(mocap: Path, rng: np.random.Generator, seconds: float) -> str:
+    """Name of a clip of the test subjects, which may be played at up to 1.25 of its tempo."""
+    return draw_clip(mocap, rng, REPERTOIRES["test"].may_see, least_s=1.3 * seconds)
 
 
 def _limb_motion(
