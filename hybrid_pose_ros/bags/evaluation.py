@@ -55,7 +55,7 @@ class PacketPoses:
         if self._estimator is None:
             size = packet.width, packet.height
             self._estimator = PoseEstimator(*size, self._checkpoint, ann_hz=self._ann_hz)
-        return self._estimator.push(events)
+        return self._estimator.push_packet(events)
 
 
 def _joints(pose: Pose3D) -> NDArray[np.float64]:

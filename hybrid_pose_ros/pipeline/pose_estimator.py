@@ -6,6 +6,8 @@ and steps are absolute bins of sensor time: the poses depend on the events alone
 are cut into arrays nor on how fast they are pushed.
 """
 
+from collections.abc import Sequence
+
 from hybrid_pose_ros.events.array import EventArray, check_events
 from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.stream import Pushed
@@ -70,10 +72,18 @@ class PoseEstimator:
             MalformedEventsError: the array has another type, is out of order or holds events
                 outside the sensor. Nothing of it was taken; the next array may be pushed.
         """
-        pushed = self._binning.push(events)
-        if pushed.restarted:
-            self._forget()
-        return [self._step(step) for step in pushed.steps]
+        return [pose for step in self._steps(events) for pose in self._run([step])]
+
+    def push_packet(self, events: EventArray) -> list[Pose]:
+        """Take the events of a packet as the nodes do, which serve it whole.
+
+        The ANN's answer takes effect after the packet's last step, if one is due within it. Where
+        a packet completes many steps, as after a pause, the poses from that moment to the
+        packet's end lack it; all that follow are those of :meth:`push`.
+
+        Arguments, result and errors are those of :meth:`push`.
+        """
+        return self._run(self._steps(events))
 
     def reset(self) -> None:
         """Forget all events and the pose, as for another recording."""
@@ -85,14 +95,25 @@ class PoseEstimator:
         self._snn.reset()
         self.last_ann = None
 
-    def _step(self, step: Step) -> Pose:
-        pose = self._snn.step(step)
-        self._ann.push(step)
-        if (step.index + 1) % self._period_steps == 0:
-            init = self._ann.infer()
+    def _steps(self, events: EventArray) -> list[Step]:
+        pushed = self._binning.push(events)
+        if pushed.restarted:
+            self._forget()
+        return pushed.steps
+
+    def _run(self, steps: Sequence[Step]) -> list[Pose]:
+        """Run steps, and then the ANN as of the latest moment among them at which it is due."""
+        due, poses = None, []
+        for step in steps:
+            poses.append(self._snn.step(step))
+            self._ann.push(step)
+            if (step.index + 1) % self._period_steps == 0:
+                due = self._ann.snapshot()
+        if due is not None:
+            init = self._ann.infer(due)
             self.last_ann = init.pose
             self._snn.initialise(init)
-        return pose
+        return poses
 
 
 class AnnPoseEstimator:

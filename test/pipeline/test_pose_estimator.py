@@ -82,6 +82,20 @@ def test_poses_do_not_depend_on_how_the_events_are_cut(
     assert size == 1 or len(poses) == len(whole)
 
 
+def test_a_packet_is_served_whole_before_the_ann_answers(
+    checkpoint: Checkpoint, events: EventArray, whole: list[Pose]
+) -> None:
+    estimator = PoseEstimator(*SIZE, checkpoint)
+    cut = int(np.searchsorted(events["t"], 10_130_000_000))  # 13 steps, the ANN is due after 10
+    first, second = events[: cut + 1], events[cut + 1 :]
+    poses = estimator.push_packet(first)
+    assert len(poses) == 13
+    assert same(poses[:10], whole[:10])
+    assert [pose.init_age_ns for pose in poses[10:]] == [-1] * 3
+    poses = [pose for part in np.array_split(second, 200) for pose in estimator.push_packet(part)]
+    assert same(poses, whole[13:])
+
+
 def test_reset_forgets_everything(
     checkpoint: Checkpoint, events: EventArray, whole: list[Pose]
 ) -> None:
