@@ -29,8 +29,6 @@ def make_network(config: ModelConfig, seed: int = 0) -> HybridPoseNetwork:
             nn.init.uniform_(module.weight, 2.0, 6.0)
             nn.init.uniform_(module.bias, 0.2, 1.0)
     nn.init.normal_(network.ann.head.conv.weight, std=0.3)
-    with torch.no_grad():
-        network.ann.stem1.conv.weight[:, -13:].normal_(std=0.5)  # its last answer matters
     nn.init.normal_(network.snn.readout.conv.weight, std=0.2)
     if config.snn.motion:
         nn.init.normal_(network.motion.readout.weight, std=0.5)
@@ -38,6 +36,8 @@ def make_network(config: ModelConfig, seed: int = 0) -> HybridPoseNetwork:
     if config.carry:
         nn.init.normal_(network.carry.heatmaps_logit)
         nn.init.normal_(network.carry.velocity_logit)
+    with torch.no_grad():
+        network.ann.stem1.conv.weight[:, -13:].normal_(std=0.5)  # its last answer matters
     return network
 
 
