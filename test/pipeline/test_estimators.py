@@ -379,9 +379,9 @@ def test_the_windows_are_sums_of_the_history(checkpoint: Checkpoint, view: GridV
         silent = np.zeros((gap - 1, *view.shape), np.uint16)
         history = np.concatenate((history[gap:], silent, counts[None]))
         if number % 7 == 0:
-            windows, sensor_time = ann.snapshot()
+            planes, sensor_time = ann.snapshot()
             assert sensor_time == (index + 1) * T
-            assert np.array_equal(windows[: 2 * len(widths)], sum_windows(history, widths))
+            assert np.array_equal(planes[: 2 * len(widths)], sum_windows(history, widths))
 
 
 def test_the_ann_sees_skipped_steps_as_empty(
@@ -397,5 +397,4 @@ def test_the_ann_sees_skipped_steps_as_empty(
     assert np.array_equal(windows[6:8], steps[0].counts)
     ann.push(replace(steps[4], index=FIRST + 5000))
     windows, _ = ann.snapshot()
-    count = 2 * len(checkpoint.config.ann.window_steps)
-    assert windows[:count].sum() == steps[4].events
+    assert windows[: 2 * len(EDGE.ann.window_steps)].sum() == steps[4].events

@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.activity import NEVER
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
@@ -28,7 +29,7 @@ from hybrid_pose_ros.simulation.recording import Truth
 META = "meta.json"
 
 
-class ShardError(RuntimeError):
+class ShardError(UserError):
     """The training data is missing or does not fit; the message names the folder."""
 
 

@@ -11,7 +11,7 @@ import torch
 
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.cli.train import _start
-from hybrid_pose_ros.graph.description import find_prefix
+from hybrid_pose_ros.installation import find_prefix
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
