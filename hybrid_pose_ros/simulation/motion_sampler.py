@@ -137,7 +137,7 @@ def _changed(motion: Motion, rng: np.random.Generator, seconds: float) -> Motion
         said.append(f"only_{limb}")
     if rng.random() < _HOLD:
         still = float(np.exp(rng.uniform(0.0, np.log(max(seconds / 2, 1.5)))))
-        at_s = rng.uniform(0.0, min(motion.duration_s, seconds - still))
+        at_s = rng.uniform(0.0, min(motion.duration_s, max(seconds - still, 0.0)))
         motion = hold(motion, moment_on_floor(motion, at_s), still)
         said.append("hold")
     if rng.random() < _APPROACH:

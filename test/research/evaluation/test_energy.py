@@ -119,8 +119,10 @@ def test_costs_of_the_edge_model() -> None:
 def test_meter_counts_what_spikes_add_to_currents(small_network: HybridPoseNetwork) -> None:
     """An input of a convolution adds as often as a convolution of ones adds it."""
     snn = small_network.snn
+    torch.manual_seed(0)
     counts = torch.poisson(torch.full((3, 2, 20, 26), 0.3))
-    state = snn.rest(3, 20, 26)
+    rest = snn.rest(3, 20, 26)  # charged so that every layer has something to fire
+    state = rest._replace(membranes={name: v + 0.9 for name, v in rest.membranes.items()})
     seen: dict[str, list[torch.Tensor]] = {name: [] for name in LAYERS}
     fired: dict[str, float] = dict.fromkeys(SPIKING_LAYERS, 0.0)
     hooks = []

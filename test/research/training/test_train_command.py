@@ -12,7 +12,7 @@ import torch
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.cli.train import _start
 from hybrid_pose_ros.installation import find_prefix
-from hybrid_pose_ros.networks.checkpoint import load_checkpoint, shipped_checkpoint
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.training.shards import activity_keys
@@ -77,6 +77,13 @@ def save_state(path: Path, seed: int) -> None:
     torch.save({"network": HybridPoseNetwork(EDGE).state_dict()}, path)
 
 
+def save_model(path: Path, seed: int) -> Path:
+    """A checkpoint of an untrained network of this version's configuration."""
+    torch.manual_seed(seed)
+    save_checkpoint(path, HybridPoseNetwork(EDGE), {})
+    return path
+
+
 def test_a_hybrid_goes_on_with_what_it_began_with_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,8 +107,8 @@ def test_a_hybrid_goes_on_with_what_it_began_with_alone(
 
     rest = "; remove it to start anew\n"
     assert refused("--strip", "40") == f"(other strip){rest}"
-    shipped = ("--from", str(shipped_checkpoint()))
-    assert refused(*shipped) == f"(other snn weights){rest}"  # the ANN is still the run's
+    other = ("--from", str(save_model(tmp_path / "other.safetensors", seed=3)))
+    assert refused(*other) == f"(other snn weights){rest}"  # the ANN is still the run's
     save_state(run / "ann.pt", seed=2)
     assert refused() == f"(other ann weights){rest}"
     save_state(run / "ann.pt", seed=1)
@@ -117,8 +124,9 @@ def test_a_hybrid_begins_with_the_runs_ann_and_the_checkpoints_snn(tmp_path: Pat
         return dict(torch.load(tmp_path / f"{name}.pt", weights_only=True)["network"])
 
     ann, alone = trained("ann"), trained("snn")
-    shipped = load_checkpoint().network.state_dict()
-    for start, snn in ((None, alone), (shipped_checkpoint(), shipped)):
+    model = save_model(tmp_path / "model.safetensors", seed=3)
+    given = load_checkpoint(model).network.state_dict()
+    for start, snn in ((None, alone), (model, given)):
         begun = _start(tmp_path, Stage.HYBRID, start, None).state_dict()
         for name, value in begun.items():
             if name.startswith(("ann.", "motion.")):
