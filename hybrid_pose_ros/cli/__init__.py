@@ -7,8 +7,10 @@ from errno import EISDIR
 from pathlib import Path
 from typing import TextIO
 
+from hybrid_pose_ros.errors import UserError
 
-class CommandError(RuntimeError):
+
+class CommandError(UserError):
     """A command cannot do what it was asked to; the message says why and the remedy."""
 
 

@@ -36,11 +36,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
-    from hybrid_pose_ros.research.evaluation.demos import DemoError
-    from hybrid_pose_ros.research.evaluation.plots import PlotsUnavailableError
-    from hybrid_pose_ros.research.evaluation.report import ReportError
-    from hybrid_pose_ros.research.evaluation.stress_page import StressFiguresError
-
     figures = _read(options.json)
     stressed = isinstance(figures, dict) and "stress" in figures
     out = options.out or Path("docs/robustness.md" if stressed else "docs/results.md")
@@ -54,8 +49,6 @@ def run(options: argparse.Namespace) -> int:
         out.write_text(page, "utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    except (DemoError, PlotsUnavailableError, ReportError, StressFiguresError) as error:
-        raise CommandError(str(error)) from error
     print(f"{out} and {plots} plots in {out.parent / 'images'}")
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a confidence is worth: how it goes with the error, and what it is where nothing is seen."""
+"""Reliability of a confidence: how it goes with the error."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
@@ -54,7 +55,7 @@ _LAYERS: Final = (
 )
 
 
-class CnnError(RuntimeError):
+class CnnError(UserError):
     """The CNN's file cannot be read; the message names it."""
 
 

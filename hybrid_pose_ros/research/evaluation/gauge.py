@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.metrics.errors import joint_errors
 from hybrid_pose_ros.networks.heatmaps import highest_cells
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 from hybrid_pose_ros.research.training.rendering import RenderPlan
@@ -246,7 +247,7 @@ def _judge(cnn: Dhp19Cnn, cameras: Mapping[int, Camera], seconds: float, take: T
         found = np.concatenate([locate(cnn, frame.image[None]) for frame in seen])
         truth = np.stack([frame.keypoints_px for frame in seen])
         visible = np.stack([frame.visible for frame in seen])
-        errors[channel] = np.linalg.norm(found - truth, axis=-1)[visible]
+        errors[channel] = joint_errors(found, truth)[visible]
     return errors
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.research.evaluation.models import RARE_MS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ COLOURS: Final = {
 Plot = tuple[tuple[float, float], Callable[["Figure", Any], None], Any]
 
 
-class PlotsUnavailableError(RuntimeError):
+class PlotsUnavailableError(UserError):
     """The library that draws is not installed; the message says how to get it."""
 
 

@@ -7,6 +7,7 @@ Every number and every judgement on the page is computed from the figures.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.research.evaluation import energy_sections, engine_sections, error_sections
 from hybrid_pose_ros.research.evaluation.demos import Demo, demo_section
 from hybrid_pose_ros.research.evaluation.gauge import FIRST_MESH_SEED, FITTED_SEED
@@ -14,7 +15,7 @@ from hybrid_pose_ros.research.evaluation.markdown import Figures, number, percen
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_3D_MM
 
 
-class ReportError(ValueError):
+class ReportError(UserError, ValueError):
     """The figures are of another version; the message says so."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.metrics.pose_score import SHOWN_CONFIDENCE
 from hybrid_pose_ros.research.evaluation.markdown import Figures, number, table
 from hybrid_pose_ros.research.evaluation.plots import COLOURS, Plot, save_plots
@@ -33,7 +34,7 @@ _COLUMNS: Final = {
 _SIZE: Final = (8.0, 2.4)
 
 
-class StressFiguresError(RuntimeError):
+class StressFiguresError(UserError):
     """The figures are of another version; the message says so."""
 
 
