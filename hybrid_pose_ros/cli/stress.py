@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.stress import StressPlan
 
 _COLUMNS = {
-    "ann_px": ("ANN (px)", 1, 1),
-    "hybrid_px": ("hybrid (px)", 1, 1),
-    "shown_error_px": ("of joints shown", 1, 1),
-    "joints_shown": ("joints shown", 1, 1),
-    "shown_outside": ("of these outside", 1, 2),
-    "mirrored": ("mirrored (%)", 100, 0),
+    "ann_px": ("ANN, px", 1, 1),
+    "hybrid_px": ("hybrid, px", 1, 1),
+    "shown_error_px": ("shown, px", 1, 1),
+    "joints_shown": ("shown", 1, 1),
+    "shown_outside": ("outside", 1, 2),
+    "mirrored": ("mirrored", 100, 0),
     "confidence": ("confidence", 1, 2),
 }
 """Figure -> head of its column, factor, and digits."""
@@ -123,12 +123,16 @@ def _command(options: argparse.Namespace) -> str:
 def _show(figures: dict[str, Any], console: Console) -> None:
     from hybrid_pose_ros.research.evaluation.stress_axes import AXES
 
+    heads = [head for head, _, _ in _COLUMNS.values()]
     for axis, rows in figures["stress"].items():
-        heads = [head for head, _, _ in _COLUMNS.values()]
-        table = Table(axis, *heads, title=AXES[axis].title, title_justify="left")
+        table = Table("", *heads, title=f"{axis}: {AXES[axis].title}", title_justify="left")
         for row in rows:
             table.add_row(_value(row["value"]), *_cells(row))
         console.print(table)
+    console.print(
+        "Errors of the ANN, the hybrid and the hybrid's joints that are shown; joints shown, of "
+        "these outside the picture, poses with left and right exchanged (%), mean confidence."
+    )
 
 
 def _value(value: float | str) -> str:

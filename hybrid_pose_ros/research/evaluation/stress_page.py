@@ -92,7 +92,7 @@ def _beginning(figures: Figures) -> str:
     )
     return (
         "# Robustness\n\n"
-        "How the shipped networks bear what training rarely shows. This page is made by "
+        "How the networks bear what training rarely shows. This page is made by "
         "`hybrid-pose report` from the figures of\n\n"
         f"```sh\n{figures['command']}\n```\n\n"
         f"Model `{figures['model']}`, checkpoint {figures['checkpoint']}. All recordings are "

@@ -160,7 +160,7 @@ def make_scene(
         background=draw_room(rng, camera.width, camera.height, lighting.glare, margin),
         sensor=_sensor(SensorConfig.sample(sensor_rng), setting),
         seed=int(sensor_rng.integers(2**31)),
-        camera_motion=_camera_motion(performance, setting, length),
+        camera_motion=_camera_motion(performance, setting, length, counted_from_s + seconds / 2),
         others=others,
     )
     return StressScene(scene, length, counted_from_s)
@@ -268,12 +268,12 @@ def _sensor(sensor: SensorConfig, setting: Setting) -> SensorConfig:
 
 
 def _camera_motion(
-    performance: Performance, setting: Setting, length_s: float
+    performance: Performance, setting: Setting, length_s: float, middle_s: float
 ) -> CameraMotion | None:
     scale = setting.resolution[1] / 260
     parts: list[ImageMotion] = []
     if setting.pan_px_s:
-        parts.append(_pan(setting.pan_px_s * scale, _PAN_REACH_PX * scale, length_s))
+        parts.append(_pan(setting.pan_px_s * scale, _PAN_REACH_PX * scale, length_s, middle_s))
     if setting.trembling:
         shake = Shake.sample(performance.generator(_CAMERA))
         spread = np.sqrt((shake.amplitude_px**2).sum() / 4)  # over time, mean of u and v
@@ -282,10 +282,10 @@ def _camera_motion(
     return CameraMotion(tuple(parts)) if parts else None
 
 
-def _pan(speed: float, reach: float, length_s: float) -> Pan:
-    """To and fro at a speed, through the middle of the picture at half of the time."""
+def _pan(speed: float, reach: float, length_s: float, middle_s: float) -> Pan:
+    """To and fro at a speed, through the middle of the picture at ``middle_s``."""
     leg_s = 2 * reach / speed + RAMP_S
-    first = length_s / 2 - leg_s * (0.5 + np.ceil(length_s / 2 / leg_s))
+    first = middle_s - leg_s * (0.5 + np.ceil(middle_s / leg_s))
     corners = first + leg_s * np.arange(int(np.ceil((length_s - first) / leg_s)) + 1)
     places = reach * (1 - 2 * (np.arange(len(corners)) % 2))
     return Pan(corners, np.stack((places, np.zeros_like(places)), -1))

@@ -127,7 +127,7 @@ def test_the_camera_pans_at_its_speed_and_trembles_by_two_pixels() -> None:
         scene = made(pan_px_s=speed, textured=True)
         motion = scene.scene.camera_motion
         assert motion is not None
-        middle = round(5e5 * scene.seconds)
+        middle = round(1e6 * (scene.counted_from_s + SECONDS / 2))
         places = motion.at(np.array((middle - 100_000, middle, middle + 100_000)))
         assert np.abs(np.diff(places[:, 0])) == pytest.approx(speed / 10, rel=1e-6)
         assert places[1] == pytest.approx((0.0, 0.0), abs=1e-6)
