@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training by several processes, one per GPU or machine, as `torchrun` starts them.
 
-Each takes batches of its own, and their gradients are averaged (DistributedDataParallel). The
+Each takes batches of its own, and their gradients are averaged (DistributedDataParallel): what is
+averaged over the joints that are seen, or peaks that are near, is so in each process. The
 statistics of BatchNorm are those of each process's own samples; the running ones that are kept are
 the first process's.
 """
