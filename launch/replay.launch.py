@@ -11,9 +11,14 @@ from launch import Action, LaunchDescription
 from launch.actions import ExecuteProcess, RegisterEventHandler, Shutdown, TimerAction
 from launch.event_handlers import OnProcessExit
 
-from hybrid_pose_ros.bags.player import inspect_bag, played_topics
+from hybrid_pose_ros.bags.contents import inspect_bag, played_topics
+from hybrid_pose_ros.graph.description import (
+    REPLAY_ARGUMENTS,
+    Played,
+    play_command,
+    replay_graph,
+)
 from hybrid_pose_ros.graph.launching import describe, node_actions
-from hybrid_pose_ros.graph.replay_graph import ARGUMENTS, Played, play_command, replay_graph
 
 START_DELAY_S = 5.0
 """`ros2 bag play` waits for no subscriber: the nodes' time to load the model."""
@@ -24,7 +29,7 @@ SETTLE_S = 2.0
 
 def generate_launch_description() -> LaunchDescription:
     """Return the graph of `hybrid-pose replay`, with `ros2 bag play`, as launch actions."""
-    return describe(ARGUMENTS, _start)
+    return describe(REPLAY_ARGUMENTS, _start)
 
 
 def _start(values: Mapping[str, str], share: Path) -> list[Action]:
@@ -36,9 +41,8 @@ def _start(values: Mapping[str, str], share: Path) -> list[Action]:
         calibrated=set(cameras) <= set(contents.calibrated),
         packet_type=contents.packet_type,
     )
-    player = ExecuteProcess(
-        cmd=play_command(values, played_topics(contents, cameras)), output="screen"
-    )
+    names = [topic.name for topic in played_topics(contents, cameras)]
+    player = ExecuteProcess(cmd=play_command(values, names), output="screen")
     end = TimerAction(period=SETTLE_S, actions=[Shutdown(reason="the bag has been played")])
     return [
         *node_actions(replay_graph(values, played, share)),

@@ -1,63 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags (rosbag2, mcap) of a graph's topics, written and read without a ROS distribution.
-
-Messages stay the bytes (CDR) that came over the wire. The definitions of the package's own types
-go into the bag, so that any reader can open it.
-"""
+"""Reads bags (rosbag2) without a ROS distribution: the one reader."""
 
 import contextlib
-import queue
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
-from rosbags.interfaces import Qos
-from rosbags.rosbag2 import (
-    CompressionFormat,
-    CompressionMode,
-    Reader,
-    StoragePlugin,
-    Writer,
-    WriterError,
-)
+from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
-
-MAX_PENDING_BYTES: Final = 128 * 2**20
-"""Messages that wait for the disk; what comes on top is dropped and counted."""
-
-
-BATCH_S: Final = 0.05
-"""Messages are written this often: waking up for each costs more than writing it."""
+from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, is_packet_type
 
 
-class BagError(RuntimeError):
+class BagError(UserError):
     """A bag cannot be written or read; the message names it."""
 
 
 @dataclass(frozen=True)
-class Topic:
-    """A topic of a bag.
-
-    Attributes:
-        type: as in ``std_msgs/msg/Header``.
-        offered: what its publishers offer.
-    """
-
-    name: str
-    type: str
-    offered: Qos
-
-
-@dataclass(frozen=True)
-class Received:
-    """A message as it came.
+class RawMessage:
+    """A message as it came over the wire and lies in a bag.
 
     Attributes:
         stamp_ns: host time of its arrival, ns since 1970.
@@ -78,107 +43,6 @@ def make_typestore(share: Path) -> Typestore:
         types.update(get_types_from_msg(text, f"{PACKAGE}/msg/{path.stem}"))
     store.register(types)
     return store
-
-
-class BagWriter:
-    """Writes a bag in a thread of its own, so that receiving never waits for the disk.
-
-    A context manager; its end writes what is pending and closes the bag.
-
-    Args:
-        path: folder to be created.
-        topics: all that will be put.
-        written: called in the writing thread with the messages just written.
-
-    Attributes:
-        dropped: messages refused because too many were pending.
-        failure: why writing ended early, or None.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        topics: Sequence[Topic],
-        store: Typestore,
-        *,
-        written: Callable[[Sequence[Received]], None] = lambda batch: None,
-    ) -> None:
-        self.dropped = 0
-        self.failure: str | None = None
-        self._path, self._topics, self._store, self._written = path, topics, store, written
-        self._queue: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
-        self._put_bytes = self._taken_bytes = 0
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._write, name="bag")
-
-    def __enter__(self) -> "BagWriter":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._queue.put(None)
-        self._thread.join()
-
-    def put(self, received: Received) -> None:
-        """Have a message written; returns at once. Any thread may call it.
-
-        Raises:
-            RuntimeError: the writing thread has ended by an error that is none of the disk's.
-        """
-        if not self._thread.is_alive() and self.failure is None:
-            raise RuntimeError(f"{self._path}: the writing thread is gone")
-        with self._lock:
-            pending = self._put_bytes - self._taken_bytes
-            if self.failure or pending + len(received.data) > MAX_PENDING_BYTES:
-                self.dropped += 1
-                return
-            self._put_bytes += len(received.data)
-            self._queue.put(received)
-
-    def _write(self) -> None:
-        try:
-            writer = Writer(
-                self._path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
-            )
-            # Whole chunks: images of events shrink to a tenth, and every mcap reader knows zstd.
-            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-            with writer:
-                connections = {
-                    topic.name: writer.add_connection(
-                        topic.name,
-                        topic.type,
-                        typestore=self._store,
-                        offered_qos_profiles=[topic.offered],
-                    )
-                    for topic in self._topics
-                }
-                for batch in self._batches():
-                    for received in batch:
-                        self._taken_bytes += len(received.data)
-                        writer.write(connections[received.topic], received.stamp_ns, received.data)
-                    self._written(batch)
-        except (OSError, WriterError) as error:
-            self.failure = f"{self._path}: the bag cannot be written ({error})"
-
-    def _batches(self) -> Iterator[list[Received]]:
-        """Yield every BATCH_S what has come, until the end."""
-        ended = False
-        while not ended:
-            time.sleep(BATCH_S)
-            batch: list[Received] = []
-            while not self._queue.empty():
-                received = self._queue.get()
-                if received is None:
-                    ended = True
-                else:
-                    batch.append(received)
-            if batch:
-                yield batch
 
 
 @contextlib.contextmanager
@@ -208,10 +72,46 @@ def open_bag(path: Path) -> Iterator[Reader]:
         yield reader
 
 
+def read_raw(
+    path: Path, topics: Collection[str], *, start_ns: int | None = None
+) -> Iterator[RawMessage]:
+    """Yield messages in order of arrival.
+
+    Args:
+        topics: those to read; what the bag does not hold is left out.
+        start_ns: messages before are left out, but of the last camera_info of each camera: who
+            listens later has got it, too.
+
+    Raises:
+        BagError: the bag is missing or damaged.
+    """
+    with open_bag(path) as reader:
+        links = [link for link in reader.connections if link.topic in topics]
+        if not links:
+            return
+        latched = [link for link in links if link.msgtype == CAMERA_INFO_TYPE]
+        if start_ns is not None and latched:
+            last = {}
+            for link, _, data in reader.messages(latched, stop=start_ns):
+                last[link.topic] = data
+            for topic, data in last.items():
+                yield RawMessage(topic, start_ns, data)
+        for link, stamp_ns, data in reader.messages(links, start=start_ns):
+            yield RawMessage(link.topic, stamp_ns, data)
+
+
+def topic_types(path: Path) -> dict[str, tuple[str, int]]:
+    """Return type and number of messages of each topic; raises BagError."""
+    with open_bag(path) as reader:
+        return {name: (info.msgtype or "", info.msgcount) for name, info in reader.topics.items()}
+
+
 def read_bag(
     path: Path, store: Typestore, topics: Collection[str]
 ) -> Iterator[tuple[str, int, Any]]:
     """Yield (topic, arrival in ns since 1970, message) in order of arrival.
+
+    Packets of another package are read as ours: the two are equal field by field.
 
     Args:
         topics: those to read; what the bag does not hold is left out.
@@ -219,9 +119,11 @@ def read_bag(
     Raises:
         BagError: the bag is missing or damaged.
     """
-    with open_bag(path) as reader:
-        connections = [link for link in reader.connections if link.topic in topics]
-        if not connections:
-            return
-        for link, stamp_ns, data in reader.messages(connections):
-            yield link.topic, stamp_ns, store.deserialize_cdr(data, link.msgtype)
+    kinds = {
+        name: EVENTS_TYPE if is_packet_type(kind) else kind
+        for name, (kind, _) in topic_types(path).items()
+    }
+    for raw in read_raw(path, topics):
+        with reading(path):
+            message = store.deserialize_cdr(raw.data, kinds[raw.topic])
+        yield raw.topic, raw.stamp_ns, message

@@ -1,39 +1,80 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings -> bags, in bounded memory and with every event accounted for."""
+"""Recordings -> bags, in bounded memory and with every event accounted for.
+
+A bag holds:
+
+============================ ===================================== =============================
+topic                        type                                  when
+============================ ===================================== =============================
+/camN/events                 hybrid_pose_ros/msg/EventPacket       every packet that has events
+/camN/camera_info            sensor_msgs/msg/CameraInfo            at the start, then each second
+/ground_truth/pose_3d        hybrid_pose_ros/msg/PoseKeypoints3D   100 Hz
+============================ ===================================== =============================
+
+Host time (stamps, times of arrival) is sensor time plus :func:`host_base_ns`. A packet is stamped
+with the end of its interval of sensor time, when a camera would deliver it.
+
+The field ``p`` of a camera_info is the whole projection: homogeneous metres in the frame `world`
+to homogeneous pixels, scaled so that the third coordinate is the depth. ``k`` and ``r`` are the
+camera matrix and the rotation from `world` in it: p = k (r | t). Without calibration all are 0.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import Topic
-from hybrid_pose_ros.bags.event_bag import BagFile, EventDigest
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    camera_info_topic,
-    events_topic,
-    frame_id,
-    host_base_ns,
-    make_camera_info,
-    make_ground_truth,
-    make_header,
-    make_qos,
-)
+from hybrid_pose_ros.bags.bag import RawMessage
+from hybrid_pose_ros.bags.event_topic import EventDigest
+from hybrid_pose_ros.bags.writer import BagWriter
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.events.playback import MAX_EVENTS_PER_PACKET
 from hybrid_pose_ros.events.sources.files import FileSource
 from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.interfaces.cdr import serialised_packet
+from hybrid_pose_ros.interfaces.messages import (
+    camera_info_message,
+    ground_truth_message,
+    header_at,
+    serialised,
+)
+from hybrid_pose_ros.interfaces.topics import (
+    EVENTS,
+    GROUND_TRUTH,
+    LATCHED_CAMERA_INFO,
+    WORLD_FRAME,
+    Topic,
+)
+
+_UNIX_FROM_NS: Final = 10**17
+_BASE_NS: Final = 10**18
 
 CAMERA_INFO_NS: Final = 10**9
 """Calibrations are repeated after this time, for those who begin in the middle."""
+
+
+def host_base_ns(first_sensor_ns: int) -> int:
+    """Return what is added to sensor time to get host time, in ns.
+
+    A sensor clock that counts from 1970 on (of 1973 or later) is taken as it is; others are moved
+    to 2001-09-09 01:46:40 UTC, so that no stamp is 0.
+    """
+    return 0 if first_sensor_ns >= _UNIX_FROM_NS else _BASE_NS
+
+
+def camera_topic(topic: Topic, camera: int) -> Topic:
+    """Return a topic of the camera of this number."""
+    return topic.under(f"/cam{camera}")
+
+
+def frame_id(camera: int) -> str:
+    """Return the name of a camera's optical frame."""
+    return f"cam{camera}_optical"
 
 
 class Recording(Protocol):
@@ -136,7 +177,7 @@ def write_bag(
     options: Options = Options(),
     progress: Callable[[float], None] = lambda share: None,
 ) -> Result:
-    """Write a recording to a bag; see :mod:`.layout` for what it holds.
+    """Write a recording to a bag; the module says what it holds.
 
     Args:
         path: folder to be created.
@@ -149,17 +190,23 @@ def write_bag(
         BagError: the bag cannot be written; nothing is left of it.
         MalformedEventsError: events cannot be encoded as asked.
     """
-    topics = []
-    for number in range(len(cameras)):
-        topics += [
-            Topic(camera_info_topic(number), CAMERA_INFO_TYPE, make_qos(depth=1, latched=True)),
-            Topic(events_topic(number), EVENTS_TYPE, make_qos(depth=512)),
-        ]
+    topics = [
+        camera_topic(topic, number)
+        for number in range(len(cameras))
+        for topic in (LATCHED_CAMERA_INFO, EVENTS)
+    ]
     if truth is not None:
-        topics.append(Topic(GROUND_TRUTH_TOPIC, GROUND_TRUTH_TYPE, make_qos(depth=32)))
+        topics.append(GROUND_TRUTH)
     result = Result([EventDigest() for _ in cameras])
-    with BagFile(path, topics, store, storage=options.storage, compress=options.compress) as bag:
-        messages = _Messages(bag, store, cameras, truth, options, result)
+    with BagWriter(
+        path,
+        topics,
+        store,
+        storage=options.storage,
+        compress=options.compress,
+        whole=True,
+    ) as bag:
+        messages = _Messages(bag, cameras, truth, options, result)
         cutter = PacketCutter(len(cameras), options.packet_ns)
         for batches in recording.batches():
             for digest, events in zip(result.digests, batches, strict=True):
@@ -169,7 +216,7 @@ def write_bag(
         messages.write(cutter.rest())
         messages.finish()
         for number, digest in enumerate(result.digests):
-            bag.note(events_topic(number), str(digest))
+            bag.note(camera_topic(EVENTS, number).name, str(digest))
     return result
 
 
@@ -242,14 +289,13 @@ class _Messages:
 
     def __init__(
         self,
-        bag: BagFile,
-        store: Typestore,
+        bag: BagWriter,
         cameras: Sequence[CameraSetup],
         truth: GroundTruth | None,
         options: Options,
         result: Result,
     ) -> None:
-        self._bag, self._store, self._options, self._result = bag, store, options, result
+        self._bag, self._options, self._result = bag, options, result
         self._cameras = cameras
         self._truth = truth
         self._seq = [0] * len(cameras)
@@ -283,8 +329,9 @@ class _Messages:
             host_ns = base_ns + self._next_info_ns
             for number, camera in enumerate(self._cameras):
                 size = (camera.width, camera.height)
-                info = make_camera_info(self._store, number, host_ns, size, camera.model)
-                self._bag.write(camera_info_topic(number), host_ns, info)
+                header = header_at(host_ns, frame_id(number))
+                info = camera_info_message(camera.model, header, size)
+                self._put(camera_topic(LATCHED_CAMERA_INFO, number), host_ns, info)
             self._next_info_ns += CAMERA_INFO_NS
 
     def _write_labels(self, base_ns: int, end_ns: int) -> None:
@@ -295,24 +342,25 @@ class _Messages:
             sensor_ns = int(self._truth.sensor_ns[number])
             host_ns = base_ns + sensor_ns
             joints = self._truth.joints_m[number]
-            message = make_ground_truth(self._store, joints, sensor_ns, host_ns)
-            self._bag.write(GROUND_TRUTH_TOPIC, host_ns, message)
+            header = header_at(host_ns, WORLD_FRAME)
+            self._put(GROUND_TRUTH, host_ns, ground_truth_message(joints, sensor_ns, header))
             self._result.labels += 1
         self._next_label = max(self._next_label, end)
 
     def _write_packet(self, base_ns: int, packet: Packet) -> None:
         host_ns = base_ns + self._now_ns
-        encoded = encode(self._options.encoding, packet.events)
-        message = self._store.types[EVENTS_TYPE](
-            header=make_header(self._store, host_ns, frame_id(packet.camera)),
-            height=self._cameras[packet.camera].height,
+        data = serialised_packet(
+            encode(self._options.encoding, packet.events),
+            stamp_ns=host_ns,
+            frame_id=frame_id(packet.camera),
             width=self._cameras[packet.camera].width,
+            height=self._cameras[packet.camera].height,
             seq=self._seq[packet.camera],
-            time_base=encoded.time_base,
             encoding=self._options.encoding,
-            is_bigendian=False,
-            events=np.frombuffer(encoded.data, np.uint8),
         )
-        self._bag.write(events_topic(packet.camera), host_ns, message)
+        self._bag.write(RawMessage(camera_topic(EVENTS, packet.camera).name, host_ns, data))
         self._seq[packet.camera] += 1
         self._result.packets += 1
+
+    def _put(self, topic: Topic, host_ns: int, message: Any) -> None:
+        self._bag.write(RawMessage(topic.name, host_ns, serialised(message)))

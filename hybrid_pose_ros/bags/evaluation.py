@@ -9,38 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError, reading
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    POSE_TYPE,
-)
-from hybrid_pose_ros.bags.player import (
-    CAMERA_INFO,
-    EVENTS,
-    BagContents,
-    Stored,
-    played_topics,
-    read_stored,
-)
+from hybrid_pose_ros.bags.bag import BagError, RawMessage, read_raw, reading
+from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, PacketReader
-from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     joints_from_message,
     pose_from_message,
 )
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH, POSE, POSE_3D
 from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
-from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, PoseFusion
+from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D
 from hybrid_pose_ros.pipeline.state import Pose
-
-POSE_3D = "/pose_3d"
+from hybrid_pose_ros.pipeline.triangulator import Triangulator
 
 Progress = Callable[[float], None]
 """Called with the seconds of the bag that are done."""
@@ -73,37 +58,9 @@ class PacketPoses:
         return self._estimator.push(events)
 
 
-class OfflineTriangulator:
-    """`triangulator` without ROS: a moment waits for its cameras as long as there are packets."""
-
-    def __init__(self) -> None:
-        self._cameras: dict[str, Camera] = {}
-        self._fusion: PoseFusion | None = None
-
-    def calibrate(self, name: str, camera: Camera) -> None:
-        """Take the calibration of a camera; with a new one the joining begins anew.
-
-        One that nothing can be triangulated with is left out.
-        """
-        if name in self._cameras:
-            return
-        try:
-            camera = make_camera(camera.width, camera.height, camera.matrix, name)
-        except CameraError:
-            return
-        self._cameras[name] = camera
-        self._fusion = PoseFusion(self._cameras, FusionConfig())
-
-    def push(self, name: str, pose: Pose) -> list[tuple[int, NDArray[np.float64]]]:
-        """Take a pose; return what it completes: sensor time, joints [13, 3] (NaN: not found)."""
-        if self._fusion is None or name not in self._cameras or pose.init_age_ns < 0:
-            return []
-        # host time stands still: nobody is late
-        done = self._fusion.add(name, pose.sensor_time_ns, pose.keypoints, pose.confidence, 0)
-        return [
-            (found.sensor_time_ns, np.where(found.confidence[:, None] > 0, found.joints, np.nan))
-            for found in done
-        ]
+def _joints(pose: Pose3D) -> NDArray[np.float64]:
+    """Return the joints of a pose in space, [13, 3] in metres; NaN: not found."""
+    return np.where(pose.confidence[:, None] > 0, pose.joints, np.nan)
 
 
 def evaluate_recorded(
@@ -125,18 +82,18 @@ def evaluate_recorded(
         BagError: the bag is damaged, or has no ground truth.
     """
     evaluation = _begin(contents)
-    topics = [f"{camera}/pose" for camera in cameras] + [POSE_3D]
-    topics += [f"{camera}/{CAMERA_INFO}" for camera in cameras]
-    for stored in read_stored(contents.path, [*topics, GROUND_TRUTH_TOPIC]):
+    topics = [topic.under(camera) for camera in cameras for topic in (POSE, CAMERA_INFO)]
+    topics += [POSE_3D.under(""), GROUND_TRUTH]
+    for stored in read_raw(contents.path, [topic.name for topic in topics]):
         camera, _, name = stored.topic.rpartition("/")
-        if name == "pose":
+        if name == POSE.name:
             with reading(contents.path):
-                message: Any = store.deserialize_cdr(stored.data, POSE_TYPE)
+                message: Any = store.deserialize_cdr(stored.data, POSE.type)
                 pose = pose_from_message(message)
             _add_pose(evaluation, camera, pose)
-        elif stored.topic == POSE_3D:
+        elif stored.topic == POSE_3D.under("").name:
             with reading(contents.path):
-                message = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+                message = store.deserialize_cdr(stored.data, GROUND_TRUTH.type)
                 joints = joints_from_message(message)
             evaluation.add_pose_3d(message.sensor_time, joints)
         else:
@@ -161,16 +118,18 @@ def evaluate_events(
     """
     evaluation = _begin(contents)
     pipelines = {camera: PacketPoses(checkpoint, ann_hz) for camera in cameras}
-    triangulator = OfflineTriangulator()
-    for stored in read_stored(contents.path, played_topics(contents, cameras)):
+    triangulator = Triangulator(FusionConfig())
+    names = [topic.name for topic in played_topics(contents, cameras)]
+    for stored in read_raw(contents.path, names):
         camera, _, name = stored.topic.rpartition("/")
-        if name == EVENTS:
+        if name == EVENTS.name:
             with reading(contents.path):
-                packet: Any = store.deserialize_cdr(stored.data, EVENTS_TYPE)
+                packet: Any = store.deserialize_cdr(stored.data, EVENTS.type)
             for pose in pipelines[camera].push(packet):
                 _add_pose(evaluation, camera, pose)
-                for sensor_ns, joints in triangulator.push(camera, pose):
-                    evaluation.add_pose_3d(sensor_ns, joints)
+                # host time stands still: a moment waits as long as there are packets
+                for done in triangulator.add(camera, pose, 0):
+                    evaluation.add_pose_3d(done.sensor_time_ns, _joints(done))
         else:
             calibration = _take_reference(evaluation, contents.path, stored, store)
             if calibration is not None:
@@ -183,7 +142,7 @@ def evaluate_events(
 def _begin(contents: BagContents) -> RunningEvaluation:
     if not contents.has_truth:
         raise BagError(
-            f"{contents.path}: no ground truth on {GROUND_TRUTH_TOPIC}; "
+            f"{contents.path}: no ground truth on {GROUND_TRUTH.name}; "
             "`hybrid-pose convert` writes it where the recording has labels"
         )
     return RunningEvaluation()
@@ -196,17 +155,21 @@ def _add_pose(evaluation: RunningEvaluation, camera: str, pose: Pose) -> None:
 
 
 def _take_reference(
-    evaluation: RunningEvaluation, path: Path, stored: Stored, store: Typestore
+    evaluation: RunningEvaluation, path: Path, stored: RawMessage, store: Typestore
 ) -> Camera | None:
     """Take a label or a calibration of a bag, and return the latter."""
-    if stored.topic == GROUND_TRUTH_TOPIC:
+    if stored.topic == GROUND_TRUTH.name:
         with reading(path):
-            message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+            message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH.type)
             joints = joints_from_message(message)
         evaluation.add_truth(message.sensor_time, joints)
         return None
     with reading(path):
-        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE))
+        info = store.deserialize_cdr(stored.data, CAMERA_INFO.type)
+    try:
+        calibration = camera_from_info(info)
+    except CameraError:
+        return None
     if calibration is not None:
         evaluation.set_camera(stored.topic.rpartition("/")[0], calibration)
     return calibration

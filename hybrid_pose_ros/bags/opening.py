@@ -9,15 +9,16 @@ from typing import Final
 import numpy as np
 
 from hybrid_pose_ros.bags.bag import BagError, make_typestore
-from hybrid_pose_ros.bags.event_bag import EventTopic
-from hybrid_pose_ros.bags.player import EVENTS, inspect_bag
+from hybrid_pose_ros.bags.contents import inspect_bag
+from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader
 from hybrid_pose_ros.events.array import EventArray, empty_events, join_events
 from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
 from hybrid_pose_ros.events.dhp19.derived import DerivedRecording
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording, RecordingError
 from hybrid_pose_ros.events.sources import FileSource, SourceError, open_source
-from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
+from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
+from hybrid_pose_ros.interfaces.topics import EVENTS
 
 BAG_SUFFIXES: Final = (".mcap", ".db3")
 
@@ -91,7 +92,7 @@ def open_recording(path: Path | str, *, camera: int = 0) -> Recording:
 def _one_error() -> Iterator[None]:
     try:
         yield
-    except (Aedat2Error, BagError, GraphError, RecordingError) as error:
+    except (Aedat2Error, BagError, NotInstalledError, RecordingError) as error:
         raise SourceError(str(error)) from error
 
 
@@ -106,7 +107,7 @@ def _open_bag(path: Path, camera: int) -> Recording:
         raise SourceError(f"{path}: the bag holds no events")
     _check_camera(path, camera, len(cameras))
     store = make_typestore(share_directory(find_prefix()))
-    topic = EventTopic(path, f"{cameras[camera]}/{EVENTS}", store)
+    topic = EventTopic(path, EVENTS.under(cameras[camera]).name, store)
     return Recording(f"{path}, {cameras[camera]}", topic.width, topic.height, topic.events())
 
 

@@ -66,21 +66,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    from hybrid_pose_ros.demo.domain import DomainError, enter_private_domain
-    from hybrid_pose_ros.graph.description import GraphError
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.research.benchmark.statistics import BenchError
-    from hybrid_pose_ros.research.benchmark.suite import Plan, run_suite
+    from hybrid_pose_ros.demo.domain import enter_private_domain
+    from hybrid_pose_ros.research.benchmark.suite import BenchPlan, run_suite
 
-    plan = Plan(model=options.model, parts=options.only, full=options.full)
+    plan = BenchPlan(model=options.model, parts=options.only, full=options.full)
     figures: dict[str, Any] = {}
     try:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         enter_private_domain()
         for figures in run_suite(plan, options.logs.absolute(), _say):
             options.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", "utf-8")
-    except (BenchError, CheckpointError, DomainError, GraphError) as error:
-        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or options.json}: {error.strerror}") from error
     for name, reason in figures["missing"].items():
@@ -92,7 +87,6 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 def _write_page(figures: dict[str, Any], page: Path) -> None:
     from hybrid_pose_ros.research.benchmark.page import write_page
     from hybrid_pose_ros.research.benchmark.plots import draw_plots
-    from hybrid_pose_ros.research.evaluation.plots import PlotsUnavailableError
 
     try:
         plots = draw_plots(figures, page.parent / "images")
@@ -100,8 +94,6 @@ def _write_page(figures: dict[str, Any], page: Path) -> None:
         page.write_text(write_page(figures, places), "utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    except PlotsUnavailableError as error:
-        raise CommandError(str(error)) from error
     print(f"{page} and {len(plots)} plots in {page.parent / 'images'}")
 
 

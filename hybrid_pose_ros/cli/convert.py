@@ -14,7 +14,7 @@ from hybrid_pose_ros.cli import CommandError
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, Recording, Result
-    from hybrid_pose_ros.bags.event_bag import EventDigest
+    from hybrid_pose_ros.bags.event_topic import EventDigest
     from hybrid_pose_ros.events.array import EventArray
 
 _STEPS = {
@@ -105,30 +105,11 @@ def _to_bag(kinds: Any, name: str, what: str) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Convert."""
-    from hybrid_pose_ros.bags.bag import BagError
-    from hybrid_pose_ros.events.aedat2 import Aedat2Error
-    from hybrid_pose_ros.events.array import MalformedEventsError
-    from hybrid_pose_ros.events.dhp19.labels import LabelError
-    from hybrid_pose_ros.events.dhp19.recording import RecordingError
-    from hybrid_pose_ros.events.sources import SourceError
-    from hybrid_pose_ros.geometry.cameras import CameraError
-
-    try:
-        if args.kind == "bag":
-            return _convert_bag(args)
-        if args.kind == "video":
-            return _convert_video(args)
-        return _write_bag(args, *_OPEN[args.kind](args))
-    except (
-        Aedat2Error,
-        BagError,
-        CameraError,
-        LabelError,
-        MalformedEventsError,
-        RecordingError,
-        SourceError,
-    ) as error:
-        raise CommandError(str(error)) from error
+    if args.kind == "bag":
+        return _convert_bag(args)
+    if args.kind == "video":
+        return _convert_video(args)
+    return _write_bag(args, *_OPEN[args.kind](args))
 
 
 _Opened = tuple["Recording", "list[CameraSetup]", "GroundTruth | None"]
@@ -262,16 +243,17 @@ def _report(
     truth: "GroundTruth | None",
     seconds: float,
 ) -> None:
-    from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC, events_topic
+    from hybrid_pose_ros.bags.convert import camera_topic
     from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+    from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 
     tally = recording.tally if isinstance(recording, Dhp19Recording) else None
     for camera, digest in enumerate(result.digests):
-        print(f"{events_topic(camera)}: {digest}")
+        print(f"{camera_topic(EVENTS, camera).name}: {digest}")
         if tally is not None:
             print(f"  {tally.describe(camera)}")
     if truth is not None:
-        print(f"{GROUND_TRUTH_TOPIC}: {result.labels} of {len(truth.sensor_ns)} labels")
+        print(f"{GROUND_TRUTH.name}: {result.labels} of {len(truth.sensor_ns)} labels")
     total = sum(digest.count for digest in result.digests)
     print(f"{args.out}: {total:,} events, {result.packets:,} packets, {seconds:.1f} s")
     if recording.trouble:
@@ -284,23 +266,22 @@ def _report(
 
 
 def _verify(bag: Path, result: "Result", store: Any) -> None:
-    from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
-    from hybrid_pose_ros.bags.layout import events_topic
+    from hybrid_pose_ros.bags.convert import camera_topic
+    from hybrid_pose_ros.bags.event_topic import EventDigest, EventTopic
+    from hybrid_pose_ros.interfaces.topics import EVENTS
 
     for camera, expected in enumerate(result.digests):
-        found = EventDigest()
+        found, name = EventDigest(), camera_topic(EVENTS, camera).name
         if expected.count:
-            for events in EventTopic(bag, events_topic(camera), store).events():
+            for events in EventTopic(bag, name, store).events():
                 found.update(events)
         if (found.count, found.crc32) != (expected.count, expected.crc32):
-            raise CommandError(
-                f"{bag}: {events_topic(camera)} holds {found}, not {expected}: convert it again"
-            )
+            raise CommandError(f"{bag}: {name} holds {found}, not {expected}: convert it again")
     print(f"{bag}: read back, all events are there")
 
 
 def _convert_bag(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.bags.event_bag import EventTopic
+    from hybrid_pose_ros.bags.event_topic import EventTopic
 
     _check_new_aedat4(args.out)
     topic = EventTopic(args.recording, args.topic, _typestore())
@@ -356,7 +337,7 @@ def _write_aedat4(
     progress: Callable[[], float],
 ) -> "EventDigest":
     """Write a file that is whole or not there; show how far it is."""
-    from hybrid_pose_ros.bags.event_bag import EventDigest
+    from hybrid_pose_ros.bags.event_topic import EventDigest
     from hybrid_pose_ros.events.aedat4 import write_aedat4
 
     digest = EventDigest()
@@ -383,12 +364,9 @@ def _write_aedat4(
 
 def _typestore() -> Any:
     from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
+    from hybrid_pose_ros.installation import find_prefix, share_directory
 
-    try:
-        return make_typestore(share_directory(find_prefix()))
-    except GraphError as error:
-        raise CommandError(str(error)) from error
+    return make_typestore(share_directory(find_prefix()))
 
 
 def _warn(text: str) -> None:

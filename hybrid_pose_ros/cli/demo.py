@@ -20,7 +20,7 @@ from rich.table import Table
 from hybrid_pose_ros.cli import CommandError
 
 if TYPE_CHECKING:
-    from hybrid_pose_ros.demo.session import Outcome, Plan
+    from hybrid_pose_ros.demo.session import DemoPlan, Outcome
     from hybrid_pose_ros.simulation.recording import Truth
 
 SUMMARY: Final = "summary.json"
@@ -73,15 +73,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the demonstration; return 0 if poses came and nothing that they need failed."""
-    from hybrid_pose_ros.demo.domain import DomainError, enter_private_domain
-    from hybrid_pose_ros.graph.description import GraphError, find_prefix
+    from hybrid_pose_ros.demo.domain import enter_private_domain
+    from hybrid_pose_ros.installation import find_prefix
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    try:
-        prefix = find_prefix()
-    except GraphError as error:
-        raise CommandError(str(error)) from error
+    prefix = find_prefix()
     if options.loop and (options.recording is None or options.seconds is None):
         raise CommandError("--loop needs a --recording and the --seconds to play it for")
     if options.recording is not None and (options.motion, options.seed) != (None, None):
@@ -92,29 +89,21 @@ def run(options: argparse.Namespace) -> int:
         plan = _plan(options, folder, console)
         enter_private_domain()
         return _demonstrate(plan, prefix, console)
-    except DomainError as error:
-        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
-def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
-    from hybrid_pose_ros.bags.bag import BagError
+def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console) -> int:
     from hybrid_pose_ros.demo.pictures import draw_run
-    from hybrid_pose_ros.demo.recorder import RecorderError
     from hybrid_pose_ros.demo.session import NAMESPACE, play
-    from hybrid_pose_ros.graph.description import GraphError
 
-    try:
-        outcome = play(plan, prefix, console)
-        summary = _summary(plan, outcome)
-        written = [plan.folder / SUMMARY]
-        written[0].write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
-        if outcome.fatal is None:
-            with console.status("drawing pictures ..."):
-                written += draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
-    except (GraphError, RecorderError, BagError) as error:
-        raise CommandError(str(error)) from error
+    outcome = play(plan, prefix, console)
+    summary = _summary(plan, outcome)
+    written = [plan.folder / SUMMARY]
+    written[0].write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
+    if outcome.fatal is None:
+        with console.status("drawing pictures ..."):
+            written += draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
     if outcome.measured.packets:
         _show(summary, console)
     for name, words in outcome.failed.items():
@@ -128,8 +117,8 @@ def _demonstrate(plan: "Plan", prefix: Path, console: Console) -> int:
     return INTERRUPTED if outcome.interrupted else 0
 
 
-def _plan(options: argparse.Namespace, folder: Path, console: Console) -> "Plan":
-    from hybrid_pose_ros.demo.session import Plan
+def _plan(options: argparse.Namespace, folder: Path, console: Console) -> "DemoPlan":
+    from hybrid_pose_ros.demo.session import DemoPlan
 
     if options.recording is not None:
         truth = _check_recording(options.recording)
@@ -137,7 +126,7 @@ def _plan(options: argparse.Namespace, folder: Path, console: Console) -> "Plan"
     else:
         recording, seconds = folder / "simulated.aedat4", None
         truth = _simulate(options, recording, console)
-    return Plan(
+    return DemoPlan(
         recording.absolute(),
         truth,
         options.model,
@@ -182,12 +171,9 @@ def _check_recording(path: Path) -> "Truth | None":
 
 
 def _check_model(path: Path | None) -> None:
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError, load_checkpoint
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 
-    try:
-        load_checkpoint(path)
-    except CheckpointError as error:
-        raise CommandError(str(error)) from error
+    load_checkpoint(path)
 
 
 def _default_folder() -> Path:
@@ -218,7 +204,7 @@ def _prepare(folder: Path, *, force: bool) -> Path:
     return folder
 
 
-def _summary(plan: "Plan", outcome: "Outcome") -> dict[str, Any]:
+def _summary(plan: "DemoPlan", outcome: "Outcome") -> dict[str, Any]:
     from hybrid_pose_ros.demo.report import rounded, summarise
 
     assert outcome.recorder is not None

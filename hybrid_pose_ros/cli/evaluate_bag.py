@@ -32,13 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the bag and print a table."""
-    from hybrid_pose_ros.bags.bag import BagError
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError
-
-    try:
-        report = _evaluate(options)
-    except (BagError, CheckpointError) as error:
-        raise CommandError(str(error)) from error
+    report = _evaluate(options)
     from hybrid_pose_ros.metrics.running import format_report
 
     Console().print(format_report(report), soft_wrap=True, highlight=False)
@@ -54,10 +48,10 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from hybrid_pose_ros.bags.bag import make_typestore
+    from hybrid_pose_ros.bags.contents import inspect_bag
     from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
-    from hybrid_pose_ros.bags.player import inspect_bag
-    from hybrid_pose_ros.graph.description import find_prefix, share_directory
-    from hybrid_pose_ros.graph.replay_graph import LOCKSTEP_ANN_HZ
+    from hybrid_pose_ros.graph.description import LOCKSTEP_ANN_HZ
+    from hybrid_pose_ros.installation import find_prefix, share_directory
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 
     contents = inspect_bag(options.bag)

@@ -65,10 +65,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from hybrid_pose_ros.bags.opening import open_recording
-    from hybrid_pose_ros.events.array import MalformedEventsError
-    from hybrid_pose_ros.events.labelled import LabelledFileError
-    from hybrid_pose_ros.events.sources import SourceError
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError, load_checkpoint
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.research.evaluation.recording_pictures import draw_recording
     from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
@@ -76,15 +73,12 @@ def run(options: argparse.Namespace) -> int:
     if not 0 <= options.start < options.end:
         raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
     torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
-    try:
-        recording = open_recording(options.recording, camera=options.camera)
-        labels = _labels(options)
-        checkpoint = load_checkpoint(options.checkpoint)
-        events = recording.read_all(options.start, options.end)
-        size = recording.width, recording.height
-        report = evaluate_recording(events, *size, labels, checkpoint)
-    except (CheckpointError, LabelledFileError, MalformedEventsError, SourceError) as error:
-        raise CommandError(str(error)) from error
+    recording = open_recording(options.recording, camera=options.camera)
+    labels = _labels(options)
+    checkpoint = load_checkpoint(options.checkpoint)
+    events = recording.read_all(options.start, options.end)
+    size = recording.width, recording.height
+    report = evaluate_recording(events, *size, labels, checkpoint)
     if not report.hybrid.poses:
         raise CommandError(f"{options.recording}: too short a part, no pose in it counts")
     figures = report.to_dict() | {"recording": str(options.recording), "model": checkpoint.digest}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from types import ModuleType
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.errors import UserError
 
 COMMANDS = {
     "run": "start the nodes: events in, poses out",
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = make_parser({chosen}).parse_args(arguments)
         code: int = _module(options.command).run(options)
-    except CommandError as error:
+    except UserError as error:
         print(f"hybrid-pose {chosen}: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

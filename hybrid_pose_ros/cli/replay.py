@@ -21,10 +21,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from hybrid_pose_ros.cli import CommandError
 
 if TYPE_CHECKING:
-    from hybrid_pose_ros.bags.lockstep import Lockstep
-    from hybrid_pose_ros.bags.replay import Plan, Replay
     from hybrid_pose_ros.graph.description import NodeSpec
-    from hybrid_pose_ros.graph.processes import Graph
+    from hybrid_pose_ros.graph.lockstep import Lockstep
+    from hybrid_pose_ros.graph.processes import Supervisor
+    from hybrid_pose_ros.graph.replay import Replay, ReplayPlan
 
 START_S: Final = 120.0
 """Nodes that are not ready by then never will be."""
@@ -75,27 +75,18 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Play the bag; return 0 if poses came, or if there is nobody to make them."""
-    from hybrid_pose_ros.bags.bag import BagError
-    from hybrid_pose_ros.bags.lockstep import LockstepError
-    from hybrid_pose_ros.bags.replay import ReplayError
-    from hybrid_pose_ros.graph.description import GraphError
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.publish_only and (options.lockstep or options.json or options.visualizer):
         raise CommandError(
             "--publish-only starts no nodes: --lockstep, --json and --visualizer need them"
         )
-    try:
-        return _replay(options, Console())
-    except (BagError, GraphError, CheckpointError, LockstepError, ReplayError) as error:
-        raise CommandError(str(error)) from error
+    return _replay(options, Console())
 
 
 def _replay(options: argparse.Namespace, console: Console) -> int:
     from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.bags.replay import Replay
-    from hybrid_pose_ros.graph.description import find_prefix, share_directory
+    from hybrid_pose_ros.graph.replay import Replay
+    from hybrid_pose_ros.installation import find_prefix, share_directory
 
     if options.record is not None and options.record.exists():
         raise CommandError(f"{options.record}: exists already; remove it or name another bag")
@@ -105,7 +96,7 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
     lockstep = _lockstep(options, plan) if options.lockstep else None
     replay = Replay(plan, make_typestore(share), lockstep)
     scratch = Path(tempfile.mkdtemp(prefix="hybrid-pose-replay-"))
-    session = _Session(replay, console, options.logs or scratch / "logs")
+    session = _Playing(replay, console, options.logs or scratch / "logs")
     report = scratch / "report.json"
     try:
         specs = [] if options.publish_only else _specs(options, plan, report, share)
@@ -127,16 +118,16 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
         if not replay.poses.total():
             raise CommandError("no pose came; --logs FOLDER keeps what the nodes say")
     finally:
-        if sys.exc_info()[0] is None or session.graph is None or options.logs:
+        if sys.exc_info()[0] is None or session.supervisor is None or options.logs:
             shutil.rmtree(scratch, ignore_errors=True)
         else:
             console.print(f"what the nodes said is in {session.logs}", soft_wrap=True)
     return 0
 
 
-def _plan(options: argparse.Namespace) -> "Plan":
-    from hybrid_pose_ros.bags.player import inspect_bag
-    from hybrid_pose_ros.bags.replay import Plan
+def _plan(options: argparse.Namespace) -> "ReplayPlan":
+    from hybrid_pose_ros.bags.contents import inspect_bag
+    from hybrid_pose_ros.graph.replay import ReplayPlan
 
     contents = inspect_bag(options.bag)
     if not contents.cameras:
@@ -147,7 +138,7 @@ def _plan(options: argparse.Namespace) -> "Plan":
         )
     names = [name for name in options.cameras.split(",") if name]
     rate = options.rate if options.rate is not None else 0.0 if options.lockstep else 1.0
-    return Plan(
+    return ReplayPlan(
         contents,
         contents.choose(names),
         rate,
@@ -157,9 +148,9 @@ def _plan(options: argparse.Namespace) -> "Plan":
     )
 
 
-def _lockstep(options: argparse.Namespace, plan: "Plan") -> "Lockstep":
-    from hybrid_pose_ros.bags.lockstep import Lockstep
-    from hybrid_pose_ros.graph.replay_graph import LOCKSTEP_ANN_HZ
+def _lockstep(options: argparse.Namespace, plan: "ReplayPlan") -> "Lockstep":
+    from hybrid_pose_ros.graph.description import LOCKSTEP_ANN_HZ
+    from hybrid_pose_ros.graph.lockstep import Lockstep
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 
     config = load_checkpoint(options.model or None).config
@@ -167,9 +158,9 @@ def _lockstep(options: argparse.Namespace, plan: "Plan") -> "Lockstep":
 
 
 def _specs(
-    options: argparse.Namespace, plan: "Plan", report: Path, share: Path
+    options: argparse.Namespace, plan: "ReplayPlan", report: Path, share: Path
 ) -> "list[NodeSpec]":
-    from hybrid_pose_ros.graph.replay_graph import Played, replay_graph
+    from hybrid_pose_ros.graph.description import Played, replay_graph
 
     contents = plan.contents
     played = Played(
@@ -187,16 +178,16 @@ def _specs(
     return replay_graph(arguments, played, share)
 
 
-def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Session", prefix: Path) -> None:
+def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Playing", prefix: Path) -> None:
     """Start the nodes, play, and stop them."""
-    from hybrid_pose_ros.graph.processes import Graph
+    from hybrid_pose_ros.graph.processes import Supervisor
 
     replay = session.replay
     names = [spec.name for spec in specs]
     hearers = 1 + names.count("triangulator") + names.count("evaluator")  # of each pose: we, too
     wanted = {f"{name}/snn": hearers for name in replay.plan.cameras}
     wanted |= {f"{name}/ann": 1 for name in replay.plan.cameras}
-    with Graph(specs, prefix, log_dir=session.logs) as session.graph:
+    with Supervisor(specs, prefix, log_dir=session.logs) as session.supervisor:
         with session.console.status("starting the nodes ..."):
             replay.await_nodes(wanted, START_S, session.look)
             judges, joiners = names.count("evaluator"), names.count("triangulator")
@@ -205,14 +196,13 @@ def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Session", prefix: Path) -
         session.play(EVALUATOR if "evaluator" in names else None)
 
 
-class _Session:
+class _Playing:
     """Looks after the processes, the keyboard and the screen while a bag is played."""
 
     def __init__(self, replay: "Replay", console: Console, logs: Path) -> None:
         self.replay, self.console, self.logs = replay, console, logs
-        self.graph: Graph | None = None
+        self.supervisor: Supervisor | None = None
         self.interrupted = False
-        self._ended: set[str] = set()
         self._not_recorded = ""
 
     def look(self) -> None:
@@ -224,14 +214,11 @@ class _Session:
         if not self._not_recorded and (words := self.replay.not_recorded):
             self._not_recorded = words
             self.console.print(f"{words}; playing goes on", soft_wrap=True, highlight=False)
-        if self.graph is None:
+        if self.supervisor is None:
             return
-        for name, code in self.graph.poll().items():
-            if name in self._ended:
-                continue
-            self._ended.add(name)
-            words = f"{name} ended with code {code}"
-            if self.graph.specs[name].required:
+        for end in self.supervisor.new_ends():
+            words = f"{end.name} ended with code {end.code}"
+            if end.required:
                 raise CommandError(f"{words}; see {self.logs}")
             self.console.print(words, soft_wrap=True)
 

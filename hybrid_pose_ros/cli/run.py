@@ -2,14 +2,10 @@
 """`hybrid-pose run`: the nodes of `pose.launch.py` and `multi_camera.launch.py` without launch."""
 
 import argparse
-import contextlib
-import itertools
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -18,21 +14,11 @@ from hybrid_pose_ros.graph.description import (
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
     Argument,
-    GraphError,
-    NodeSpec,
-    bag_command,
-    driver_names,
-    find_prefix,
-    multi_camera_bag_command,
-    multi_camera_graph,
-    multi_camera_rviz_commands,
     pose_graph,
-    rviz_commands,
-    share_directory,
+    tool_commands,
 )
-from hybrid_pose_ros.graph.processes import Graph
-
-POLL_S = 0.2
+from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
+from hybrid_pose_ros.installation import find_prefix, share_directory
 
 _FLAGS = ("true", "false")
 
@@ -73,21 +59,17 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.bag and Path(options.bag).exists():
         raise CommandError(f"{options.bag}: exists already; remove it or name another bag")
-    try:
-        prefix = find_prefix()
-        specs, commands = _describe(given, share_directory(prefix))
-        graph = Graph(specs, prefix)
-        with contextlib.ExitStack() as stack:
-            tools = [stack.enter_context(_tool(command)) for command in commands]
-            signal.signal(signal.SIGTERM, _interrupt)
-            stack.enter_context(graph)
-            return watch(graph, tools)
-    except GraphError as error:
-        raise CommandError(str(error)) from error
+    _check_table(given)
+    prefix = find_prefix()
+    share = share_directory(prefix)
+    nodes, tools = pose_graph(given, share), tool_commands(given, share)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with Supervisor(nodes, prefix, tools=tools) as supervisor:
+        return watch(supervisor)
 
 
-def _describe(given: dict[str, str], share: Path) -> tuple[list[NodeSpec], list[list[str]]]:
-    """Return the nodes, and the commands of the tools beside them."""
+def _check_table(given: dict[str, str]) -> None:
+    """Refuse options of one camera beside those of several."""
     several = "cameras" in given
     table: Sequence[Argument] = MULTI_CAMERA_ARGUMENTS if several else ARGUMENTS
     if wrong := sorted(given.keys() - {argument.name for argument in table}):
@@ -96,72 +78,30 @@ def _describe(given: dict[str, str], share: Path) -> tuple[list[NodeSpec], list[
             if several
             else f"--{wrong[0]} is for several cameras: name them with --cameras"
         )
-    specs = (multi_camera_graph if several else pose_graph)(given, share)
-    tools = []
-    if given.get("bag"):
-        tools.append((multi_camera_bag_command if several else bag_command)(given))
-    if given.get("rviz") == "true":
-        tools += multi_camera_rviz_commands(share) if several else rviz_commands(given, share)
-    return specs, tools
 
 
-@dataclass(frozen=True)
-class Tool:
-    """A tool of a ROS distribution that runs beside the graph."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-
-
-def watch(graph: Graph, tools: Sequence[Tool] = ()) -> int:
-    """Wait until a required node or Ctrl-C ends the graph; return the exit code.
+def watch(supervisor: Supervisor) -> int:
+    """Wait until a required node, the last events or Ctrl-C end the graph; return the exit code.
 
     A node or tool that fails is named on stderr; the first failure is the exit code, as a shell
     gives it.
     """
-    reported: set[str] = set()
     failure = 0
     try:
         while True:
-            codes = {tool.name: tool.process.poll() for tool in tools}
-            ended = {name: code for name, code in codes.items() if code is not None}
-            for name, code in (ended | graph.poll()).items():
-                if name in reported:
-                    continue
-                reported.add(name)
-                if code:
-                    failure = failure or (code if code > 0 else 128 - code)
-                    print(f"hybrid-pose run: {name} ended with code {code}", file=sys.stderr)
-                if name in graph.specs and graph.specs[name].required:
+            for end in supervisor.new_ends():
+                if end.code:
+                    failure = failure or end.exit_code
+                    print(
+                        f"hybrid-pose run: {end.name} ended with code {end.code}", file=sys.stderr
+                    )
+                if end.required:
                     return failure
-            drivers = driver_names(graph.specs)
-            if drivers and reported.issuperset(drivers):
+            if supervisor.events_ended:
                 return failure
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         return failure
-
-
-@contextlib.contextmanager
-def _tool(command: list[str]) -> Iterator[Tool]:
-    """Run a tool of a ROS distribution beside the graph, and interrupt it at the end."""
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    except FileNotFoundError as error:
-        raise CommandError(
-            f"{command[0]} is not installed; it comes with a ROS 2 distribution"
-        ) from error
-    try:
-        # Its name is that on the command line up to the first option, as in `ros2 bag record`.
-        words = itertools.takewhile(lambda word: not word.startswith("-"), command)
-        yield Tool(" ".join(words), process)
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

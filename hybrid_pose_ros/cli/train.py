@@ -90,13 +90,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
-    from hybrid_pose_ros.geometry.cameras import CameraError
-    from hybrid_pose_ros.networks.checkpoint import CheckpointError
-    from hybrid_pose_ros.research.training.log import LogError
-    from hybrid_pose_ros.research.training.shards import ShardError
-    from hybrid_pose_ros.research.training.trainer import TrainingError
-    from hybrid_pose_ros.simulation.mocap import MocapError
-
     actions = {
         "render": training_data.render,
         "import": training_data.import_recordings,
@@ -106,15 +99,7 @@ def run(args: argparse.Namespace) -> int:
     action = actions.get(args.train_command, _train)
     try:
         return action(args)
-    except (
-        CameraError,
-        CheckpointError,
-        LogError,
-        MocapError,
-        ShardError,
-        TrainingError,
-        OSError,
-    ) as error:
+    except OSError as error:
         raise CommandError(str(error)) from error
 
 

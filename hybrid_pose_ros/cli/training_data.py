@@ -130,31 +130,12 @@ def render(args: argparse.Namespace) -> int:
 
 def import_recordings(args: argparse.Namespace) -> int:
     """Import what was recorded."""
-    from hybrid_pose_ros.bags.bag import BagError
-    from hybrid_pose_ros.events.aedat2 import Aedat2Error
-    from hybrid_pose_ros.events.array import MalformedEventsError
-    from hybrid_pose_ros.events.dhp19.labels import LabelError
-    from hybrid_pose_ros.events.dhp19.recording import RecordingError
-    from hybrid_pose_ros.events.labelled import LabelledFileError
-    from hybrid_pose_ros.events.sources import SourceError
-
     kinds: dict[str, Callable[[argparse.Namespace], None]] = {
         "dhp19": _import_dhp19,
         "bag": _import_bag,
         "recording": _import_labelled,
     }
-    try:
-        kinds[args.kind](args)
-    except (
-        Aedat2Error,
-        BagError,
-        LabelError,
-        LabelledFileError,
-        MalformedEventsError,
-        RecordingError,
-        SourceError,
-    ) as error:
-        raise CommandError(str(error)) from error
+    kinds[args.kind](args)
     return 0
 
 

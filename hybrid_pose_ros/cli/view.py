@@ -53,9 +53,9 @@ def run(options: argparse.Namespace) -> int:
             "the viewer Rerun is not installed; "
             "install it with `pip install -r requirements-view.txt`"
         )
-    from hybrid_pose_ros.bags.bag import BagError, make_typestore
-    from hybrid_pose_ros.graph.description import GraphError, find_prefix, share_directory
-    from hybrid_pose_ros.view.show import NothingToShowError, show_bag, show_live
+    from hybrid_pose_ros.bags.bag import make_typestore
+    from hybrid_pose_ros.installation import find_prefix, share_directory
+    from hybrid_pose_ros.view.show import show_bag, show_live
 
     try:
         store = make_typestore(share_directory(find_prefix()))
@@ -75,8 +75,6 @@ def run(options: argparse.Namespace) -> int:
                 save=options.save,
                 url=options.connect,
             )
-    except (BagError, GraphError, NothingToShowError) as error:
-        raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     if malformed:

@@ -6,11 +6,13 @@ import random
 import socket
 from typing import Final
 
+from hybrid_pose_ros.errors import UserError
+
 DOMAINS: Final = range(1, 102)
 """Those whose UDP ports lie below the ones that Linux gives to other programs."""
 
 
-class DomainError(RuntimeError):
+class DomainError(UserError):
     """There is no free domain; the message says what to do."""
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.bags.bag import RawMessage
+from hybrid_pose_ros.errors import UserError
 
 PROGRAM: Final = "hybrid_pose_ros.demo.recording"
 
@@ -21,7 +22,7 @@ START_TIMEOUT_S: Final = 60.0
 END_TIMEOUT_S: Final = 30.0
 
 
-class RecorderError(RuntimeError):
+class RecorderError(UserError):
     """Recording failed; the message says why."""
 
 
@@ -58,7 +59,7 @@ class Recorder:
         self._arguments = [namespace, str(bag), str(share), *whole]
         self._ready = threading.Event()
         self._lock = threading.Lock()
-        self._arrived: list[Received] = []
+        self._arrived: list[RawMessage] = []
         self.process: subprocess.Popen[bytes]
         self._link: Connection[None, Any]
         self._inbox = threading.Thread(target=self._receive, name="recorder inbox", daemon=True)
@@ -88,7 +89,7 @@ class Recorder:
     ) -> None:
         self.stop()
 
-    def take(self) -> list[Received]:
+    def take(self) -> list[RawMessage]:
         """Return what has arrived since the last call."""
         with self._lock:
             arrived, self._arrived = self._arrived, []

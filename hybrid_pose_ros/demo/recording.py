@@ -13,24 +13,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.bags.bag import BagWriter, Received, make_typestore
+from hybrid_pose_ros.bags.bag import RawMessage, make_typestore
+from hybrid_pose_ros.bags.writer import BagRecorder
 from hybrid_pose_ros.demo.recorder import RecorderEnd
-from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
 from hybrid_pose_ros.interfaces.listener import listen
+from hybrid_pose_ros.interfaces.topics import camera_topics
 
 
 def main(arguments: Sequence[str]) -> None:
     """Record until something comes through the link, or its other end is closed."""
     descriptor, namespace, bag, share, *whole = arguments
     link: Connection[Any, None] = Connection(int(descriptor))
-    topics = graph_topics(namespace)
+    topics = camera_topics(namespace)
 
-    def hand_on(batch: Sequence[Received]) -> None:
+    def hand_on(batch: Sequence[RawMessage]) -> None:
         link.send([item if item.topic in whole else replace(item, data=b"") for item in batch])
 
-    writer = BagWriter(
+    writer = BagRecorder(
         Path(bag),
-        [bag_topic(topic) for topic in topics],
+        topics,
         make_typestore(Path(share)),
         written=hand_on,
     )
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
         listen(
             "recorder",
             topics,
-            lambda topic, stamp_ns, data: writer.put(Received(topic, stamp_ns, data)),
+            lambda topic, stamp_ns, data: writer.put(RawMessage(topic, stamp_ns, data)),
             ready=lambda: link.send(None),
             until=lambda: link.poll() or writer.failure is not None,
         )

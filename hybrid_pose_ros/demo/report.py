@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
+from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
 from hybrid_pose_ros.metrics.errors import mpjpe
 from hybrid_pose_ros.pipeline.state import Pose
@@ -100,12 +101,10 @@ class Measurements:
         self.model_id = message.model_id
 
     def _add_diagnostics(self, received_ns: int, message: Any) -> None:
-        for status in message.status:
-            node = status.name.partition(":")[0].rpartition("/")[2]
-            health = self.health.setdefault(node, NodeHealth())
-            health.level = status.level[0] if isinstance(status.level, bytes) else status.level
-            health.message = status.message
-            health.values = {item.key: item.value for item in status.values}
+        for name, report in node_reports(message):
+            health = self.health.setdefault(name.rpartition("/")[2], NodeHealth())
+            health.level, health.message = report.level, report.message
+            health.values = report.values
             health.stamp_ns = stamp_to_ns(message.header.stamp)
             new = health.level > 0 and health.message not in health.warnings
             if new and len(health.warnings) < MAX_WARNINGS:

@@ -19,9 +19,10 @@ from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
-from hybrid_pose_ros.demo.topics import graph_topics
-from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import share_directory
+from hybrid_pose_ros.interfaces.topics import camera_topics
 from hybrid_pose_ros.simulation.recording import Truth
 
 NAMESPACE: Final = "/cam0"
@@ -45,7 +46,7 @@ find each other."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """What is to be played.
 
     Attributes:
@@ -96,7 +97,7 @@ class Outcome:
     recorder: RecorderEnd | None = None
 
 
-def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
+def play(plan: DemoPlan, prefix: Path, console: Console) -> Outcome:
     """Play a recording until it ends, the time is over, a required node dies, or Ctrl-C.
 
     Args:
@@ -107,20 +108,20 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
         RecorderError: the recorder does not start.
     """
     share = share_directory(prefix)
-    *nodes, driver = graph_of(plan, share)
+    nodes = graph_of(plan, share)
     outcome = Outcome(Measurements(NAMESPACE), make_typestore(share))
     whole = [topic for topic in outcome.measured.topics if topic != f"{NAMESPACE}/events"]
     console.print("starting the nodes ...", style="dim")
     with ExitStack() as stack:
         recorder = stack.enter_context(Recorder(NAMESPACE, plan.bag, share, whole))
-        session = _Session(plan, outcome, recorder, console)
-        stack.enter_context(session.note_signals())
         # The driver comes last: on a busy machine it would not wait long enough.
-        session.graphs.append(stack.enter_context(Graph(nodes, prefix, log_dir=plan.logs)))
+        supervisor = Supervisor(nodes, prefix, held={DRIVER}, log_dir=plan.logs)
+        session = _DemoRun(plan, outcome, recorder, supervisor, console)
+        stack.enter_context(session.note_signals())
+        stack.enter_context(supervisor)
         session.await_nodes()
         if session.goes_on:
-            player = Graph([driver], prefix, log_dir=plan.logs)
-            session.graphs.append(stack.enter_context(player))
+            supervisor.launch(DRIVER)
             session.watch()
         if outcome.interrupted:
             console.print("interrupted; writing what was measured ...")
@@ -131,7 +132,7 @@ def play(plan: Plan, prefix: Path, console: Console) -> Outcome:
     return outcome
 
 
-def graph_of(plan: Plan, share: Path) -> list[NodeSpec]:
+def graph_of(plan: DemoPlan, share: Path) -> list[NodeSpec]:
     """Return the nodes, the driver last, with what the demonstration needs of them."""
     specs = pose_graph(
         {
@@ -158,19 +159,20 @@ def graph_of(plan: Plan, share: Path) -> list[NodeSpec]:
     ]
 
 
-def last_words(log: Path) -> str:
-    """Return the last line of a node's log that says anything."""
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-
-
-class _Session:
+class _DemoRun:
     """A run under way: gathers what arrives, and looks after the processes."""
 
-    def __init__(self, plan: Plan, outcome: Outcome, recorder: Recorder, console: Console) -> None:
+    def __init__(
+        self,
+        plan: DemoPlan,
+        outcome: Outcome,
+        recorder: Recorder,
+        supervisor: Supervisor,
+        console: Console,
+    ) -> None:
         self.plan, self.outcome, self.recorder, self.console = plan, outcome, recorder, console
         self.measured = outcome.measured
-        self.graphs: list[Graph] = []
+        self.supervisor = supervisor
 
     @contextmanager
     def note_signals(self) -> Iterator[None]:
@@ -199,20 +201,20 @@ class _Session:
 
     def await_nodes(self) -> None:
         """Wait until each node is at work, or has ended."""
-        (nodes,) = self.graphs
+        nodes = self.supervisor.specs.keys() - {DRIVER}
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.goes_on:
             time.sleep(POLL_S)
             self.collect()
             self.look_after_processes()
             at_work = {name for name, health in self.measured.health.items() if health.values}
-            waiting = sorted(nodes.specs.keys() - at_work - self.outcome.failed.keys())
+            waiting = sorted(nodes - at_work - self.outcome.failed.keys())
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                log = self.plan.logs / f"{waiting[0]}.log"
                 self.outcome.fatal = (
-                    f"{waiting[0]} was not ready within {START_TIMEOUT_S:g} s; see {log}"
+                    f"{waiting[0]} was not ready within {START_TIMEOUT_S:g} s; "
+                    f"see {self.supervisor.log(waiting[0])}"
                 )
 
     def watch(self) -> None:
@@ -232,7 +234,7 @@ class _Session:
 
     def settle(self) -> None:
         """End the driver, and wait until the SNN has told what it received."""
-        processes = {name: p for graph in self.graphs for name, p in graph.processes.items()}
+        processes = self.supervisor.processes
         if DRIVER not in processes or not self.measured.packets:
             return
         processes[DRIVER].send_signal(signal.SIGINT)
@@ -258,14 +260,12 @@ class _Session:
     def look_after_processes(self) -> None:
         """Note which processes have ended that should not."""
         outcome = self.outcome
-        for graph in self.graphs:
-            for name, code in graph.poll().items():
-                if name in outcome.failed:
-                    continue
-                how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
-                outcome.failed[name] = f"{how}: {last_words(self.plan.logs / f'{name}.log')}"
-                if graph.specs[name].required:
-                    outcome.fatal = f"{name} {outcome.failed[name]}"
+        for end in self.supervisor.new_ends():
+            code = end.code
+            how = f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            outcome.failed[end.name] = f"{how}: {self.supervisor.last_words(end.name)}"
+            if end.required:
+                outcome.fatal = f"{end.name} {outcome.failed[end.name]}"
         if self.recorder.end is not None:
             outcome.fatal = self.recorder.end.failure or "the recorder ended early"
 
@@ -287,4 +287,4 @@ class _Session:
         )
 
 
-_TYPES: Final = {topic.name: topic.type_name for topic in graph_topics(NAMESPACE)}
+_TYPES: Final = {topic.name: topic.type for topic in camera_topics(NAMESPACE)}

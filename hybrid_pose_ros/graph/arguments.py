@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid_pose_ros.errors import UserError
 
-class GraphError(ValueError):
+
+class GraphError(UserError, ValueError):
     """An argument of a graph is wrong; the message says which and the remedy."""
 
 

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The graph of nodes that makes poses of events: the one description of it.
 
-`launch/pose.launch.py` turns it into launch actions, `hybrid-pose run` into processes. Neither
-rclpy nor launch is imported here.
+The files in `launch/` turn it into launch actions, `hybrid-pose run` and `hybrid-pose replay`
+into processes. One camera is the case N = 1 of several; a replay is a graph whose events come
+from a bag. Neither rclpy nor launch is imported here, and no bag is read.
 """
 
-import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hybrid_pose_ros import PACKAGE
@@ -21,14 +19,31 @@ from hybrid_pose_ros.graph.arguments import (
     existing_file,
     number,
 )
+from hybrid_pose_ros.interfaces.topics import (
+    DIAGNOSTICS,
+    FRAME_ID,
+    POSE_3D,
+    RECORDED,
+    WORLD_FRAME,
+    absolute_namespace,
+    camera_namespaces,
+)
 
 SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
 
-FRAME_ID = "event_camera"
-"""Frame of the camera unless a parameter says otherwise."""
-
 Value = bool | int | float | str
 
+Parameters = Mapping[str, Value]
+
+_RATE = "1 is real time, 0 unlimited"
+_MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
+_PARAMS = Argument("params", "", "path of a parameter file that overrides the package's own")
+_BAG = Argument(
+    "bag",
+    "",
+    "path of a new bag (mcap) of events, camera_info, initialisations, poses and diagnostics; "
+    "empty: none",
+)
 
 ARGUMENTS = (
     Argument("source", "simulator", "where the events come from", SOURCES),
@@ -39,19 +54,14 @@ ARGUMENTS = (
         "(*.mp4 and others), for source video",
     ),
     Argument("device", "", "number of the webcam, for source webcam; 0 is the first"),
-    Argument("rate", "", "speed of recording, video or simulation; 1 is real time, 0 unlimited"),
+    Argument("rate", "", f"speed of recording, video or simulation; {_RATE}"),
     Argument("host", "", "address of the event server, for source network"),
     Argument("port", "", "port of the event server, for source network"),
-    Argument("model", "", "path of the checkpoint; empty for the shipped edge model"),
+    _MODEL,
     Argument("namespace", "", "namespace of all nodes, one per camera"),
-    Argument("params", "", "path of a parameter file that overrides the package's own"),
+    _PARAMS,
     Argument("rviz", "false", "open RViz", ("true", "false")),
-    Argument(
-        "bag",
-        "",
-        "path of a new bag (mcap) of events, camera_info, initialisations, poses and "
-        "diagnostics; empty: none",
-    ),
+    _BAG,
 )
 
 MULTI_CAMERA_ARGUMENTS = (
@@ -63,35 +73,41 @@ MULTI_CAMERA_ARGUMENTS = (
         ("simulator", "recording", "none"),
     ),
     Argument("recording", "", "paths of the cameras' recordings, with commas, in their order"),
-    Argument("rate", "", "speed of recordings or simulation; 1 is real time, 0 unlimited"),
+    Argument("rate", "", f"speed of recordings or simulation; {_RATE}"),
     Argument(
         "calibration",
         "",
         "folder of DHP19's P1 to P4 or YAML file; empty: each camera's topic camera_info",
     ),
-    Argument("model", "", "path of the checkpoint; empty for the shipped edge model"),
-    Argument("params", "", "path of a parameter file that overrides the package's own"),
+    _MODEL,
+    _PARAMS,
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
-    Argument(
-        "bag",
-        "",
-        "path of a new bag (mcap) of events, camera_info, initialisations, poses and "
-        "diagnostics; empty: none",
-    ),
+    _BAG,
 )
 """Arguments of the graph of several cameras."""
 
-TOPICS = ("events", "camera_info", "state_init", "pose")
-"""What a bag records of each camera: everything else of it can be made from this again."""
+REPLAY_ARGUMENTS = (
+    Argument("bag", "", "path of the bag to play"),
+    Argument("rate", "1.0", "bag seconds per second; 1 is real time"),
+    Argument("start_offset", "0.0", "where to start (s after the bag's first message)"),
+    Argument("loop", "false", "start over at the end", ("true", "false")),
+    Argument("cameras", "", "namespaces of the cameras to play, with commas; empty: all"),
+    _MODEL,
+    _PARAMS,
+    Argument("visualizer", "false", "start visualizers, too", ("true", "false")),
+    Argument("report", "", "file (JSON) for the errors, where the bag has ground truth"),
+)
+"""Arguments of the graph that takes a bag's events."""
 
-ROOT_TOPICS = ("/pose_3d", "/diagnostics")
+CLOCK_HZ = 40
+"""Rate of /clock, that of `ros2 bag play`."""
 
-GROUND_TRUTH_TOPIC = "/ground_truth/pose_3d"
-"""Where a replayed recording says where the joints are."""
+LOCKSTEP_ANN_HZ = 10.0
+"""Rate of the ANN in lockstep, whatever the parameter files say: the player has to know it."""
 
-WORLD_FRAME = "world"
-"""Frame of poses in space unless a parameter says otherwise."""
+LOCKSTEP_WAIT_MS = 10_000.0
+"""In lockstep the triangulator waits for a camera as long as it can."""
 
 
 @dataclass(frozen=True)
@@ -125,207 +141,240 @@ class NodeSpec:
         return arguments
 
 
+@dataclass(frozen=True)
+class Played:
+    """The part of a bag that is played.
+
+    Attributes:
+        cameras: absolute namespaces; the root is empty.
+        has_truth: whether ground truth is played, too.
+        packet_type: package of the type of the packets, as they will be published.
+        calibrated: whether every camera comes with its calibration.
+        lockstep: whether the player waits for the answers.
+    """
+
+    cameras: Sequence[str]
+    has_truth: bool
+    calibrated: bool
+    packet_type: str = PACKAGE
+    lockstep: bool = False
+
+
 def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
-    """Return the nodes of one camera.
+    """Return the nodes of one camera, or of several and the triangulator that joins their poses.
+
+    Of one camera, driver and SNN are required. Of several only the triangulator is: any two
+    cameras go on without the others.
 
     Args:
-        arguments: values for :data:`ARGUMENTS`; what is missing has its default.
+        arguments: values for :data:`MULTI_CAMERA_ARGUMENTS` if ``cameras`` is among them, else
+            for :data:`ARGUMENTS`; what is missing has its default.
         share: the package's share directory.
 
     Raises:
-        GraphError: an argument is unknown, not among its choices, missing or not a number.
+        GraphError: an argument is unknown, not among its choices, missing or not a number; or
+            there are too few or too many cameras, or not as many recordings.
     """
-    values = complete(ARGUMENTS, arguments)
-    source = values["source"]
-    if source in ("recording", "video") and not values["recording"]:
-        raise GraphError(f"source {source} needs the path of a file: recording")
-    files = [share / "config" / "nodes.yaml", share / "config" / f"{source}.yaml"]
-    if values["params"]:
-        files.append(existing_file("params", values["params"]))
-    model = _model(values)
-    camera = partial(_node, _absolute(values["namespace"]), tuple(files))
-    return [
-        camera("snn", model, required=True),
-        camera("ann", model),
-        camera("visualizer", {}),
-        camera("event_driver", _driver_parameters(values), required=True),
-    ]
-
-
-def multi_camera_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
-    """Return the nodes of several cameras and the triangulator that joins their poses.
-
-    Only the triangulator is required: any two cameras go on without the others.
-
-    Args:
-        arguments: values for :data:`MULTI_CAMERA_ARGUMENTS`; what is missing has its default.
-        share: the package's share directory.
-
-    Raises:
-        GraphError: as :func:`pose_graph`; or there are fewer than two cameras, more than the
-            simulator has, or not as many recordings.
-    """
-    values = complete(MULTI_CAMERA_ARGUMENTS, arguments)
-    cameras = camera_namespaces(values["cameras"])
-    if len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras:
+    several = "cameras" in arguments
+    values = complete(MULTI_CAMERA_ARGUMENTS if several else ARGUMENTS, arguments)
+    source, cameras = values["source"], _namespaces(values)
+    if several and (len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras):
         raise GraphError(
             f"cameras: name two namespaces or more, each once, not {values['cameras']!r}"
         )
-    source = values["source"]
-    files = [share / "config" / "nodes.yaml"]
-    if source != "none":
-        files.append(share / "config" / f"{source}.yaml")
-    if values["params"]:
-        files.append(existing_file("params", values["params"]))
-    drivers = _drivers(values, cameras)
-    model = _model(values)
-    has_visualizers = "true" in (values["visualizer"], values["rviz"])
-    names = ",".join(cameras)
-    specs = []
-    for index, namespace in enumerate(cameras):
-        camera = partial(_node, namespace, tuple(files))
-        specs += [camera("snn", model), camera("ann", model)]
-        if has_visualizers:
-            specs.append(camera("visualizer", {}))
-        if drivers:
-            together: dict[str, Value] = {
-                "wait_for_subscribers": 2 + has_visualizers,
-                "together_with": names,
-                "frame_id": f"{namespace.strip('/')}_optical",
-            }
-            specs.append(camera("event_driver", {**drivers[index], **together}))
-    fusion: dict[str, Value] = {"cameras": names}
-    if values["calibration"]:
-        path = absolute_path(values["calibration"])
-        if not path.exists():
-            raise GraphError(f"calibration: there is no folder or file {path}")
-        fusion["calibration"] = str(path)
-    return [*specs, _node("", tuple(files), "triangulator", fusion, required=True)]
+    if source in ("recording", "video") and not values["recording"] and not several:
+        raise GraphError(f"source {source} needs the path of a file: recording")
+    files = [] if source == "none" else [share / "config" / f"{source}.yaml"]
+    model: Parameters = _model(values)
+    nodes: dict[str, Parameters] = {"snn": model, "ann": model}
+    if not several or "true" in (values["visualizer"], values["rviz"]):
+        nodes["visualizer"] = {}
+    drivers = _drivers(values, cameras, len(nodes))
+    joint: dict[str, Parameters] = {}
+    if several:
+        fusion: dict[str, Value] = {"cameras": ",".join(cameras)}
+        if values["calibration"]:
+            path = absolute_path(values["calibration"])
+            if not path.exists():
+                raise GraphError(f"calibration: there is no folder or file {path}")
+            fusion["calibration"] = str(path)
+        joint["triangulator"] = fusion
+    per_camera = [
+        (camera, nodes | ({"event_driver": drivers[index]} if drivers else {}))
+        for index, camera in enumerate(cameras)
+    ]
+    required = ("triangulator",) if several else ("snn", "event_driver")
+    return _assemble(share, files, values["params"], [*per_camera, ("", joint)], required)
 
 
-def camera_namespaces(text: str) -> tuple[str, ...]:
-    """Return absolute namespaces of names with commas between them; the root is empty."""
-    names = [name.strip() for name in text.split(",")]
-    return tuple(_absolute(name) for name in names if name)
+def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> list[NodeSpec]:
+    """Return the nodes that take what is played of a bag.
 
+    Args:
+        arguments: values for :data:`REPLAY_ARGUMENTS`; what is missing has its default.
+        share: the package's share directory.
 
-def driver_names(specs: Mapping[str, NodeSpec]) -> list[str]:
-    """Return the names of those nodes that events come from: when all have ended, all is done."""
-    return [name for name, spec in specs.items() if spec.executable == "event_driver"]
-
-
-def multi_camera_bag_command(arguments: Mapping[str, str]) -> list[str]:
-    """Return the command of :func:`bag_command` for several cameras."""
-    namespaces = camera_namespaces(arguments["cameras"])
-    topics = [f"{name}/{topic}" for name in namespaces for topic in TOPICS]
-    return ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], *topics, *ROOT_TOPICS]
-
-
-def multi_camera_rviz_commands(share: Path) -> list[list[str]]:
-    """Return the commands of :func:`rviz_commands` for several cameras."""
-    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
-    frame += ["--frame-id", WORLD_FRAME, "--child-frame-id", f"{WORLD_FRAME}_origin"]
-    return [["rviz2", "-d", str(share / "config" / "multi_camera.rviz")], frame]
+    Raises:
+        GraphError: an argument is unknown, not among its choices, or names a file that is
+            missing.
+    """
+    values = complete(REPLAY_ARGUMENTS, arguments)
+    clocked: dict[str, Value] = {"use_sim_time": True}
+    packets: dict[str, Value] = {**clocked, "packet_type": played.packet_type}
+    ann, snn = packets | _model(values), packets | _model(values)
+    join: dict[str, Value] = {**clocked, "cameras": ",".join(c.strip("/") for c in played.cameras)}
+    if played.lockstep:
+        ann |= {"rate_hz": LOCKSTEP_ANN_HZ, "step_ms": 0.0}
+        # the model's own steps, and none merged however long a packet waits for us
+        snn |= {"max_delay_ms": 60_000.0, "step_ms": 0.0}
+        join["max_wait_ms"] = LOCKSTEP_WAIT_MS
+    nodes: dict[str, Parameters] = {"snn": snn, "ann": ann}
+    if values["visualizer"] == "true":
+        nodes["visualizer"] = packets
+    joint: dict[str, Parameters] = {}
+    if len(played.cameras) > 1 and played.calibrated and all(played.cameras):
+        joint["triangulator"] = join
+    if played.has_truth:
+        names = ",".join(camera or "/" for camera in played.cameras)
+        judge: dict[str, Value] = {**clocked, "cameras": names}
+        if values["report"]:
+            judge["report"] = str(absolute_path(values["report"]))
+        joint["evaluator"] = judge
+    required = ("snn", "ann", *joint) if played.lockstep else ("snn",)
+    groups = [*((camera, nodes) for camera in played.cameras), ("", joint)]
+    return _assemble(share, [], values["params"], groups, required)
 
 
 def bag_command(arguments: Mapping[str, str]) -> list[str]:
     """Return the command that records the graph's topics with the tools of a ROS distribution."""
-    namespace = _absolute(arguments.get("namespace", ""))
-    topics = [f"{namespace}/{topic}" for topic in TOPICS]
-    return ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], *topics, "/diagnostics"]
+    topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
+    topics += [POSE_3D.under("")] if "cameras" in arguments else []
+    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"]]
+    return [*command, *(topic.name for topic in topics), DIAGNOSTICS.name]
+
+
+def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[str]:
+    """Return the command that plays a bag with the tools of a ROS distribution.
+
+    Raises:
+        GraphError: rate or start offset are no numbers that `ros2 bag play` takes.
+    """
+    if number(float, "rate", arguments["rate"]) <= 0:
+        raise GraphError("rate must be larger than 0")
+    command = ["ros2", "bag", "play", arguments["bag"], "--clock", str(CLOCK_HZ)]
+    command += ["--rate", arguments["rate"]]
+    if number(float, "start_offset", arguments["start_offset"]) > 0:
+        command += ["--start-offset", arguments["start_offset"]]
+    command.append("--disable-keyboard-controls")  # launch has no terminal to give
+    if arguments["loop"] == "true":
+        command.append("--loop")
+    return [*command, "--topics", *topics]
 
 
 def rviz_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
     """Return the commands that open RViz on the graph's topics.
 
-    RViz draws only in frames that TF knows. The second command makes the camera's frame known by
-    hanging a child on it, which leaves its own place in a robot's tree to the robot.
+    RViz draws only in frames that TF knows. The second command makes the camera's frame, or the
+    world's, known by hanging a child on it, which leaves its own place in a robot's tree to the
+    robot.
     """
-    namespace = _absolute(arguments.get("namespace", ""))
-    rviz = ["rviz2", "-d", str(share / "config" / "pose.rviz")]
-    if namespace:
+    several = "cameras" in arguments
+    config = "multi_camera.rviz" if several else "pose.rviz"
+    rviz = ["rviz2", "-d", str(share / "config" / config)]
+    if not several and (namespace := absolute_namespace(arguments.get("namespace", ""))):
         rviz += ["--ros-args", "-r", f"__ns:={namespace}"]
-    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
-    frame += ["--frame-id", FRAME_ID, "--child-frame-id", f"{FRAME_ID}_plane"]
-    return [rviz, frame]
-
-
-def find_prefix() -> Path:
-    """Return the prefix that the package is installed under.
-
-    Raises:
-        GraphError: the package is not installed in this environment.
-    """
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    for prefix in map(Path, filter(None, prefixes)):
-        if (prefix / "share" / PACKAGE / "package.xml").is_file():
-            return prefix
-    raise GraphError(
-        f"{PACKAGE} is not installed under AMENT_PREFIX_PATH or {sys.prefix}; "
-        "build it with colcon and source the workspace, or `pip install` it"
+    parent, child = (
+        (WORLD_FRAME, f"{WORLD_FRAME}_origin") if several else (FRAME_ID, f"{FRAME_ID}_plane")
     )
+    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
+    return [rviz, [*frame, "--frame-id", parent, "--child-frame-id", child]]
 
 
-def share_directory(prefix: Path) -> Path:
-    """Return where configuration and launch files lie."""
-    return prefix / "share" / PACKAGE
+def tool_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
+    """Return the commands of the tools that the arguments ask for beside the nodes."""
+    recorder = [bag_command(arguments)] if arguments.get("bag") else []
+    viewer = rviz_commands(arguments, share) if arguments.get("rviz") == "true" else []
+    return recorder + viewer
 
 
-def _node(
-    namespace: str,
-    files: tuple[Path, ...],
-    name: str,
-    parameters: Mapping[str, Value],
-    *,
-    required: bool = False,
-) -> NodeSpec:
-    return NodeSpec(name, name, namespace, files, parameters, required)
+def _assemble(
+    share: Path,
+    files: Sequence[Path],
+    params: str,
+    groups: Sequence[tuple[str, Mapping[str, Parameters]]],
+    required: Collection[str],
+) -> list[NodeSpec]:
+    """Return the nodes of (namespace, executable -> parameters) in their order.
+
+    Args:
+        files: parameter files besides `nodes.yaml`.
+        params: path of the user's own, or "".
+        required: executables without which nothing goes on.
+    """
+    paths = [share / "config" / "nodes.yaml", *files]
+    if params:
+        paths.append(existing_file("params", params))
+    return [
+        NodeSpec(name, name, namespace, tuple(paths), parameters, name in required)
+        for namespace, nodes in groups
+        for name, parameters in nodes.items()
+    ]
+
+
+def _namespaces(values: Mapping[str, str]) -> tuple[str, ...]:
+    if "cameras" in values:
+        return camera_namespaces(values["cameras"])
+    return (absolute_namespace(values.get("namespace", "")),)
 
 
 def _model(values: Mapping[str, str]) -> dict[str, Value]:
     return {"checkpoint": str(existing_file("model", values["model"]))} if values["model"] else {}
 
 
-def _drivers(values: Mapping[str, str], cameras: Sequence[str]) -> list[dict[str, Value]]:
-    """Return parameters of each camera's event_driver; none where events come from elsewhere."""
-    if values["source"] == "none":
+def _drivers(
+    values: Mapping[str, str], cameras: Sequence[str], subscribers: int
+) -> list[dict[str, Value]]:
+    """Return parameters of each camera's event_driver; none where events come from elsewhere.
+
+    Args:
+        subscribers: number of nodes that several cameras wait for, each for its own.
+    """
+    source, several = values["source"], "cameras" in values
+    if source == "none":
         return []
-    common: dict[str, Value] = {"source": values["source"]}
+    common: dict[str, Value] = {"source": source}
     if values["rate"]:
         common["rate"] = number(float, "rate", values["rate"])
-    if values["source"] == "simulator":
+    if values.get("device"):
+        common["device"] = number(int, "device", values["device"])
+    if values.get("host"):
+        common["host"] = values["host"]
+    if values.get("port"):
+        common["port"] = number(int, "port", values["port"])
+    drivers = [dict(common) for _ in cameras]
+    if several and source == "simulator":
         from hybrid_pose_ros.geometry.cameras import DHP19_LIKE  # scipy: not for every command
 
         if len(cameras) > len(DHP19_LIKE):
             raise GraphError(f"the simulator has {len(DHP19_LIKE)} cameras, not {len(cameras)}")
-        return [{**common, "view": camera.name} for camera in DHP19_LIKE[: len(cameras)]]
-    paths = [path.strip() for path in values["recording"].split(",") if path.strip()]
-    if len(paths) != len(cameras):
-        raise GraphError(
-            f"recording: {len(cameras)} cameras need as many paths, with commas between them, "
-            f"not {len(paths)}"
-        )
-    return [{**common, "path": str(existing_file("recording", path))} for path in paths]
-
-
-def _driver_parameters(values: Mapping[str, str]) -> dict[str, Value]:
-    parameters: dict[str, Value] = {"source": values["source"]}
-    if values["recording"]:
-        parameters["path"] = str(existing_file("recording", values["recording"]))
-    if values["rate"]:
-        parameters["rate"] = number(float, "rate", values["rate"])
-    if values["device"]:
-        parameters["device"] = number(int, "device", values["device"])
-    if values["host"]:
-        parameters["host"] = values["host"]
-    if values["port"]:
-        parameters["port"] = number(int, "port", values["port"])
-    return parameters
-
-
-def _absolute(namespace: str) -> str:
-    stripped = namespace.strip("/")
-    return f"/{stripped}" if stripped else ""
+        for driver, view in zip(drivers, DHP19_LIKE, strict=False):
+            driver["view"] = view.name
+    elif values["recording"] or several:
+        text = values["recording"]
+        paths = [path.strip() for path in text.split(",") if path.strip()] if several else [text]
+        if len(paths) != len(cameras):
+            raise GraphError(
+                f"recording: {len(cameras)} cameras need as many paths, with commas between "
+                f"them, not {len(paths)}"
+            )
+        for driver, path in zip(drivers, paths, strict=True):
+            driver["path"] = str(existing_file("recording", path))
+    if several:
+        for driver, namespace in zip(drivers, cameras, strict=True):
+            driver["wait_for_subscribers"] = subscribers
+            driver["together_with"] = ",".join(cameras)
+            driver["frame_id"] = f"{namespace.strip('/')}_optical"
+    return drivers
 
 
 def _yaml(value: Value) -> str:

@@ -11,6 +11,7 @@ from ament_index_python.packages import get_package_share_path
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
+    ExecuteProcess,
     LogInfo,
     OpaqueFunction,
     Shutdown,
@@ -20,7 +21,13 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.graph.description import Argument, NodeSpec
+from hybrid_pose_ros.graph.description import (
+    Argument,
+    NodeSpec,
+    bag_command,
+    pose_graph,
+    rviz_commands,
+)
 
 EVENT_DRIVER = "event_driver"
 
@@ -51,6 +58,17 @@ def describe(arguments: Sequence[Argument], start: Start) -> LaunchDescription:
         for argument in arguments
     ]
     return LaunchDescription([*declarations, OpaqueFunction(function=begin)])
+
+
+def start_graph(values: Mapping[str, str], share: Path) -> list[Action]:
+    """Return the nodes of one camera or several, and the tools that the arguments ask for."""
+    actions: list[Action] = node_actions(pose_graph(values, share))
+    if values["bag"]:  # first, so that it misses nothing
+        actions.insert(0, ExecuteProcess(cmd=bag_command(values), output="screen"))
+    if values["rviz"] == "true":
+        commands = rviz_commands(values, share)
+        actions += [ExecuteProcess(cmd=command, output="log") for command in commands]
+    return actions
 
 
 def node_actions(specs: Sequence[NodeSpec]) -> list[Node]:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes of a graph as processes that start and end together."""
+"""The nodes of a graph as processes, supervised from their start to their common end."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -15,21 +17,47 @@ from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.description import GraphError, NodeSpec
 
 STOP_TIMEOUT_S = 5.0
-"""A node gets this long to end after SIGINT, then it is killed."""
+"""A process gets this long to end after SIGINT, then it is killed."""
+
+POLL_S = 0.2
 
 
-class Graph:
+@dataclass(frozen=True)
+class End:
+    """The end of a process.
+
+    Attributes:
+        name: of the node or tool.
+        code: its exit code; negative: the number of the signal that killed it.
+        required: whether nothing goes on without it.
+    """
+
+    name: str
+    code: int
+    required: bool
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code as a shell gives it."""
+        return self.code if self.code >= 0 else 128 - self.code
+
+
+class Supervisor:
     """Runs each node in a process and process group of its own; a context manager.
 
     Args:
         specs: the nodes, in the order in which they start. Those whose names are the same, in
             several namespaces, are called by namespace and name: ``cam0/snn``.
         prefix: where the package is installed.
+        tools: commands of programs that run beside the nodes, such as `ros2 bag record`; they
+            start before the nodes and end after them, and nothing depends on them.
+        held: names of nodes that :meth:`start` leaves out, for a later :meth:`launch`.
         log_dir: each node's output goes to ``<name>.log`` there; None: to our own output.
         environment: whole environment of the nodes; None: our own.
 
     Attributes:
-        processes: the running or ended process of each node, by name.
+        processes: the running or ended process of each node and tool, by name; that of a tool is
+            its command up to the first option.
         specs: the nodes, by name.
     """
 
@@ -38,6 +66,8 @@ class Graph:
         specs: Sequence[NodeSpec],
         prefix: Path,
         *,
+        tools: Sequence[Sequence[str]] = (),
+        held: Collection[str] = (),
         log_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -49,12 +79,12 @@ class Graph:
             for spec in specs
         }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._prefix = prefix
-        self._log_dir = log_dir
-        self._environment = environment
+        self._prefix, self._tools, self._held = prefix, tools, held
+        self._log_dir, self._environment = log_dir, environment
         self._files = ExitStack()
+        self._reported: set[str] = set()
 
-    def __enter__(self) -> "Graph":
+    def __enter__(self) -> "Supervisor":
         try:
             self.start()
         except BaseException:
@@ -76,46 +106,39 @@ class Graph:
         executable = self._prefix / "lib" / PACKAGE / spec.executable
         return [sys.executable, str(executable), *spec.ros_arguments()]
 
+    def log(self, name: str) -> Path:
+        """Return the path of a node's log."""
+        assert self._log_dir is not None
+        return self._log_dir / f"{name}.log"
+
+    def last_words(self, name: str) -> str:
+        """Return the last line of a node's log that says anything."""
+        log = self.log(name)
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        lines = (line.strip() for line in reversed(text.split("\n")))
+        return next(filter(None, lines), "it said nothing")
+
     def start(self) -> None:
-        """Start all nodes.
+        """Start all tools and nodes but those that are held.
 
         Raises:
-            GraphError: an executable is missing.
+            GraphError: an executable or a tool is missing.
         """
+        for command in self._tools:
+            self._start_tool(command)
         for name in self.specs:
-            self._launch(name)
+            if name not in self._held:
+                self.launch(name)
 
-    def poll(self) -> dict[str, int]:
-        """Return the exit codes of the nodes that have ended."""
-        codes = {name: process.poll() for name, process in self.processes.items()}
-        return {name: code for name, code in codes.items() if code is not None}
-
-    def kill(self, name: str) -> None:
-        """End a node at once, as a crash would."""
-        process = self.processes[name]
-        _signal(process, signal.SIGKILL)
-        process.wait()
-
-    def restart(self, name: str) -> None:
-        """End a node in order if it runs, and start it again."""
-        self._stop([self.processes[name]])
-        self._launch(name)
-
-    def stop(self) -> list[str]:
-        """Stop all nodes; return the names of those that had to be killed."""
-        killed = self._stop(list(self.processes.values()))
-        self._files.close()
-        return [name for name, process in self.processes.items() if process in killed]
-
-    def _launch(self, name: str) -> None:
+    def launch(self, name: str) -> None:
+        """Start a node; raises GraphError if its executable is missing."""
         command = self.command(name)
         if not Path(command[1]).is_file():
             raise GraphError(f"{command[1]} does not exist; install {PACKAGE} again")
         output = None
         if self._log_dir is not None:
-            path = self._log_dir / f"{name}.log"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            output = self._files.enter_context(path.open("ab"))
+            self.log(name).parent.mkdir(parents=True, exist_ok=True)
+            output = self._files.enter_context(self.log(name).open("ab"))
         # The environment goes on whole: ROS from wheels re-executes Python once, and a child that
         # inherits the mark of that but not the library path cannot load ROS.
         self.processes[name] = subprocess.Popen(
@@ -126,6 +149,56 @@ class Graph:
             start_new_session=True,
             env=self._environment,
         )
+
+    def poll(self) -> dict[str, int]:
+        """Return the exit codes of the processes that have ended."""
+        codes = {name: process.poll() for name, process in self.processes.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def new_ends(self) -> list[End]:
+        """Return the ends that no earlier call has returned."""
+        codes = {name: code for name, code in self.poll().items() if name not in self._reported}
+        self._reported |= codes.keys()
+        return [
+            End(name, code, name in self.specs and self.specs[name].required)
+            for name, code in codes.items()
+        ]
+
+    @property
+    def events_ended(self) -> bool:
+        """Whether there are nodes that events come from, and all of them have ended."""
+        drivers = {name for name, spec in self.specs.items() if spec.executable == "event_driver"}
+        return bool(drivers) and drivers <= self.poll().keys()
+
+    def kill(self, name: str) -> None:
+        """End a node at once, as a crash would."""
+        process = self.processes[name]
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+    def restart(self, name: str) -> None:
+        """End a node in order if it runs, and start it again."""
+        self._stop([self.processes[name]])
+        self._reported.discard(name)
+        self.launch(name)
+
+    def stop(self) -> list[str]:
+        """Stop all nodes, then the tools; return the names of those that had to be killed."""
+        nodes = [process for name, process in self.processes.items() if name in self.specs]
+        tools = [process for name, process in self.processes.items() if name not in self.specs]
+        killed = self._stop(nodes) + self._stop(tools)
+        self._files.close()
+        return [name for name, process in self.processes.items() if process in killed]
+
+    def _start_tool(self, command: Sequence[str]) -> None:
+        name = " ".join(itertools.takewhile(lambda word: not word.startswith("-"), command))
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        except FileNotFoundError as error:
+            raise GraphError(
+                f"{command[0]} is not installed; it comes with a ROS 2 distribution"
+            ) from error
+        self.processes[name] = process
 
     @staticmethod
     def _stop(processes: list[subprocess.Popen[bytes]]) -> list[subprocess.Popen[bytes]]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
+
+from hybrid_pose_ros.interfaces.topics import Quality, Topic
 
 POLL_S = 0.1
 
@@ -20,8 +22,8 @@ DEPTH = 512
 
 def discover(
     types: Sequence[str], timeout_s: float, *, until: Callable[[], bool] = lambda: False
-) -> list[tuple[str, str, QoSProfile]]:
-    """Return the published topics of these types: (name, type, quality to subscribe with).
+) -> list[Topic]:
+    """Return the published topics of these types, with a quality to subscribe with.
 
     Waits until no new one has come for :data:`QUIET_S`, or none at all for ``timeout_s``.
 
@@ -42,7 +44,7 @@ def discover(
             if now - changed >= QUIET_S if found else now - begun >= timeout_s:
                 break
             time.sleep(POLL_S)
-        topics = [(name, kind, _quality(node, name)) for name, kind in sorted(found)]
+        topics = [Topic(name, kind, _quality(node, name)) for name, kind in sorted(found)]
         node.destroy_node()
         return topics
     finally:
@@ -58,16 +60,11 @@ def _published(node: Node, types: Sequence[str]) -> set[tuple[str, str]]:
     }
 
 
-def _quality(node: Node, topic: str) -> QoSProfile:
+def _quality(node: Node, topic: str) -> Quality:
     """Ask for what every publisher offers: one that offers less would not be heard."""
     offers = [info.qos_profile for info in node.get_publishers_info_by_topic(topic)]
     latched = bool(offers) and all(
         offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers
     )
     # A viewer must never make a publisher wait for it.
-    return QoSProfile(
-        reliability=ReliabilityPolicy.BEST_EFFORT if not latched else ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-        history=HistoryPolicy.KEEP_LAST,
-        depth=DEPTH,
-    )
+    return Quality(DEPTH, reliable=latched, latched=latched)

@@ -3,49 +3,25 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import rclpy
 from rclpy.experimental.events_executor import EventsExecutor
-from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from hybrid_pose_ros.pipeline.scheduling import take_short_turns, take_usual_turns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import Topic
+from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
 
 POLL_S = 0.1
-
-DIAGNOSTICS_QOS = QoSProfile(depth=10)
-"""What rclpy makes of a plain depth, as the nodes give it for /diagnostics."""
 
 Receive = Callable[[str, int, bytes], None]
 
 
-@dataclass(frozen=True)
-class RawTopic:
-    """A topic to be received in serialised form.
-
-    Attributes:
-        qos: of the subscription.
-        offered: of the topic's publishers.
-    """
-
-    name: str
-    message_type: type
-    qos: QoSProfile
-    offered: QoSProfile
-
-    @property
-    def type_name(self) -> str:
-        """As in ``std_msgs/msg/Header``."""
-        package = self.message_type.__module__.partition(".")[0]
-        return f"{package}/msg/{self.message_type.__name__}"
-
-
 def listen(
     name: str,
-    topics: Sequence[RawTopic],
+    topics: Sequence[Topic],
     receive: Receive,
     *,
     ready: Callable[[], None],
@@ -59,13 +35,17 @@ def listen(
         ready: called once when all subscriptions exist.
         until: asked at least every POLL_S seconds and after each message; True ends it.
     """
-    take_short_turns()
+    use_short_slice()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(name)
         for topic in topics:
             node.create_subscription(
-                topic.message_type, topic.name, _receiver(topic.name, receive), topic.qos, raw=True
+                topic.message_class,
+                topic.name,
+                _receiver(topic.name, receive),
+                profile(topic.wanted),
+                raw=True,
             )
         executor = EventsExecutor()
         executor.add_node(node)
@@ -76,7 +56,7 @@ def listen(
         node.destroy_node()
     finally:
         try_shutdown()
-        take_usual_turns()
+        use_default_slice()
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

@@ -1,24 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays, poses and network states <-> ROS messages, and the quality of service of each topic.
+"""Arrays, poses and network states <-> ROS messages, of rclpy and, for reading, of `rosbags`.
 
 Byte fields are assigned ``bytes`` and read through the buffer protocol: a NumPy array assigned to
 a ``uint8[]`` field would be converted element by element, a thousand times slower.
 """
 
-import importlib
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket
-from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.events.encodings.packet import MAX_TIME_BASE_NS
+from hybrid_pose_ros.geometry.calibration import make_camera
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
+from hybrid_pose_ros.geometry.distortion import make_distortion
+from hybrid_pose_ros.geometry.ranges import (
+    FOCAL_PX,
+    MATRIX,
+    MAX_METRES,
+    MAX_PIXEL,
+    check_range,
+)
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
 from hybrid_pose_ros.msg import Keypoint3D as Keypoint3DMessage
@@ -31,51 +39,19 @@ from hybrid_pose_ros.pipeline.state import EncodedTensor, Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
-def _qos(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
-    return QoSProfile(
-        reliability=reliability,
-        durability=DurabilityPolicy.VOLATILE,
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-    )
-
-
-EVENTS_QOS = _qos(ReliabilityPolicy.BEST_EFFORT, 512)
-"""For subscribers of events: a lost packet is worth less than a late one. Half a second of packets
-at 1 kHz fit into the queue."""
-
-EVENTS_PUBLISHER_QOS = _qos(ReliabilityPolicy.RELIABLE, 512)
-"""For the publisher of events: matches subscribers of either kind. A best-effort subscriber is
-served as by a best-effort publisher; tools that ask for reliable delivery get it."""
-
-STATE_INIT_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
-"""An older initialisation than the last two is of no use."""
-
-POSE_QOS = _qos(ReliabilityPolicy.RELIABLE, 32)
-
-CAMERA_INFO_QOS = _qos(ReliabilityPolicy.RELIABLE, 1)
-"""Volatile: matches publishers of either kind, which send it again and again."""
-
-VISUAL_QOS = _qos(ReliabilityPolicy.RELIABLE, 2)
-"""For images, markers and clouds that a person looks at."""
-
-PACKET_TYPES = ("hybrid_pose_ros", "event_camera_msgs")
-"""Packages whose `EventPacket` is understood; the two are equal field by field."""
-
-
-def event_packet_type(package: str) -> type:
-    """Return the message class `EventPacket` of ``package``, one of :data:`PACKET_TYPES`.
-
-    Raises:
-        ModuleNotFoundError: the package is not installed.
-    """
-    message_type: type = importlib.import_module(f"{package}.msg").EventPacket
-    return message_type
-
-
 def stamp_from_ns(nanoseconds: int) -> Time:
     """Return host time in ns since 1970 as a stamp."""
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def serialised(message: Any) -> bytes:
+    """Return a message as the bytes of the wire (CDR)."""
+    return bytes(serialize_message(message))
+
+
+def header_at(host_ns: int, frame_id: str) -> Header:
+    """Return a header with a stamp of host time in ns since 1970."""
+    return Header(stamp=stamp_from_ns(host_ns), frame_id=frame_id)
 
 
 def stamp_to_ns(stamp: Time) -> int:
@@ -114,8 +90,13 @@ class Sensor:
     height: int
 
 
-_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
-_SOURCE_NAMES = {code: name for name, code in _SOURCES.items()}
+MAX_STEPS: Final = 2**31 - 1
+MAX_AGE_NS: Final = 2**63 - 1
+"""Steps (248 days at 100 Hz) and sensor time since the last initialisation say no more than this:
+their fields of the message end there."""
+
+POSE_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
+_SOURCE_NAMES = {code: name for name, code in POSE_SOURCES.items()}
 
 
 def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
@@ -125,9 +106,9 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
         sensor_time=pose.sensor_time_ns,
         width=sensor.width,
         height=sensor.height,
-        source=_SOURCES[pose.source],
-        steps_since_init=pose.steps_since_init,
-        init_age=pose.init_age_ns,
+        source=POSE_SOURCES[pose.source],
+        steps_since_init=min(pose.steps_since_init, MAX_STEPS),
+        init_age=min(pose.init_age_ns, MAX_AGE_NS),
         keypoints=[
             KeypointMessage(id=joint, x=x, y=y, confidence=confidence)
             for joint, ((x, y), confidence) in enumerate(
@@ -137,52 +118,21 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
     )
 
 
-_STAMP: Final = struct.Struct("<iII")
-_POSE: Final = struct.Struct("<QIIB3xi")
-_AGE: Final = struct.Struct("<q")
-_KEYPOINTS: Final = np.zeros(
-    NUM_JOINTS,
-    [("id", "u1"), ("padding", "u1", 3), ("point", "<f4", 2), ("confidence", "<f4")],
-)
-_KEYPOINTS["id"] = range(NUM_JOINTS)
-
-
-def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
-    """Return :func:`pose_message` as `publish` would serialise it (CDR), in a tenth of the time.
-
-    Args:
-        header: a `Header`, or what has the same fields.
-    """
-    frame = header.frame_id.encode() + b"\0"
-    stamp = header.stamp
-    begin = _STAMP.pack(stamp.sec, stamp.nanosec, len(frame)) + frame
-    head = begin + bytes(-len(begin) % 8)
-    body = head + _POSE.pack(
-        pose.sensor_time_ns,
-        sensor.width,
-        sensor.height,
-        _SOURCES[pose.source],
-        pose.steps_since_init,
-    )
-    keypoints = _KEYPOINTS.copy()
-    keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
-    return b"".join((b"\0\1\0\0", body, _AGE.pack(pose.init_age_ns), keypoints.tobytes()))
-
-
 def pose_from_message(message: PoseMessage) -> Pose:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
     Raises:
-        ValueError: unknown source, ids that are not 0 to 12 in order, or a confidence that is not
-            finite.
+        ValueError: unknown source, ids that are not 0 to 12 in order, a confidence that is not
+            from 0 to 1, or pixels that no camera has.
     """
     if message.source not in _SOURCE_NAMES:
         raise ValueError(f"unknown pose source {message.source}")
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
     keypoints, confidence = _keypoint_arrays(message)
-    if not np.isfinite(confidence).all():
-        raise ValueError("a confidence is not finite")
+    check_range("sensor_time (ns)", message.sensor_time, 0, MAX_TIME_BASE_NS)
+    check_range("confidence", confidence, 0.0, 1.0)
+    check_range("pixel of a joint", keypoints, -MAX_PIXEL, MAX_PIXEL, nan=True)
     return Pose(
         sensor_time_ns=message.sensor_time,
         keypoints=keypoints,
@@ -195,14 +145,6 @@ def pose_from_message(message: PoseMessage) -> Pose:
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
     """Return a `StateInit` with a network state and the ANN's own pose."""
-    pose = Pose(
-        sensor_time_ns=init.sensor_time_ns,
-        keypoints=init.keypoints,
-        confidence=init.confidence,
-        source="ann",
-        steps_since_init=0,
-        init_age_ns=0,
-    )
     return StateInitMessage(
         header=header,
         sensor_time=init.sensor_time_ns,
@@ -219,7 +161,7 @@ def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> State
             )
             for tensor in init.tensors
         ],
-        pose=pose_message(pose, header, sensor),
+        pose=pose_message(init.pose, header, sensor),
         inference_time=init.inference_ns,
     )
 
@@ -269,43 +211,92 @@ def pose_3d_message(pose: Pose3D, header: Header) -> Pose3DMessage:
     )
 
 
+def ground_truth_message(
+    joints_m: NDArray[np.floating], sensor_ns: int, header: Header
+) -> Pose3DMessage:
+    """Return a `PoseKeypoints3D` with true places of the joints, [13, 3] in metres.
+
+    A joint that is not known (NaN) has NaN for its place and a confidence of 0; the others have 1.
+    """
+    known = ~np.isnan(joints_m).any(1)
+    return Pose3DMessage(
+        header=header,
+        sensor_time=sensor_ns,
+        keypoints=[
+            Keypoint3DMessage(id=joint, x=x, y=y, z=z, confidence=float(known[joint]))
+            for joint, (x, y, z) in enumerate(np.asarray(joints_m, np.float64).tolist())
+        ],
+    )
+
+
 def joints_from_message(message: Any) -> NDArray[np.float64]:
     """Return the joints of a `PoseKeypoints3D`, [13, 3] in metres; NaN where the confidence is 0.
 
     Raises:
-        ValueError: the ids are not 0 to 12 in order.
+        ValueError: the ids are not 0 to 12 in order, or a place is none of a person.
     """
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
     joints = np.array([(point.x, point.y, point.z) for point in message.keypoints], np.float64)
-    joints[[point.confidence <= 0 for point in message.keypoints]] = np.nan
+    joints[[not point.confidence > 0 for point in message.keypoints]] = np.nan
+    check_range("place of a joint (m)", joints, -MAX_METRES, MAX_METRES, nan=True)
     return joints
 
 
-def camera_info_message(camera: Camera, header: Header) -> CameraInfo:
-    """Return a `CameraInfo` that :func:`camera_from_info` reads; it goes with p = k (r | t)."""
-    k, r = decompose(camera.matrix)
+def camera_info_message(
+    camera: Camera | None, header: Header, size: tuple[int, int] | None = None
+) -> CameraInfo:
+    """Return a `CameraInfo` that :func:`camera_from_info` reads; it goes with p = k (r | t).
+
+    Args:
+        camera: None: it is not calibrated, and all matrices are 0.
+        size: width and height in px, where they are not those of ``camera``.
+    """
+    k: NDArray[np.float64] = np.zeros((3, 3))
+    r: NDArray[np.float64] = np.zeros((3, 3))
+    p: NDArray[np.float64] = np.zeros((3, 4))
+    if camera is not None:
+        (k, r), p = decompose(camera.matrix), camera.matrix
+        size = size or (camera.width, camera.height)
+    assert size is not None, "an unknown camera has a size all the same"
     return CameraInfo(
         header=header,
-        width=camera.width,
-        height=camera.height,
+        width=size[0],
+        height=size[1],
         distortion_model="plumb_bob",
         d=[0.0] * 5,
         k=k.ravel(),
         r=r.ravel(),
-        p=camera.matrix.ravel(),
+        p=p.ravel(),
     )
 
 
 def camera_from_info(message: Any) -> Camera | None:
     """Return the camera of a `CameraInfo` whose `p` maps metres in the world to pixels.
 
-    None if it is not calibrated, that is, if `p` is 0.
+    `d` distorts the image whose camera matrix is `k`, or that of `p` where `k` is 0.
+
+    Returns:
+        None if it is not calibrated, that is, if `p` is 0.
+
+    Raises:
+        CameraError: `p` is none of a camera, or the model of distortion is not known.
     """
     matrix = np.array(message.p, np.float64).reshape(3, 4)
     if not matrix.any():
         return None
-    return Camera(message.width, message.height, matrix, message.header.frame_id)
+    name = message.header.frame_id
+    camera = make_camera(message.width, message.height, matrix, name)
+    k = np.array(message.k, np.float64).reshape(3, 3)
+    try:
+        check_range("k", k, -MATRIX, MATRIX)
+        if k.any():
+            check_range("focal length in k (px)", k.diagonal()[:2], *FOCAL_PX)
+        intrinsic = k if k.any() else decompose(camera.matrix)[0]
+        distortion = make_distortion(message.distortion_model, message.d, intrinsic)
+    except ValueError as error:
+        raise CameraError(f"{name}: {error}") from error
+    return replace(camera, distortion=distortion)
 
 
 def _keypoint_arrays(message: PoseMessage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

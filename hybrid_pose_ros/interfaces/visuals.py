@@ -5,9 +5,11 @@ Markers and cloud lie in a frame of their own kind of metres: x to the right, y 
 the image at the origin, and `metres_per_px` metres per sensor pixel. In the cloud z is time.
 """
 
+from typing import Any
+
 import numpy as np
 from builtin_interfaces.msg import Duration
-from geometry_msgs.msg import Point, Vector3
+from geometry_msgs.msg import Point, Transform, TransformStamped, Vector3
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
@@ -16,6 +18,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from hybrid_pose_ros.drawing import ESTIMATE_STYLE
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.interfaces.messages import Sensor
+from hybrid_pose_ros.interfaces.topics import TF
 from hybrid_pose_ros.pipeline.pose_fusion import Pose3D
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
@@ -76,6 +79,28 @@ def skeleton_markers_3d(pose: Pose3D, header: Header, *, min_confidence: float) 
     """
     points = [Point(x=x, y=y, z=z) for x, y, z in pose.joints.tolist()]
     return _skeleton(points, pose.confidence, header, min_confidence)
+
+
+def joint_frames(pose: Pose3D, header: Header, prefix: str) -> Any:
+    """Return the joints that are known as frames of TF (tf2_msgs/TFMessage).
+
+    Those of confidence 0 are left out: TF keeps a frame's last place by itself.
+
+    Args:
+        prefix: beginning of the names of the frames.
+    """
+    transforms = []
+    for joint, ((x, y, z), confidence) in enumerate(
+        zip(pose.joints.tolist(), pose.confidence.tolist(), strict=True)
+    ):
+        if confidence > 0:
+            transform = Transform(translation=Vector3(x=x, y=y, z=z))
+            transform.rotation.w = 1.0
+            name = prefix + JOINTS[joint]
+            transforms.append(
+                TransformStamped(header=header, child_frame_id=name, transform=transform)
+            )
+    return TF.message_class(transforms=transforms)
 
 
 def _skeleton(

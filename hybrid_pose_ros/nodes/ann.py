@@ -10,13 +10,13 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.encodings import MalformedPacketError, evt3
-from hybrid_pose_ros.interfaces.messages import STATE_INIT_QOS, stamp_to_ns, state_init_message
-from hybrid_pose_ros.msg import StateInit
+from hybrid_pose_ros.interfaces.cdr import header_message, read_packet
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_message
+from hybrid_pose_ros.interfaces.topics import STATE_INIT
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
-from hybrid_pose_ros.nodes.support.packets import header_message, read_packet
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
@@ -84,7 +84,7 @@ class AnnNode(StepNode):
     def configure(self) -> None:
         """Load the model."""
         super().configure()
-        self._publisher = self.publish_to(StateInit, "state_init", STATE_INIT_QOS)
+        self._publisher = self.publish_to(STATE_INIT)
 
     def prepare(self, checkpoint: Checkpoint) -> AnnEstimator:
         """Build the estimator and run it without events."""
@@ -145,7 +145,7 @@ class AnnNode(StepNode):
     def may_wait(self, waiting: list[bytes]) -> bool:
         """Let packets wait that end before the period does: to decode many at once costs less."""
         try:
-            packet = read_packet(waiting[-1], self._packet_type)
+            packet = read_packet(waiting[-1], self._events_topic.message_class)
         except MalformedPacketError:
             return False
         last_ns, self._packet_ns = self._packet_ns, packet.time_base
@@ -162,8 +162,8 @@ class AnnNode(StepNode):
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
         assert self._worker is not None
+        self._worker.cancel()  # first, so that none begins that would be fed into what follows
         self._estimator.reset()
-        self._worker.cancel()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
@@ -228,7 +228,7 @@ def _period_steps(rate_hz: float, step_ns: int) -> int:
 
 
 def _block_steps(rate_hz: float, config: ModelConfig) -> int:
-    return longest_block(config.ann.window_steps, _period_steps(rate_hz, config.step_ns))
+    return longest_block(config.ann, _period_steps(rate_hz, config.step_ns))
 
 
 def _rate_trouble(rate_hz: float, step_ns: int) -> str:

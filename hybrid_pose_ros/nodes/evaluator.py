@@ -7,16 +7,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from rclpy.lifecycle import LifecyclePublisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64
 
-from hybrid_pose_ros.graph.description import GROUND_TRUTH_TOPIC, camera_namespaces
+from hybrid_pose_ros.geometry.cameras import CameraError
 from hybrid_pose_ros.interfaces.messages import (
-    CAMERA_INFO_QOS,
     camera_from_info,
     joints_from_message,
     pose_from_message,
+)
+from hybrid_pose_ros.interfaces.topics import (
+    CAMERA_INFO,
+    GROUND_TRUTH,
+    POSE,
+    POSE_3D,
+    Quality,
+    Topic,
+    camera_namespaces,
 )
 from hybrid_pose_ros.metrics.running import RunningEvaluation, format_report
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
@@ -25,20 +32,8 @@ from hybrid_pose_ros.nodes.support.health import Level, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
 
-
-def _reliable(depth: int) -> QoSProfile:
-    return QoSProfile(
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-    )
-
-
-LOSSLESS_QOS: Final = _reliable(4000)
+LOSSLESS_DEPTH: Final = 4000
 """A pose that is lost would be missing in the errors: ten seconds of 400 Hz may wait."""
-
-ERROR_QOS: Final = _reliable(10)
 
 
 class EvaluatorNode(ManagedNode):
@@ -83,21 +78,18 @@ class EvaluatorNode(ManagedNode):
             unit = "mm" if name == "pose_3d" else "px"
             for figure in ("error", "mpjpe"):
                 topic = "/".join(filter(None, ("~", name.strip("/"), f"{figure}_{unit}")))
-                self._errors[name, figure] = self.publish_to(Float64, topic, ERROR_QOS)
+                errors = Topic(topic, "std_msgs/msg/Float64", Quality(10))
+                self._errors[name, figure] = self.publish_to(errors)
 
     def activate(self) -> None:
         """Listen, from the beginning."""
         self._evaluation = RunningEvaluation()
         self._malformed = 0
         for name in self._cameras:
-            self.listen_to(
-                PoseKeypoints, f"{name}/pose", partial(self._on_pose, name), LOSSLESS_QOS
-            )
-            self.listen_to(
-                CameraInfo, f"{name}/camera_info", partial(self._on_info, name), CAMERA_INFO_QOS
-            )
-        self.listen_to(PoseKeypoints3D, "pose_3d", self._on_pose_3d, LOSSLESS_QOS)
-        self.listen_to(PoseKeypoints3D, GROUND_TRUTH_TOPIC, self._on_truth, LOSSLESS_QOS)
+            self.listen_to(POSE.under(name).keeping(LOSSLESS_DEPTH), partial(self._on_pose, name))
+            self.listen_to(CAMERA_INFO.under(name), partial(self._on_info, name))
+        self.listen_to(POSE_3D.keeping(LOSSLESS_DEPTH), self._on_pose_3d)
+        self.listen_to(GROUND_TRUTH.keeping(LOSSLESS_DEPTH), self._on_truth)
         self.repeat(1.0 / self.number("rate_hz"), self._publish_errors)
 
     def deactivate(self) -> None:
@@ -128,7 +120,7 @@ class EvaluatorNode(ManagedNode):
         report.values["poses waiting for truth"] = str(self._evaluation.waiting)
         report.values["messages malformed"] = str(self._malformed)
         if not scored:
-            report.add(Level.WARN, f"nothing to compare: it takes poses and {GROUND_TRUTH_TOPIC}")
+            report.add(Level.WARN, f"nothing to compare: it takes poses and {GROUND_TRUTH.name}")
 
     def _all_sums(self) -> list[tuple[str, Any]]:
         assert self._evaluation is not None
@@ -167,13 +159,17 @@ class EvaluatorNode(ManagedNode):
         try:
             joints = joints_from_message(message)
         except ValueError as error:
-            self._refuse(GROUND_TRUTH_TOPIC, error)
+            self._refuse(GROUND_TRUTH.name, error)
             return
         self._evaluation.add_truth(message.sensor_time, joints)
 
     def _on_info(self, camera: str, message: CameraInfo) -> None:
         assert self._evaluation is not None
-        calibration = camera_from_info(message)
+        try:
+            calibration = camera_from_info(message)
+        except CameraError as error:
+            self._refuse(f"{camera}/camera_info", error)
+            return
         if calibration is None:
             self.complain(
                 f"{camera}/camera_info has no projection: its errors are unknown", camera

@@ -8,13 +8,16 @@ from typing import Any
 
 from rclpy.duration import Duration
 
-from hybrid_pose_ros.interfaces.messages import POSE_QOS, pose_from_message
+from hybrid_pose_ros.interfaces.messages import pose_from_message
 from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton
+from hybrid_pose_ros.interfaces.topics import POSE, Quality, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.support.base import GOODBYE_S, ManagedNode, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
+
+TRACKED = Topic("/humans/bodies/tracked", "hri_msgs/msg/IdsList", Quality(32))
 
 
 class SkeletonAdapterNode(ManagedNode):
@@ -69,15 +72,19 @@ class SkeletonAdapterNode(ManagedNode):
                 "use letters, digits and _, a letter first"
             )
         self._skeletons = self.publish_to(
-            self._messages.Skeleton2D, f"/humans/bodies/{self._body_id}/skeleton2d", POSE_QOS
+            Topic(
+                f"/humans/bodies/{self._body_id}/skeleton2d",
+                "hri_msgs/msg/Skeleton2D",
+                POSE.offered,
+            )
         )
-        self._list = self.publish_to(self._messages.IdsList, "/humans/bodies/tracked", POSE_QOS)
+        self._list = self.publish_to(TRACKED)
 
     def activate(self) -> None:
         """Listen; nobody is tracked yet."""
         self._poses, self._dropped = Meter(), Meter()
         self._tracked, self._seen_s = False, 0.0
-        self.listen_to(PoseKeypoints, "pose", self._on_pose, POSE_QOS)
+        self.listen_to(POSE, self._on_pose)
 
     def deactivate(self) -> None:
         """Say that nobody is tracked any more."""

@@ -10,14 +10,9 @@ from std_msgs.msg import UInt64
 
 from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
 from hybrid_pose_ros.events.stream import group_late_steps
-from hybrid_pose_ros.interfaces.messages import (
-    POSE_QOS,
-    STATE_INIT_QOS,
-    serialised_pose,
-    stamp_to_ns,
-    state_init_from_message,
-)
-from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.interfaces.cdr import serialised_pose
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_from_message
+from hybrid_pose_ros.interfaces.topics import INITIALISED, POSE, STATE_INIT
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
@@ -89,8 +84,8 @@ class SnnNode(StepNode):
     def configure(self) -> None:
         """Load the model."""
         super().configure()
-        self._publisher = self.publish_to(PoseKeypoints, "pose", POSE_QOS)
-        self._taken = self.publish_to(UInt64, "~/initialised", POSE_QOS)
+        self._publisher = self.publish_to(POSE)
+        self._taken = self.publish_to(INITIALISED)
 
     def prepare(self, checkpoint: Checkpoint) -> SnnEstimator:
         """Build the estimator and run a step without events."""
@@ -120,9 +115,7 @@ class SnnNode(StepNode):
         self._refused, self._refusal = Meter(), ""
         self._durations, self._latency = Durations(), Durations()
         self.worker = SnnWorker(_decode, self._on_taken, self._on_refused)
-        self.listen_to(
-            StateInitMessage, "state_init", self._on_state_init, STATE_INIT_QOS, raw=True
-        )
+        self.listen_to(STATE_INIT, self._on_state_init, raw=True)
         super().activate()
 
     def deactivate(self) -> None:

@@ -6,26 +6,19 @@ from collections import deque
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
 
 from hybrid_pose_ros.drawing import HIDDEN_CONFIDENCE, EventCanvas, draw_skeleton
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
-from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_QOS,
-    POSE_QOS,
-    VISUAL_QOS,
-    Sensor,
-    pose_from_message,
-)
+from hybrid_pose_ros.interfaces.messages import Sensor, pose_from_message
+from hybrid_pose_ros.interfaces.topics import CLOUD, MARKERS, OVERLAY, POSE
 from hybrid_pose_ros.interfaces.visuals import cloud_message, image_message, skeleton_markers
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, chosen_packet_type
+from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.pipeline.state import Pose
@@ -80,10 +73,10 @@ class VisualizerNode(ManagedNode):
 
     def configure(self) -> None:
         """Offer the topics."""
-        self._packet_type = chosen_packet_type(self)
-        self._overlay = self.publish_to(Image, "overlay", VISUAL_QOS)
-        self._markers = self.publish_to(MarkerArray, "markers", VISUAL_QOS)
-        self._cloud = self.publish_to(PointCloud2, "cloud", VISUAL_QOS)
+        self._events_topic = events_topic(self)
+        self._overlay = self.publish_to(OVERLAY)
+        self._markers = self.publish_to(MARKERS)
+        self._cloud = self.publish_to(CLOUD)
 
     def activate(self) -> None:
         """Listen, and draw by the clock."""
@@ -98,8 +91,8 @@ class VisualizerNode(ManagedNode):
         self._pose_sensor = Sensor(0, 0)
         self._pictures, self._packets, self._poses = Meter(), Meter(), Meter()
         self._malformed_reported = 0
-        self.listen_to(self._packet_type, "events", self._on_packet, EVENTS_QOS)
-        self.listen_to(PoseKeypoints, "pose", self._on_pose, POSE_QOS)
+        self.listen_to(self._events_topic, self._on_packet)
+        self.listen_to(POSE, self._on_pose)
         self.repeat(1.0 / self.number("rate_hz"), self._draw)
 
     def diagnose(self, report: Report) -> None:

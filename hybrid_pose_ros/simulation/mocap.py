@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.simulation.floor_contact import clearance
 from hybrid_pose_ros.simulation.motion import Motion, rotate_about_vertical
 from hybrid_pose_ros.skeleton import MIRROR, joint_id
@@ -31,7 +32,7 @@ _SHIFT_M = 0.02
 _DRIFT_S = 4.0
 
 
-class MocapError(ValueError):
+class MocapError(UserError, ValueError):
     """Motion capture cannot be read; the message names the file."""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import rerun.blueprint as rrb
 
 from hybrid_pose_ros.drawing import BACKGROUND
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, POSE_3D_TYPE, POSE_TYPE, Topic
 from hybrid_pose_ros.view.scene import SENSOR_TIME
-from hybrid_pose_ros.view.topics import CAMERA_INFO, POSE, POSE_3D, ShownTopic
+from hybrid_pose_ros.view.topics import camera_of
 
 PLOTS = {
     "confidence": "confidence (mean of the joints)",
@@ -17,11 +18,11 @@ PLOTS = {
 }
 
 
-def make_blueprint(topics: Iterable[ShownTopic]) -> rrb.Blueprint:
+def make_blueprint(topics: Iterable[Topic]) -> rrb.Blueprint:
     """Return a layout: cameras, beside them the world where it is known, below them the plots."""
     topics = list(topics)
-    cameras = sorted({topic.camera for topic in topics if topic.camera})
-    in_world = any(topic.kind in (POSE_3D, CAMERA_INFO) for topic in topics)
+    cameras = sorted({name for name in map(camera_of, topics) if name})
+    in_world = any(topic.type in (POSE_3D_TYPE, CAMERA_INFO_TYPE) for topic in topics)
     images = [
         rrb.Spatial2DView(
             origin=f"world/{name}", contents="$origin/**", name=name, background=BACKGROUND
@@ -51,7 +52,7 @@ def make_blueprint(topics: Iterable[ShownTopic]) -> rrb.Blueprint:
         for plot, title in PLOTS.items()
     ]
     rows: list[rrb.Container] = [rrb.Horizontal(*upper)]
-    if any(topic.kind == POSE for topic in topics):
+    if any(topic.type == POSE_TYPE for topic in topics):
         rows.append(rrb.Horizontal(*plots))
     return rrb.Blueprint(
         rrb.Vertical(*rows, row_shares=[3, 1][: len(rows)]),

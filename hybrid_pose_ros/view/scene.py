@@ -36,10 +36,11 @@ from hybrid_pose_ros.drawing import (
 )
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
-from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
 from hybrid_pose_ros.interfaces.messages import camera_from_info, stamp_to_ns
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, POSE_TYPE, Topic
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
-from hybrid_pose_ros.view.topics import CAMERA_INFO, EVENTS, POSE, ShownTopic
+from hybrid_pose_ros.view.topics import camera_of, owner_of
 
 SENSOR_TIME: Final = "sensor_time"
 HOST_TIME: Final = "host_time"
@@ -72,16 +73,16 @@ class Scene:
         self._infos: dict[str, bytes] = {}
         self._rec.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
-    def add(self, topic: ShownTopic, arrival_ns: int, message: Any) -> None:
+    def add(self, topic: Topic, arrival_ns: int, message: Any) -> None:
         """Show a message (of rclpy or `rosbags`) that arrived at this host time."""
-        camera = topic.camera
+        camera = camera_of(topic)
         if camera is None:
             self._add_pose_3d(topic, arrival_ns, message)
-        elif topic.kind == EVENTS:
+        elif topic.type == EVENTS_TYPE:
             self._add_events(camera, arrival_ns, message)
-        elif topic.kind == POSE:
+        elif topic.type == POSE_TYPE:
             self._add_pose(camera, arrival_ns, message)
-        elif topic.kind == CAMERA_INFO:
+        elif topic.type == CAMERA_INFO_TYPE:
             self._add_camera(camera, message)
         else:
             self._set_time(message.sensor_time, arrival_ns)
@@ -92,7 +93,10 @@ class Scene:
         if self._infos.get(camera) == matrix:
             return  # It is published again and again.
         self._infos[camera] = matrix
-        model = camera_from_info(message)
+        try:
+            model = camera_from_info(message)
+        except CameraError:
+            model = None
         # A driver's p has no place of the camera in the world, and then 0 in its last column.
         if model is None or not model.matrix[:, 3].any():
             return
@@ -143,15 +147,15 @@ class Scene:
         latency_ns = arrival_ns - stamp_to_ns(message.header.stamp)
         self._plot(camera, "latency_ms", latency_ns / 1e6)
 
-    def _add_pose_3d(self, topic: ShownTopic, arrival_ns: int, message: Any) -> None:
+    def _add_pose_3d(self, topic: Topic, arrival_ns: int, message: Any) -> None:
         points = np.array([(point.x, point.y, point.z) for point in message.keypoints], np.float64)
         confidence = np.array([point.confidence for point in message.keypoints], np.float64)
         self._set_time(message.sensor_time, arrival_ns)
-        if topic.owner.rpartition("/")[2] != "ground_truth":
-            name = f"{topic.owner}/pose_3d".strip("/")
+        if owner_of(topic).rpartition("/")[2] != "ground_truth":
+            name = f"{owner_of(topic)}/pose_3d".strip("/")
             self._skeleton(f"world/{name}", points, confidence, ESTIMATE_STYLE)
             return
-        self._skeleton(f"world/{topic.owner}", points, confidence, TRUTH_STYLE)
+        self._skeleton(f"world/{owner_of(topic)}", points, confidence, TRUTH_STYLE)
         for camera, model in self._cameras.items():
             # A joint behind the camera would be mirrored into the picture.
             seen = np.where(model.depth(points) > 0, confidence, 0.0)

@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """A bag or the topics of a running graph, shown in a viewer or written to a file."""
 
-import importlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import rerun as rr
 from rosbags.typesys.store import Typestore
 
+from hybrid_pose_ros.bags.bag import read_bag, topic_types
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.interfaces.discovery import discover
-from hybrid_pose_ros.interfaces.listener import RawTopic, listen
+from hybrid_pose_ros.interfaces.listener import listen
+from hybrid_pose_ros.interfaces.topics import Quality, Topic
 from hybrid_pose_ros.view.blueprint import make_blueprint
 from hybrid_pose_ros.view.scene import Scene
-from hybrid_pose_ros.view.topics import (
-    SHOWN_AS,
-    ShownTopic,
-    choose_topics,
-    messages_of_bag,
-    topics_of_bag,
-)
+from hybrid_pose_ros.view.topics import SHOWN_AS, choose_topics
 
 APPLICATION = "hybrid_pose"
 
 
-class NothingToShowError(RuntimeError):
+class NothingToShowError(UserError):
     """There is no topic that could be shown; the message says where was looked."""
 
 
@@ -47,15 +43,16 @@ def show_bag(
         NothingToShowError: the bag has no topic that could be shown.
         OSError: the file cannot be written.
     """
-    topics = choose_topics(topics_of_bag(path), namespaces)
+    found = [Topic(name, kind, Quality(1)) for name, (kind, _) in topic_types(path).items()]
+    topics = {topic.name: topic for topic in choose_topics(found, namespaces)}
     if not topics:
         raise NothingToShowError(
             f"{path}: the bag holds no events or poses to show{_of(namespaces)}"
         )
-    recording = _open(topics, save, url)
+    recording = _open(list(topics.values()), save, url)
     scene = Scene(recording)
-    for topic, arrival_ns, message in messages_of_bag(path, store, topics):
-        scene.add(topic, arrival_ns, message)
+    for name, arrival_ns, message in read_bag(path, store, topics):
+        scene.add(topics[name], arrival_ns, message)
     _close(recording)
     return scene.malformed
 
@@ -77,26 +74,19 @@ def show_live(
         wait_s: how long to wait for a first topic, in seconds.
     """
     found = discover(list(SHOWN_AS), wait_s, until=until)
-    topics = {
-        topic.name: topic
-        for topic in choose_topics([(name, kind) for name, kind, _ in found], namespaces)
-    }
+    topics = {topic.name: topic for topic in choose_topics(found, namespaces)}
     if not topics:
         raise NothingToShowError(
             f"nothing publishes events or poses{_of(namespaces)}; start the nodes "
             "(`hybrid-pose run`), and check ROS_DOMAIN_ID"
         )
-    raw = [
-        RawTopic(name, _message_type(kind), quality, quality)
-        for name, kind, quality in found
-        if name in topics
-    ]
+    raw = [topic for topic in found if topic.name in topics]
     recording = _open(list(topics.values()), save, url)
     scene = Scene(recording)
 
     def receive(name: str, arrival_ns: int, data: bytes) -> None:
         topic = topics[name]
-        scene.add(topic, arrival_ns, store.deserialize_cdr(data, topic.kind))
+        scene.add(topic, arrival_ns, store.deserialize_cdr(data, topic.type))
 
     try:
         listen("viewer", raw, receive, ready=lambda: None, until=until)
@@ -105,7 +95,7 @@ def show_live(
     return scene.malformed
 
 
-def _open(topics: list[ShownTopic], save: Path | None, url: str | None) -> rr.RecordingStream:
+def _open(topics: list[Topic], save: Path | None, url: str | None) -> rr.RecordingStream:
     recording = rr.RecordingStream(APPLICATION)
     blueprint = make_blueprint(topics)
     if save is not None:
@@ -123,12 +113,6 @@ def _open(topics: list[ShownTopic], save: Path | None, url: str | None) -> rr.Re
 def _close(recording: rr.RecordingStream) -> None:
     recording.flush()
     recording.disconnect()
-
-
-def _message_type(kind: str) -> type:
-    package, _, name = kind.partition("/msg/")
-    message_type: type = getattr(importlib.import_module(f"{package}.msg"), name)
-    return message_type
 
 
 def _of(namespaces: Collection[str]) -> str:

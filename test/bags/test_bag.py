@@ -2,20 +2,24 @@
 from pathlib import Path
 
 import pytest
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosHistory, QosReliability
 from rosbags.rosbag2 import Reader
 
-from hybrid_pose_ros.bags import bag
-from hybrid_pose_ros.bags.bag import BagError, BagWriter, Received, make_typestore, read_bag
-from hybrid_pose_ros.demo.topics import bag_topic, graph_topics
-from hybrid_pose_ros.interfaces.listener import RawTopic
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, POSE_QOS
+from hybrid_pose_ros.bags import writer as writer_module
+from hybrid_pose_ros.bags.bag import BagError, RawMessage, make_typestore, read_bag
+from hybrid_pose_ros.bags.writer import BagRecorder
+from hybrid_pose_ros.interfaces.topics import (
+    EVENTS,
+    LATCHED_CAMERA_INFO,
+    POSE,
+    Topic,
+    camera_topics,
+)
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit, StateTensor
 
-TOPICS = [bag_topic(topic) for topic in graph_topics("/cam0")]
+TOPICS = camera_topics("/cam0")
 
 
 def pose() -> PoseKeypoints:
@@ -31,15 +35,15 @@ def init() -> StateInit:
     return StateInit(model_id="abc", tensors=[tensor], pose=pose())
 
 
-def write(path: Path, share: Path) -> list[Received]:
+def write(path: Path, share: Path) -> list[RawMessage]:
     packet = EventPacket(width=346, height=260, encoding="mono", events=bytes(range(256)))
     messages = [
-        Received("/cam0/events", 1_000, serialize_message(packet)),
-        Received("/cam0/pose", 2_000, serialize_message(pose())),
-        Received("/cam0/state_init", 3_000, serialize_message(init())),
-        Received("/cam0/pose", 4_000, serialize_message(PoseKeypoints())),
+        RawMessage("/cam0/events", 1_000, serialize_message(packet)),
+        RawMessage("/cam0/pose", 2_000, serialize_message(pose())),
+        RawMessage("/cam0/state_init", 3_000, serialize_message(init())),
+        RawMessage("/cam0/pose", 4_000, serialize_message(PoseKeypoints())),
     ]
-    with BagWriter(path, TOPICS, make_typestore(share)) as writer:
+    with BagRecorder(path, TOPICS, make_typestore(share)) as writer:
         for message in messages:
             writer.put(message)
     assert writer.failure is None
@@ -51,7 +55,7 @@ def test_the_bytes_come_back_as_they_were_received(tmp_path: Path, share: Path) 
     messages = write(tmp_path / "bag", share)
     with Reader(tmp_path / "bag") as reader:
         found = [
-            Received(link.topic, stamp, bytes(data)) for link, stamp, data in reader.messages()
+            RawMessage(link.topic, stamp, bytes(data)) for link, stamp, data in reader.messages()
         ]
     assert found == messages
 
@@ -88,16 +92,21 @@ def test_all_topics_are_listed_with_what_their_publishers_offer(
         assert offered.reliability == QosReliability.RELIABLE
 
 
-def test_what_a_publisher_offers_becomes_that_of_the_bag() -> None:
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    for profile, reliability, durability in (
-        (POSE_QOS, QosReliability.RELIABLE, QosDurability.VOLATILE),
-        (EVENTS_QOS, QosReliability.BEST_EFFORT, QosDurability.VOLATILE),
-        (latched, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL),
-    ):
-        offered = bag_topic(RawTopic("/x", PoseKeypoints, EVENTS_QOS, profile)).offered
+def test_what_a_publisher_offers_becomes_that_of_the_bag(tmp_path: Path, share: Path) -> None:
+    expected = (
+        (POSE.offered, QosReliability.RELIABLE, QosDurability.VOLATILE),
+        (EVENTS.wanted, QosReliability.BEST_EFFORT, QosDurability.VOLATILE),
+        (LATCHED_CAMERA_INFO.offered, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL),
+    )
+    topics = [Topic(f"/x{i}", POSE.type, quality) for i, (quality, *_) in enumerate(expected)]
+    with BagRecorder(tmp_path / "bag", topics, make_typestore(share)):
+        pass
+    with Reader(tmp_path / "bag") as reader:
+        links = sorted(reader.connections, key=lambda link: link.topic)
+    for link, (quality, reliability, durability) in zip(links, expected, strict=True):
+        (offered,) = link.ext.offered_qos_profiles
         assert (offered.reliability, offered.durability) == (reliability, durability)
-        assert offered.depth == profile.depth
+        assert offered.depth == quality.depth
 
 
 def test_reading_picks_topics_in_order_of_arrival(tmp_path: Path, share: Path) -> None:
@@ -113,9 +122,9 @@ def test_reading_picks_topics_in_order_of_arrival(tmp_path: Path, share: Path) -
 
 
 def test_written_messages_are_handed_on(tmp_path: Path, share: Path) -> None:
-    seen: list[Received] = []
-    message = Received("/cam0/pose", 7, serialize_message(pose()))
-    with BagWriter(tmp_path / "b", TOPICS, make_typestore(share), written=seen.extend) as writer:
+    seen: list[RawMessage] = []
+    message = RawMessage("/cam0/pose", 7, serialize_message(pose()))
+    with BagRecorder(tmp_path / "b", TOPICS, make_typestore(share), written=seen.extend) as writer:
         writer.put(message)
     assert seen == [message]
 
@@ -123,10 +132,10 @@ def test_written_messages_are_handed_on(tmp_path: Path, share: Path) -> None:
 def test_what_cannot_wait_is_dropped_and_counted(
     tmp_path: Path, share: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bag, "MAX_PENDING_BYTES", 100)
-    with BagWriter(tmp_path / "bag", TOPICS, make_typestore(share)) as writer:
-        writer.put(Received("/cam0/pose", 1, serialize_message(pose())))  # larger than 100 bytes
-        writer.put(Received("/diagnostics", 2, bytes(100)))
+    monkeypatch.setattr(writer_module, "MAX_PENDING_BYTES", 100)
+    with BagRecorder(tmp_path / "bag", TOPICS, make_typestore(share)) as writer:
+        writer.put(RawMessage("/cam0/pose", 1, serialize_message(pose())))  # larger than 100 bytes
+        writer.put(RawMessage("/diagnostics", 2, bytes(100)))
     assert writer.dropped == 1
     with Reader(tmp_path / "bag") as reader:
         assert [stamp for _, stamp, _ in reader.messages()] == [2]
@@ -134,7 +143,7 @@ def test_what_cannot_wait_is_dropped_and_counted(
 
 def test_a_bag_that_exists_is_not_overwritten(tmp_path: Path, share: Path) -> None:
     before = write(tmp_path / "bag", share)
-    with BagWriter(tmp_path / "bag", TOPICS, make_typestore(share)) as writer:
+    with BagRecorder(tmp_path / "bag", TOPICS, make_typestore(share)) as writer:
         pass
     assert writer.failure is not None
     assert str(tmp_path / "bag") in writer.failure

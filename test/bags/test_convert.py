@@ -26,13 +26,10 @@ from hybrid_pose_ros.bags.convert import (
     GroundTruth,
     Options,
     PacketCutter,
+    host_base_ns,
     write_bag,
 )
-from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
-from hybrid_pose_ros.bags.layout import (
-    host_base_ns,
-    make_header,
-)
+from hybrid_pose_ros.bags.event_topic import EventDigest, EventTopic
 from hybrid_pose_ros.events.array import (
     EventArray,
     MalformedEventsError,
@@ -41,7 +38,7 @@ from hybrid_pose_ros.events.array import (
 )
 from hybrid_pose_ros.events.encodings import ENCODINGS, encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, decompose
-from hybrid_pose_ros.interfaces.messages import camera_from_info, joints_from_message
+from hybrid_pose_ros.interfaces.messages import camera_from_info, header_at, joints_from_message
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 
 START_NS = 7_000_000_000
@@ -353,7 +350,7 @@ def test_bags_of_other_people_s_drivers_are_read(tmp_path: Path, share: Path) ->
             packet = encode("libcaer_cmp", part)
             data = packet.data + b"x" * (number == 2)  # no whole number of words
             message = theirs.types[kind](
-                header=make_header(theirs, number, "camera"),
+                header=header_at(number, "camera"),
                 height=260,
                 width=346,
                 seq=number,

@@ -14,7 +14,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.event_bag import EventDigest, EventTopic
+from hybrid_pose_ros.bags.event_topic import EventDigest, EventTopic
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.aedat4 import write_aedat4
 from hybrid_pose_ros.events.array import EventArray, make_events

@@ -19,35 +19,26 @@ from rosbags.rosbag2 import (
 )
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError, read_bag
+from hybrid_pose_ros.bags.bag import BagError, read_bag, read_raw, topic_types
+from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.evaluation import evaluate_recorded
-from hybrid_pose_ros.bags.event_bag import EventTopic
-from hybrid_pose_ros.bags.layout import (
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    make_ground_truth,
-    make_header,
-)
-from hybrid_pose_ros.bags.player import inspect_bag, read_stored
+from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.view.topics import EVENTS, ShownTopic, messages_of_bag, topics_of_bag
+from hybrid_pose_ros.interfaces.messages import ground_truth_message, header_at
+from hybrid_pose_ros.interfaces.topics import EVENTS_TYPE, GROUND_TRUTH, POSE_3D_TYPE, WORLD_FRAME
 
-TOPICS = ["/cam0/events", GROUND_TRUTH_TOPIC]
+TOPICS = ["/cam0/events", GROUND_TRUTH.name]
 
 READERS: dict[str, Callable[[Path, Typestore], object]] = {
     "read_bag": lambda bag, store: list(read_bag(bag, store, TOPICS)),
     "inspect_bag": lambda bag, store: inspect_bag(bag),
-    "read_stored": lambda bag, store: list(read_stored(bag, TOPICS)),
+    "read_raw": lambda bag, store: list(read_raw(bag, TOPICS)),
     "EventTopic": lambda bag, store: list(EventTopic(bag, TOPICS[0], store).events()),
-    "topics_of_bag": lambda bag, store: topics_of_bag(bag),
-    "messages_of_bag": lambda bag, store: list(
-        messages_of_bag(bag, store, [ShownTopic(TOPICS[0], EVENTS)])
-    ),
+    "topic_types": lambda bag, store: topic_types(bag),
 }
-CONTENT_READERS = sorted(READERS.keys() - {"inspect_bag", "topics_of_bag"})
+CONTENT_READERS = sorted(READERS.keys() - {"inspect_bag", "topic_types"})
 
 
 def write(path: Path, store: Typestore, storage: StoragePlugin, *, compress: bool) -> None:
@@ -57,7 +48,7 @@ def write(path: Path, store: Typestore, storage: StoragePlugin, *, compress: boo
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     rng = np.random.default_rng(0)
     with writer:
-        kinds = (EVENTS_TYPE, GROUND_TRUTH_TYPE)
+        kinds = (EVENTS_TYPE, POSE_3D_TYPE)
         links = [
             writer.add_connection(topic, kind, typestore=store)
             for topic, kind in zip(TOPICS, kinds, strict=True)
@@ -67,7 +58,7 @@ def write(path: Path, store: Typestore, storage: StoragePlugin, *, compress: boo
             x, y = rng.integers(0, 346, 50), rng.integers(0, 260, 50)
             encoded = encode("mono", make_events(times, x, y, x % 2 > 0))
             packet: Any = store.types[EVENTS_TYPE](
-                header=make_header(store, 10**18 + seq, "cam0"),
+                header=header_at(10**18 + seq, "cam0"),
                 height=260,
                 width=346,
                 seq=seq,
@@ -76,7 +67,9 @@ def write(path: Path, store: Typestore, storage: StoragePlugin, *, compress: boo
                 is_bigendian=False,
                 events=np.frombuffer(encoded.data, np.uint8),
             )
-            label = make_ground_truth(store, rng.random((13, 3)), seq, 10**18 + seq)
+            label = ground_truth_message(
+                rng.random((13, 3)), seq, header_at(10**18 + seq, WORLD_FRAME)
+            )
             for link, message in zip(links, (packet, label), strict=True):
                 writer.write(link, 10**18 + seq, store.serialize_cdr(message, link.msgtype))
 
@@ -145,7 +138,7 @@ def test_a_chunk_that_cannot_be_decompressed_is_named(
     assert type(failure.value.__cause__).__name__ == "ZstdError"
 
 
-@pytest.mark.parametrize("name", ["read_bag", "EventTopic", "messages_of_bag"])
+@pytest.mark.parametrize("name", ["read_bag", "EventTopic"])
 def test_a_message_that_cannot_be_deserialised_is_named(
     bags: dict[str, Path], tmp_path: Path, store: Typestore, name: str
 ) -> None:
@@ -188,12 +181,12 @@ def test_errors_of_the_disk_and_of_the_library_are_named(
 
 def test_a_pose_that_is_damaged_is_named(tmp_path: Path, store: Typestore) -> None:
     bag = tmp_path / "walk"
-    label = make_ground_truth(store, np.ones((13, 3)), 5, 10**18)
+    label = ground_truth_message(np.ones((13, 3)), 5, header_at(10**18, WORLD_FRAME))
     label.keypoints[3].id = 77
     with Writer(bag, version=Writer.VERSION_LATEST) as writer:
-        for topic in ("/pose_3d", GROUND_TRUTH_TOPIC):
-            link = writer.add_connection(topic, GROUND_TRUTH_TYPE, typestore=store)
-            writer.write(link, 10**18, store.serialize_cdr(label, GROUND_TRUTH_TYPE))
+        for topic in ("/pose_3d", GROUND_TRUTH.name):
+            link = writer.add_connection(topic, POSE_3D_TYPE, typestore=store)
+            writer.write(link, 10**18, store.serialize_cdr(label, POSE_3D_TYPE))
     with pytest.raises(BagError, match=r"walk: the bag cannot be read \(keypoint ids are not"):
         evaluate_recorded(inspect_bag(bag), (), store)
 

@@ -8,30 +8,36 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys.store import Typestore
+from sensor_msgs.msg import CameraInfo
 
+from hybrid_pose_ros.bags.contents import inspect_bag
+from hybrid_pose_ros.bags.convert import frame_id
 from hybrid_pose_ros.bags.evaluation import PacketPoses, evaluate_events
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    make_camera_info,
-    make_ground_truth,
-    make_header,
-)
-from hybrid_pose_ros.bags.player import inspect_bag
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.binning import Step
 from hybrid_pose_ros.events.stream import StepStream
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
+from hybrid_pose_ros.interfaces.messages import (
+    camera_info_message,
+    ground_truth_message,
+    header_at,
+)
+from hybrid_pose_ros.interfaces.topics import (
+    CAMERA_INFO_TYPE,
+    EVENTS_TYPE,
+    GROUND_TRUTH,
+    POSE_3D_TYPE,
+    POSE_TYPE,
+    WORLD_FRAME,
+)
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
-POSE_TYPE = "hybrid_pose_ros/msg/PoseKeypoints"
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +101,8 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
     kinds = {
         "/a/camera_info": CAMERA_INFO_TYPE,
         "/a/pose": POSE_TYPE,
-        "/pose_3d": GROUND_TRUTH_TYPE,
-        GROUND_TRUTH_TOPIC: GROUND_TRUTH_TYPE,
+        "/pose_3d": POSE_3D_TYPE,
+        GROUND_TRUTH.name: POSE_3D_TYPE,
     }
     with Writer(path, version=Writer.VERSION_LATEST) as writer:
         links = {
@@ -106,15 +112,27 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
 
         def write(topic: str, stamp_ns: int, message: Any) -> None:
             link = links[topic]
-            writer.write(link, stamp_ns, store.serialize_cdr(message, link.msgtype))
+            writer.write(
+                link,
+                stamp_ns,
+                (
+                    serialize_message(message)
+                    if isinstance(message, CameraInfo)
+                    else store.serialize_cdr(message, link.msgtype)
+                ),
+            )
 
-        write("/a/camera_info", 1, make_camera_info(store, 0, 1, DHP19_SIZE, DHP19_LIKE[0]))
+        write(
+            "/a/camera_info",
+            1,
+            camera_info_message(DHP19_LIKE[0], header_at(1, frame_id(0)), DHP19_SIZE),
+        )
         keypoint = store.types["hybrid_pose_ros/msg/Keypoint"]
         points = DHP19_LIKE[0].project(PERSON)
         for step in range(5):
             now_ns = 10**9 + step * 10_000_000
             message = store.types[POSE_TYPE](
-                header=make_header(store, now_ns, "a"),
+                header=header_at(now_ns, "a"),
                 sensor_time=now_ns,
                 width=346,
                 height=260,
@@ -127,9 +145,15 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
                 ],
             )
             write("/a/pose", now_ns, message)
-            space = make_ground_truth(store, np.add(PERSON, (0, 0, 0.03)), now_ns, now_ns)
+            space = ground_truth_message(
+                np.add(PERSON, (0, 0, 0.03)), now_ns, header_at(now_ns, WORLD_FRAME)
+            )
             write("/pose_3d", now_ns, space)
-            write(GROUND_TRUTH_TOPIC, now_ns, make_ground_truth(store, PERSON, now_ns, now_ns))
+            write(
+                GROUND_TRUTH.name,
+                now_ns,
+                ground_truth_message(PERSON, now_ns, header_at(now_ns, WORLD_FRAME)),
+            )
     return path
 
 
@@ -154,7 +178,7 @@ def test_what_cannot_be_evaluated_is_said(
     bag = tmp_path / "no_truth"
     with Writer(bag, version=Writer.VERSION_LATEST) as writer:
         link = writer.add_connection("/events", EVENTS_TYPE, typestore=store)
-        header = store.serialize_cdr(make_header(store, 5, ""), "std_msgs/msg/Header")
+        header = store.serialize_cdr(header_at(5, ""), "std_msgs/msg/Header")
         writer.write(link, 5, header)
     assert main(["evaluate-bag", str(bag)]) == 1
     assert "no ground truth on /ground_truth/pose_3d" in capsys.readouterr().err

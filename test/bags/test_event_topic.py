@@ -11,11 +11,12 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.bag import BagError
-from hybrid_pose_ros.bags.event_bag import EventTopic
-from hybrid_pose_ros.bags.layout import EVENTS_TYPE, make_header
+from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
 from hybrid_pose_ros.events.stream import PacketReader
+from hybrid_pose_ros.interfaces.messages import header_at
+from hybrid_pose_ros.interfaces.topics import EVENTS_TYPE
 
 HOST_NS = 10**18
 TOPIC = "/cam0/events"
@@ -24,7 +25,7 @@ ADDR_Y, ADDR_X, TIME_LOW, TIME_HIGH = (code << 12 for code in (0, 2, 6, 8))
 
 def packet(store: Typestore, seq: int, data: bytes, **fields: Any) -> Any:
     return store.types[EVENTS_TYPE](
-        header=make_header(store, HOST_NS + seq * 1_000_000, "cam0"),
+        header=header_at(HOST_NS + seq * 1_000_000, "cam0"),
         events=np.frombuffer(data, np.uint8),
         seq=seq,
         **{

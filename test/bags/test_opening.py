@@ -9,7 +9,7 @@ import pytest
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import open_recording
-from hybrid_pose_ros.bags.event_bag import EventTopic
+from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.events.aedat4 import write_aedat4
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.dhp19.writer import Dhp19Writer

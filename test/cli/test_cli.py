@@ -14,7 +14,7 @@ from hybrid_pose_ros.cli import CommandError
 from hybrid_pose_ros.cli import main as cli
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.graph.description import ARGUMENTS, NodeSpec
-from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.graph.processes import Supervisor
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -70,12 +70,12 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "dance" in capsys.readouterr().err
 
 
-def graph(tmp_path: Path, **programs: str) -> Graph:
+def graph(tmp_path: Path, **programs: str) -> Supervisor:
     library = tmp_path / "lib" / "hybrid_pose_ros"
     library.mkdir(parents=True)
     for name, body in programs.items():
         (library / name).write_text(f"import signal, sys, time\n{body}")
-    return Graph(
+    return Supervisor(
         [NodeSpec(name, name, "", (), {}, name == "required") for name in programs], tmp_path
     )
 

@@ -4,16 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
 from hybrid_pose_ros.networks.checkpoint import save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-
-
-@pytest.fixture(scope="session")
-def share() -> Path:
-    """The installed package's share directory."""
-    return share_directory(find_prefix())
 
 
 @pytest.fixture(scope="session")

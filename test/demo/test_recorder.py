@@ -11,10 +11,11 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Reader
 
-from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.bags.bag import RawMessage
 from hybrid_pose_ros.demo.domain import free_domain_id
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderError
-from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS, POSE_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, POSE
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 
 
@@ -36,7 +37,7 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def read(item: Received) -> PoseKeypoints:
+def read(item: RawMessage) -> PoseKeypoints:
     # Not compared as bytes: the padding in what serialize_message returns is arbitrary.
     return deserialize_message(item.data, PoseKeypoints)
 
@@ -44,10 +45,10 @@ def read(item: Received) -> PoseKeypoints:
 def test_arrivals_are_handed_on_and_written_byte_for_byte(
     node: Node, tmp_path: Path, share: Path
 ) -> None:
-    events = node.create_publisher(EventPacket, "/cam0/events", EVENTS_PUBLISHER_QOS)
-    poses = node.create_publisher(PoseKeypoints, "/cam0/pose", POSE_QOS)
+    events = node.create_publisher(EventPacket, "/cam0/events", profile(EVENTS.offered))
+    poses = node.create_publisher(PoseKeypoints, "/cam0/pose", profile(POSE.offered))
     sent = [PoseKeypoints(sensor_time=step) for step in range(1, 21)]
-    arrived: list[Received] = []
+    arrived: list[RawMessage] = []
 
     def both_came() -> bool:
         # A publisher knows of a subscriber before the subscriber knows of it.

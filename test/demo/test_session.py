@@ -4,21 +4,20 @@
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 from rich.console import Console
 
-from hybrid_pose_ros.bags.bag import Received
+from hybrid_pose_ros.bags.bag import RawMessage
 from hybrid_pose_ros.demo import session
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements
-from hybrid_pose_ros.graph.description import find_prefix
+from hybrid_pose_ros.installation import find_prefix
 from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
@@ -49,11 +48,11 @@ class PlayedRecorder:
             for step in range(POSES)
         ]
         self.batches = [
-            [Received("/diagnostics", 1, report)],
-            [Received("/cam0/pose", 2 + step, pose) for step, pose in enumerate(poses)],
+            [RawMessage("/diagnostics", 1, report)],
+            [RawMessage("/cam0/pose", 2 + step, pose) for step, pose in enumerate(poses)],
         ]
 
-    def take(self) -> list[Received]:
+    def take(self) -> list[RawMessage]:
         return self.batches.pop(0) if self.batches else []
 
     def __enter__(self) -> "PlayedRecorder":
@@ -63,22 +62,24 @@ class PlayedRecorder:
         self.end = RecorderEnd(0, None)
 
 
-def no_processes(specs: Any, prefix: Path, **options: Any) -> AbstractContextManager[Any]:
+def no_processes(specs: Any, prefix: Path, **options: Any) -> Any:
     processes: Mapping[str, Any] = {}
     names = {spec.name: spec for spec in specs}
-    return nullcontext(SimpleNamespace(specs=names, processes=processes, poll=dict))
+    supervisor = MagicMock(specs=names, processes=processes, new_ends=list)
+    supervisor.__exit__.return_value = False
+    return supervisor
 
 
 @pytest.fixture
-def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> session.Plan:
+def plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> session.DemoPlan:
     """What is played with no recorder and no nodes, fast."""
     monkeypatch.setattr(session, "Recorder", lambda *arguments: PlayedRecorder())
-    monkeypatch.setattr(session, "Graph", no_processes)
+    monkeypatch.setattr(session, "Supervisor", no_processes)
     monkeypatch.setattr(session, "REFRESH_S", 0.01)
     monkeypatch.setattr(session, "POLL_S", 0.01)
     recording = tmp_path / "x.aedat4"
     recording.touch()
-    return session.Plan(recording, None, None, 1.0, False, None, tmp_path)
+    return session.DemoPlan(recording, None, None, 1.0, False, None, tmp_path)
 
 
 def signal_at_pose(monkeypatch: pytest.MonkeyPatch, signals: Mapping[int, signal.Signals]) -> None:
@@ -96,7 +97,7 @@ def signal_at_pose(monkeypatch: pytest.MonkeyPatch, signals: Mapping[int, signal
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_while_messages_are_counted_loses_none(
-    monkeypatch: pytest.MonkeyPatch, plan: session.Plan, number: signal.Signals
+    monkeypatch: pytest.MonkeyPatch, plan: session.DemoPlan, number: signal.Signals
 ) -> None:
     signal_at_pose(monkeypatch, {3: number})
     outcome = session.play(plan, find_prefix(), Console(quiet=True))
@@ -106,7 +107,7 @@ def test_an_interrupt_while_messages_are_counted_loses_none(
 
 
 def test_a_second_interrupt_ends_the_run_at_once(
-    monkeypatch: pytest.MonkeyPatch, plan: session.Plan
+    monkeypatch: pytest.MonkeyPatch, plan: session.DemoPlan
 ) -> None:
     signal_at_pose(monkeypatch, {3: signal.SIGINT, 5: signal.SIGINT})
     with pytest.raises(KeyboardInterrupt):

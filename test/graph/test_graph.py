@@ -19,16 +19,11 @@ from hybrid_pose_ros.graph.description import (
     NodeSpec,
     bag_command,
     camera_namespaces,
-    driver_names,
-    find_prefix,
-    multi_camera_bag_command,
-    multi_camera_graph,
-    multi_camera_rviz_commands,
     pose_graph,
     rviz_commands,
-    share_directory,
 )
-from hybrid_pose_ros.graph.processes import Graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +60,7 @@ def test_command_line_of_a_node(tmp_path: Path) -> None:
         *("--params-file", str(ROOT / "config" / "nodes.yaml")),
         *("--params-file", str(ROOT / "config" / "recording.yaml")),
         *("--params-file", str(extra)),
-        *("-p", "source:='recording'", "-p", f"path:='{quoted}'", "-p", "rate:=2.0"),
+        *("-p", "source:='recording'", "-p", "rate:=2.0", "-p", f"path:='{quoted}'"),
     ]
     assert nodes["snn"].ros_arguments()[-2:] == ["-p", f"checkpoint:='{model}'"]
 
@@ -102,7 +97,7 @@ def test_wrong_arguments_are_named(arguments: dict[str, str], message: str) -> N
 
 
 def test_a_graph_of_several_cameras() -> None:
-    nodes = Graph(multi_camera_graph({"cameras": "cam0,a/b", "rate": "0.5"}, ROOT), ROOT).specs
+    nodes = Supervisor(pose_graph({"cameras": "cam0,a/b", "rate": "0.5"}, ROOT), ROOT).specs
     per_camera = ("snn", "ann", "event_driver")
     assert list(nodes) == [
         *(f"{camera}/{name}" for camera in ("cam0", "a/b") for name in per_camera),
@@ -110,8 +105,7 @@ def test_a_graph_of_several_cameras() -> None:
     ]
     assert [name for name, spec in nodes.items() if spec.required] == ["triangulator"]
     assert nodes["triangulator"].parameters == {"cameras": "/cam0,/a/b"}
-    assert driver_names(nodes) == ["cam0/event_driver", "a/b/event_driver"]
-    drivers = [nodes[name].parameters for name in driver_names(nodes)]
+    drivers = [nodes[f"{name}/event_driver"].parameters for name in ("cam0", "a/b")]
     assert [driver["view"] for driver in drivers] == ["front_left", "front_right"]
     assert all(driver["together_with"] == "/cam0,/a/b" for driver in drivers)
     assert all(driver["rate"] == 0.5 for driver in drivers)
@@ -122,7 +116,7 @@ def test_several_cameras_play_recordings_or_wait_for_events(tmp_path: Path) -> N
     paths = [tmp_path / name for name in ("0.aedat4", "1.aedat4", "P")]
     for path in paths:
         path.touch()
-    found = multi_camera_graph(
+    found = pose_graph(
         {
             "cameras": "l,r",
             "source": "recording",
@@ -136,7 +130,7 @@ def test_several_cameras_play_recordings_or_wait_for_events(tmp_path: Path) -> N
     assert [spec.parameters["path"] for spec in drivers] == [str(path) for path in paths[:2]]
     assert all(spec.parameters["wait_for_subscribers"] == 3 for spec in drivers)
     assert found[-1].parameters["calibration"] == str(paths[2])
-    elsewhere = multi_camera_graph({"cameras": "l,r", "source": "none"}, ROOT)
+    elsewhere = pose_graph({"cameras": "l,r", "source": "none"}, ROOT)
     assert [spec.name for spec in elsewhere] == ["snn", "ann", "snn", "ann", "triangulator"]
 
 
@@ -154,24 +148,24 @@ def test_several_cameras_play_recordings_or_wait_for_events(tmp_path: Path) -> N
 )
 def test_wrong_arguments_of_several_cameras(arguments: dict[str, str], message: str) -> None:
     with pytest.raises(GraphError, match=message):
-        multi_camera_graph(arguments, ROOT)
+        pose_graph({"cameras": "a,b,c,d", **arguments}, ROOT)
 
 
 def test_cameras_are_namespaces() -> None:
     assert camera_namespaces("cam0, /a/b/,/") == ("/cam0", "/a/b", "")
-    nodes = multi_camera_graph({"cameras": "cam0 , a/b"}, ROOT)
+    nodes = pose_graph({"cameras": "cam0 , a/b"}, ROOT)
     assert {spec.namespace for spec in nodes} == {"/cam0", "/a/b", ""}
     assert nodes[-1].parameters["cameras"] == "/cam0,/a/b"
 
 
 def test_tools_see_the_topics_of_all_cameras() -> None:
-    command = multi_camera_bag_command({"bag": "out", "cameras": "l, r"})
+    command = bag_command({"bag": "out", "cameras": "l, r"})
     per_camera = ("events", "camera_info", "state_init", "pose")
     assert command[7:] == [
         *(f"{camera}/{topic}" for camera in ("/l", "/r") for topic in per_camera),
         *("/pose_3d", "/diagnostics"),
     ]
-    rviz, frame = multi_camera_rviz_commands(ROOT)
+    rviz, frame = rviz_commands({"cameras": "l, r"}, ROOT)
     assert Path(rviz[2]).is_file()
     assert "world" in frame
 
@@ -204,7 +198,7 @@ def test_parameter_files_are_complete() -> None:
 def test_the_prefix_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{tmp_path}")
     monkeypatch.setattr(sys, "prefix", "/nowhere")
-    with pytest.raises(GraphError, match="is not installed"):
+    with pytest.raises(NotInstalledError, match="is not installed"):
         find_prefix()
     share = share_directory(tmp_path)
     share.mkdir(parents=True)
@@ -220,7 +214,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Graph:
+def processes(tmp_path: Path) -> Supervisor:
     """Three stand-ins: one ends orderly on SIGINT, one does not, one fails at once."""
     library = tmp_path / "lib" / "hybrid_pose_ros"
     library.mkdir(parents=True)
@@ -237,11 +231,11 @@ def processes(tmp_path: Path) -> Graph:
             + textwrap.dedent(body)
         )
     nodes = [NodeSpec(name, name, "/n", (), {"answer": 42}, True) for name in bodies]
-    return Graph(nodes, tmp_path, log_dir=tmp_path / "log")
+    return Supervisor(nodes, tmp_path, log_dir=tmp_path / "log")
 
 
 def test_processes_live_and_end_together(
-    processes: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    processes: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hybrid_pose_ros.graph.processes.STOP_TIMEOUT_S", 2.0)
     logs = {name: tmp_path / "log" / f"{name}.log" for name in ("good", "stubborn")}
@@ -264,10 +258,12 @@ def test_nodes_of_the_same_name_are_called_by_namespace_and_name(tmp_path: Path)
         NodeSpec(name, name, space, (), {}, True)
         for name, space in (("snn", "/cam0"), ("snn", ""), ("triangulator", "/all"))
     ]
-    assert list(Graph(nodes, tmp_path).specs) == ["cam0/snn", "snn", "triangulator"]
+    assert list(Supervisor(nodes, tmp_path).specs) == ["cam0/snn", "snn", "triangulator"]
 
 
-def test_a_missing_executable_stops_what_was_started(processes: Graph, tmp_path: Path) -> None:
+def test_a_missing_executable_stops_what_was_started(
+    processes: Supervisor, tmp_path: Path
+) -> None:
     (tmp_path / "lib" / "hybrid_pose_ros" / "broken").unlink()
     with pytest.raises(GraphError, match="broken does not exist"), processes:
         pass

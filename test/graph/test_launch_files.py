@@ -16,16 +16,16 @@ from rosbags.rosbag2 import Writer  # noqa: E402
 
 from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
-from hybrid_pose_ros.bags.layout import make_header  # noqa: E402
-from hybrid_pose_ros.graph import launching, replay_graph  # noqa: E402
+from hybrid_pose_ros.graph import launching  # noqa: E402
 from hybrid_pose_ros.graph.description import (  # noqa: E402
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
+    REPLAY_ARGUMENTS,
     Argument,
     NodeSpec,
-    multi_camera_graph,
     pose_graph,
 )
+from hybrid_pose_ros.interfaces.messages import header_at  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def first_words(action: Any) -> str:
     [
         ("pose", ARGUMENTS),
         ("multi_camera", MULTI_CAMERA_ARGUMENTS),
-        ("replay", replay_graph.ARGUMENTS),
+        ("replay", REPLAY_ARGUMENTS),
     ],
 )
 def test_arguments_are_those_of_the_graph(
@@ -94,7 +94,7 @@ def test_nodes_of_one_camera_are_those_of_the_graph(describe: Describe) -> None:
 def test_nodes_of_several_cameras_are_those_of_the_graph(describe: Describe, source: str) -> None:
     arguments = {"cameras": "left,right", "source": source}
     assert nodes(actions(describe("multi_camera"), **arguments)) == [
-        (PACKAGE, spec.executable) for spec in multi_camera_graph(arguments, ROOT)
+        (PACKAGE, spec.executable) for spec in pose_graph(arguments, ROOT)
     ]
 
 
@@ -118,7 +118,7 @@ def bag(tmp_path: Path) -> Path:
     with Writer(path, version=Writer.VERSION_LATEST) as writer:
         for topic in ("/cam0/events", "/cam1/events"):
             link = writer.add_connection(topic, "hybrid_pose_ros/msg/EventPacket", typestore=store)
-            header = store.serialize_cdr(make_header(store, 5, ""), "std_msgs/msg/Header")
+            header = store.serialize_cdr(header_at(5, ""), "std_msgs/msg/Header")
             writer.write(link, 5, header)
     return path
 

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.graph.description import GraphError, NodeSpec
-from hybrid_pose_ros.graph.replay_graph import ARGUMENTS, Played, play_command, replay_graph
+from hybrid_pose_ros.graph.description import (
+    REPLAY_ARGUMENTS,
+    GraphError,
+    NodeSpec,
+    Played,
+    play_command,
+    replay_graph,
+)
 
 ROOT = Path(__file__).parents[2]
-DEFAULTS = {argument.name: argument.default for argument in ARGUMENTS}
+DEFAULTS = {argument.name: argument.default for argument in REPLAY_ARGUMENTS}
 
 
 def specs(played: Played, **arguments: str) -> dict[str, NodeSpec]:

@@ -12,18 +12,18 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode, make_decoder
+from hybrid_pose_ros.interfaces.cdr import serialised_pose
 from hybrid_pose_ros.interfaces.messages import (
     Sensor,
     event_packet_message,
-    event_packet_type,
     pose_from_message,
     pose_message,
-    serialised_pose,
     stamp_from_ns,
     stamp_to_ns,
     state_init_from_message,
     state_init_message,
 )
+from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.pipeline.state import Pose, StateInit
@@ -106,7 +106,7 @@ def test_pose_with_unknown_source_or_ids_or_no_confidence_is_refused() -> None:
         pose_from_message(message)
     message = pose_message(sample_pose(), HEADER, SENSOR)
     message.keypoints[3].confidence = float("inf")
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="confidence: inf is not from 0 to 1"):
         pose_from_message(message)
 
 
@@ -120,6 +120,6 @@ def test_state_init_over_the_wire(state_init: StateInit) -> None:
 
 
 def test_packet_type_of_a_package_that_is_not_installed() -> None:
-    assert event_packet_type("hybrid_pose_ros") is EventPacket
+    assert EVENTS.message_class is EventPacket
     with pytest.raises(ModuleNotFoundError):
-        event_packet_type("no_such_msgs")
+        _ = EVENTS.of_package("no_such_msgs").message_class

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-from hybrid_pose_ros.graph.description import find_prefix, pose_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.graph.description import pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import find_prefix, share_directory
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints
 
 MS = 1_000_000
@@ -28,7 +30,7 @@ WITHOUT_MS = 600
 
 
 @pytest.fixture
-def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
+def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """The nodes on a simulated person."""
     prefix = find_prefix()
     arguments = {"namespace": "cam0", "rate": str(RATE), "model": str(checkpoint)}
@@ -40,19 +42,21 @@ def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
         replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})})
         for spec in pose_graph(arguments, share_directory(prefix))
     ]
-    graph = Graph(specs, prefix, log_dir=tmp_path, environment=dict(os.environ))
+    graph = Supervisor(specs, prefix, log_dir=tmp_path, environment=dict(os.environ))
     with graph:
         yield graph
 
 
-def test_poses_flow_without_the_ann_and_recover_with_it(bench: Any, graph: Graph) -> None:
+def test_poses_flow_without_the_ann_and_recover_with_it(bench: Any, graph: Supervisor) -> None:
     poses: list[PoseKeypoints] = []
     levels: list[bytes] = []
 
     def listen(array: DiagnosticArray) -> None:
         levels.extend(s.level for s in array.status if s.name.startswith("/cam0/snn:"))
 
-    bench.probe.create_subscription(PoseKeypoints, "/cam0/pose", poses.append, POSE_QOS)
+    bench.probe.create_subscription(
+        PoseKeypoints, "/cam0/pose", poses.append, profile(POSE.offered)
+    )
     bench.probe.create_subscription(DiagnosticArray, "/diagnostics", listen, 10)
 
     def age_ms() -> int:

@@ -11,13 +11,9 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from hybrid_pose_ros.events.stream import StepStream
-from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_PUBLISHER_QOS,
-    POSE_QOS,
-    STATE_INIT_QOS,
-    stamp_to_ns,
-    state_init_from_message,
-)
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_from_message
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, POSE, STATE_INIT
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.nodes.ann import AnnNode
@@ -35,8 +31,8 @@ STEP_NS = 10_000_000
 def events_and_inits(bench: Any, checkpoint: Path) -> tuple[Any, list[StateInit]]:
     """A running ann node: the publisher of its events, and the list of its answers."""
     bench.run(AnnNode, checkpoint=str(checkpoint), rate_hz=20.0)
-    inits = bench.collect(StateInit, "state_init", STATE_INIT_QOS)
-    return bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS), inits
+    inits = bench.collect(StateInit, "state_init", profile(STATE_INIT.offered))
+    return bench.publisher(EventPacket, "events", profile(EVENTS.offered)), inits
 
 
 def test_one_inference_per_period_of_sensor_time(
@@ -74,7 +70,7 @@ def test_packets_wait_for_the_end_of_the_period(
     bench.until(lambda: node._packets.total == 1)  # the first one tells the size of the sensor
     for step in (101, 102, 103):
         events.publish(bench.packet(step))
-    bench.until(lambda: len(node._waiting) == 3)
+    bench.until(lambda: node._inbox.waiting == 3)
     assert node._packets.total == 1
     assert bench.report(node).values["packets received"] == "4"  # asked, it decodes them
     for step in (104, 105):
@@ -142,7 +138,7 @@ def test_of_the_periods_that_a_packet_ends_only_the_last_is_answered(
 def test_snn_takes_what_ann_sends(bench: Any, checkpoint: Path) -> None:
     bench.run(AnnNode, checkpoint=str(checkpoint))
     snn = bench.run(SnnNode, checkpoint=str(checkpoint))
-    events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
+    events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
     bench.until(lambda: events.get_subscription_count() == 2)
     step = 0
     for accepted in ("1", "2"):
@@ -151,7 +147,7 @@ def test_snn_takes_what_ann_sends(bench: Any, checkpoint: Path) -> None:
             step += 1
         bench.until(lambda n=accepted: bench.report(snn).values["initialisations accepted"] == n)
     assert bench.report(snn).values["initialisations refused"] == "0"
-    poses = bench.collect(PoseKeypoints, "pose", POSE_QOS)
+    poses = bench.collect(PoseKeypoints, "pose", profile(POSE.offered))
     events.publish(bench.packet(step))
     bench.until(lambda: poses)
     assert poses[0].init_age >= 0

@@ -13,16 +13,12 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64, Header
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
-from hybrid_pose_ros.graph.description import GROUND_TRUTH_TOPIC
 from hybrid_pose_ros.interfaces.messages import Sensor, pose_message
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, GROUND_TRUTH, Quality
 from hybrid_pose_ros.metrics.running import RunningEvaluation
 from hybrid_pose_ros.msg import Keypoint3D, PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.evaluator import (
-    CAMERA_INFO_QOS,
-    ERROR_QOS,
-    LOSSLESS_QOS,
-    EvaluatorNode,
-)
+from hybrid_pose_ros.nodes.evaluator import EvaluatorNode
 from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Level
@@ -54,10 +50,10 @@ class EvaluatorBench:
     def __init__(self, bench: Any, **parameters: Any) -> None:
         self.bench = bench
         self.node = bench.run(EvaluatorNode, **parameters)
-        self.truth = bench.publisher(PoseKeypoints3D, GROUND_TRUTH_TOPIC, LOSSLESS_QOS)
-        self.pose = bench.publisher(PoseKeypoints, "/cam0/pose", LOSSLESS_QOS)
-        self.pose_3d = bench.publisher(PoseKeypoints3D, "/pose_3d", LOSSLESS_QOS)
-        self.info = bench.publisher(CameraInfo, "/cam0/camera_info", CAMERA_INFO_QOS)
+        self.truth = bench.publisher(PoseKeypoints3D, GROUND_TRUTH.name, profile(Quality(4000)))
+        self.pose = bench.publisher(PoseKeypoints, "/cam0/pose", profile(Quality(4000)))
+        self.pose_3d = bench.publisher(PoseKeypoints3D, "/pose_3d", profile(Quality(4000)))
+        self.info = bench.publisher(CameraInfo, "/cam0/camera_info", profile(CAMERA_INFO.offered))
 
     def calibrate(self) -> None:
         self.info.publish(
@@ -72,8 +68,8 @@ class EvaluatorBench:
 def test_its_figures_are_those_of_the_offline_evaluation(bench: Any, tmp_path: Path) -> None:
     path = tmp_path / "errors.json"
     evaluator = EvaluatorBench(bench, cameras="cam0", report=str(path), rate_hz=20.0)
-    errors = bench.collect(Float64, "/evaluator/cam0/error_px", ERROR_QOS)
-    means = bench.collect(Float64, "/evaluator/pose_3d/mpjpe_mm", ERROR_QOS)
+    errors = bench.collect(Float64, "/evaluator/cam0/error_px", profile(Quality(10)))
+    means = bench.collect(Float64, "/evaluator/pose_3d/mpjpe_mm", profile(Quality(10)))
     evaluator.calibrate()
     rng = np.random.default_rng(0)
     offline = RunningEvaluation()
@@ -119,8 +115,10 @@ def test_a_trouble_is_named_for_each_camera(bench: Any, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
         for name in ("cam0", "cam1"):
-            poses = bench.publisher(PoseKeypoints, f"/{name}/pose", LOSSLESS_QOS)
-            infos = bench.publisher(CameraInfo, f"/{name}/camera_info", CAMERA_INFO_QOS)
+            poses = bench.publisher(PoseKeypoints, f"/{name}/pose", profile(Quality(4000)))
+            infos = bench.publisher(
+                CameraInfo, f"/{name}/camera_info", profile(CAMERA_INFO.offered)
+            )
             for _ in range(2):
                 poses.publish(PoseKeypoints(source=9))
                 infos.publish(CameraInfo(width=346, height=260))

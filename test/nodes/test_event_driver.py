@@ -12,10 +12,12 @@ import pytest
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
 from hybrid_pose_ros.events.sources import SourceError
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.msg import EventPacket
-from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
+from hybrid_pose_ros.nodes.support import event_source, source_player
 from hybrid_pose_ros.nodes.support.base import StartError
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.simulation.frame_sensor import FrameSensor
@@ -49,10 +51,10 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a driver on some batches; it gives the node and the packets."""
 
     def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
-        monkeypatch.setattr(event_driver, "open_source", lambda path: ListSource(batches))
+        monkeypatch.setattr(event_source, "open_source", lambda path: ListSource(batches))
         values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
         node = bench.run(EventDriverNode, **values)
-        return node, bench.collect(EventPacket, "events", EVENTS_QOS)
+        return node, bench.collect(EventPacket, "events", profile(EVENTS.wanted))
 
     return play
 
@@ -91,7 +93,7 @@ def test_a_recording_is_played_at_its_rate(bench: Any, play: Any) -> None:
 
 
 def test_large_packets_are_split(bench: Any, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_driver, "MAX_EVENTS_PER_PACKET", 50)
+    monkeypatch.setattr(source_player, "MAX_EVENTS_PER_PACKET", 50)
     node, packets = play([bench.events(0, 10)], packet_ms=100.0)
     bench.until(lambda: node.exit_code is not None and len(packets) == 4)
     assert len(decode(packets)) == 200
@@ -142,7 +144,7 @@ def test_a_wrong_region_is_named(
     bench: Any, monkeypatch: pytest.MonkeyPatch, region: list[int], message: str
 ) -> None:
     source = ListSource([])
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: source)
+    monkeypatch.setattr(event_source, "CameraSource", lambda name: source)
     node = bench.run(EventDriverNode, start=False, source="camera", region=region)
     with pytest.raises(StartError, match=message):
         node.start()
@@ -173,10 +175,10 @@ def test_what_a_camera_saw_while_nobody_listened_is_past(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     camera = FrugalCamera()
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: camera)
+    monkeypatch.setattr(event_source, "CameraSource", lambda name: camera)
     node = bench.run(EventDriverNode, source="camera", packet_ms=10.0, autostart=False)
     node.trigger_configure()
-    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    packets = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
     bench.until(node._publisher.get_subscription_count)
 
     def give(steps: range) -> None:
@@ -188,13 +190,13 @@ def test_what_a_camera_saw_while_nobody_listened_is_past(
 
     give(range(50))
     node.trigger_activate()
-    bench.until(node._source._wanted.is_set)
+    bench.until(lambda: node.player.source.is_delivering)
     give(range(50, 60))
     bench.until(lambda: len(packets) == 10)
     node.trigger_deactivate()
     give(range(60, 100))
     node.trigger_activate()
-    bench.until(node._source._wanted.is_set)
+    bench.until(lambda: node.player.source.is_delivering)
     give(range(100, 110))
     bench.until(lambda: len(packets) == 20)
     assert [packet.time_base // (10 * MS) for packet in packets] == [
@@ -206,10 +208,12 @@ def test_what_a_camera_saw_while_nobody_listened_is_past(
 
 def test_a_camera_does_not_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ListSource([empty_events()] * 10**6, live=True)
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: source)
+    monkeypatch.setattr(event_source, "CameraSource", lambda name: source)
     node = bench.run(EventDriverNode, source="camera")
-    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
-    bench.until(lambda: node._source._wanted.is_set() and node._publisher.get_subscription_count())
+    packets = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
+    bench.until(
+        lambda: node.player.source.is_delivering and node._publisher.get_subscription_count()
+    )
     source.batches = [bench.events(0, 1), empty_events(), bench.events(1, 1)]
     bench.until(lambda: node.exit_code is not None and len(decode(packets)) == 40)
     assert node.exit_code == 1
@@ -220,7 +224,7 @@ def test_no_camera_is_said(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> ListSource:
         raise SourceError("no event camera found; plug one in")
 
-    monkeypatch.setattr(event_driver, "CameraSource", absent)
+    monkeypatch.setattr(event_source, "CameraSource", absent)
     node = bench.run(EventDriverNode, start=False, source="camera")
     with pytest.raises(StartError, match="plug one in"):
         node.start()
@@ -258,7 +262,7 @@ def test_a_video_is_played_on_a_simulated_sensor(bench: Any, clip: Path) -> None
         **{"source": "video", "path": str(clip), "size": [64, 48], "rate": 0.0},
         **{"wait_for_subscribers": 1, "packet_ms": 40.0},
     )
-    packets = bench.collect(EventPacket, "events", EVENTS_QOS)
+    packets = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
     source = VideoSource(clip, FrameSensor((64, 48)))
     expected = []
     while (events := source.read()) is not None:

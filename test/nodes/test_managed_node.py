@@ -18,7 +18,8 @@ from rclpy.qos import QoSProfile
 from hybrid_pose_ros.cli.node_reference import NODES as EXECUTABLES
 from hybrid_pose_ros.cli.node_reference import node_class
 from hybrid_pose_ros.graph.description import SOURCES
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
@@ -252,7 +253,7 @@ def test_a_failure_does_not_outlive_a_shutdown(bench: Any) -> None:
 def test_an_inactive_node_publishes_nothing(bench: Any, checkpoint: Path) -> None:
     node = bench.run(SnnNode, checkpoint=str(checkpoint))
     node.trigger_deactivate()
-    poses = bench.collect(PoseKeypoints, "pose", POSE_QOS)
+    poses = bench.collect(PoseKeypoints, "pose", profile(POSE.offered))
     node._publisher.publish(PoseKeypoints())
     node.trigger_activate()
     node._publisher.publish(PoseKeypoints(sensor_time=1))

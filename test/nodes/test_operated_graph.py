@@ -16,7 +16,8 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from hybrid_pose_ros.interfaces.messages import POSE_QOS, STATE_INIT_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE, STATE_INIT
 from hybrid_pose_ros.msg import PoseKeypoints, StateInit
 
 MS = 1_000_000
@@ -49,7 +50,9 @@ class Operator:
     def __init__(self, bench: Any, run: subprocess.Popen[str]) -> None:
         self.bench, self.run = bench, run
         self.poses: list[PoseKeypoints] = []
-        bench.probe.create_subscription(PoseKeypoints, "/lab/pose", self.poses.append, POSE_QOS)
+        bench.probe.create_subscription(
+            PoseKeypoints, "/lab/pose", self.poses.append, profile(POSE.offered)
+        )
 
     def call(self, name: str, kind: Any, request: Any) -> Any:
         client = self.bench.probe.create_client(kind, name)
@@ -98,7 +101,7 @@ def test_a_graph_is_operated_and_ended_by_ctrl_c(
     # steps are merged where a core is busy
     assert not (np.diff(times) % (5 * MS)).any() and (np.diff(times) % (10 * MS)).any()
 
-    inits = bench.collect(StateInit, "/lab/state_init", STATE_INIT_QOS)
+    inits = bench.collect(StateInit, "/lab/state_init", profile(STATE_INIT.offered))
     operator.set("ann", rate_hz=50.0)
     bench.until(lambda: any(init.sensor_time % (100 * MS) for init in inits), seconds=LIMIT_S)
     assert not any(init.sensor_time % (20 * MS) for init in inits)

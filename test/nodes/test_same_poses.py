@@ -14,14 +14,13 @@ from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import ENCODINGS, EncodedPacket, encode
 from hybrid_pose_ros.events.stream import PacketReader, StepStream
 from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_PUBLISHER_QOS,
-    POSE_QOS,
-    STATE_INIT_QOS,
     Sensor,
     event_packet_message,
     stamp_from_ns,
     state_init_message,
 )
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, POSE, STATE_INIT
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
@@ -135,9 +134,9 @@ def test_a_running_node_takes_packets_of_other_drivers(
     monkeypatch.setitem(sys.modules, "event_camera_msgs.msg", package)
     monkeypatch.setitem(sys.modules, "event_camera_msgs", types.ModuleType("event_camera_msgs"))
     bench.run(SnnNode, packet_type="event_camera_msgs", max_delay_ms=60_000.0)
-    poses: list[PoseKeypoints] = bench.collect(PoseKeypoints, "pose", POSE_QOS)
-    events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
-    inits = bench.publisher(StateInitMessage, "state_init", STATE_INIT_QOS)
+    poses: list[PoseKeypoints] = bench.collect(PoseKeypoints, "pose", profile(POSE.offered))
+    events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
+    inits = bench.publisher(StateInitMessage, "state_init", profile(STATE_INIT.offered))
     first = reference[1][0]
     stream = list(packets(scene, form))
     reader = PacketReader()

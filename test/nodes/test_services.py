@@ -14,23 +14,18 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from hybrid_pose_ros.events.array import EventArray, make_events
-from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_PUBLISHER_QOS,
-    EVENTS_QOS,
-    POSE_QOS,
-    STATE_INIT_QOS,
-    Sensor,
-    state_init_message,
-)
+from hybrid_pose_ros.interfaces.messages import Sensor, state_init_message
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, POSE, STATE_INIT
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.nodes import event_driver
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support import event_source
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
@@ -66,11 +61,13 @@ class Operated:
         self.bench = bench
         self.ann = bench.run(AnnNode, checkpoint=str(checkpoint), **parameters)
         self.snn = bench.run(SnnNode, checkpoint=str(checkpoint), **parameters)
-        self.poses: list[PoseKeypoints] = bench.collect(PoseKeypoints, "pose", POSE_QOS)
-        self.inits: list[StateInitMessage] = bench.collect(
-            StateInitMessage, "state_init", STATE_INIT_QOS
+        self.poses: list[PoseKeypoints] = bench.collect(
+            PoseKeypoints, "pose", profile(POSE.offered)
         )
-        self.events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
+        self.inits: list[StateInitMessage] = bench.collect(
+            StateInitMessage, "state_init", profile(STATE_INIT.offered)
+        )
+        self.events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
         bench.until(lambda: self.events.get_subscription_count() == 2)
         self.step = 100
         self.begins = True
@@ -261,7 +258,7 @@ def test_a_model_of_another_step_sees_the_same_past(checkpoint: Path) -> None:
     half = with_step(model, STEP_NS // 2)
     assert half.config.step_ns == 5 * MS
     assert half.config.ann.history_steps == 2 * model.config.ann.history_steps
-    windows = torch.poisson(torch.ones(1, 2 * len(EDGE.ann.window_steps), 65, 87))
+    windows = torch.poisson(torch.ones(1, EDGE.ann.input_planes, 65, 87))
     with torch.no_grad():
         heatmaps, state = model.network.initial_state(windows)
         same, retimed = half.network.initial_state(windows)
@@ -326,14 +323,14 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> list[StepSource]:
         opened.append(StepSource(live))
         return opened[-1]
 
-    monkeypatch.setattr(event_driver, "_simulator", lambda *given: open_source(False))
-    monkeypatch.setattr(event_driver, "CameraSource", lambda name: open_source(True))
+    monkeypatch.setattr(event_source, "_simulator", lambda *given: open_source(False))
+    monkeypatch.setattr(event_source, "CameraSource", lambda name: open_source(True))
     return opened
 
 
 def test_a_simulation_is_paused_and_started_over(bench: Any, sources: list[StepSource]) -> None:
     node = bench.run(EventDriverNode, packet_ms=10.0, rate=1.0, wait_for_subscribers=1)
-    packets: list[EventPacket] = bench.collect(EventPacket, "events", EVENTS_QOS)
+    packets: list[EventPacket] = bench.collect(EventPacket, "events", profile(EVENTS.wanted))
     bench.until(lambda: len(packets) >= 3)
     assert call(bench, "event_driver/pause", True) == (True, "paused")
     bench.until(lambda: "paused" in bench.report(node).message)
@@ -365,8 +362,8 @@ def test_an_initialisation_of_another_step_length_is_refused(
     bench: Any, checkpoint: Path, state_init: StateInit
 ) -> None:
     node = bench.run(SnnNode, checkpoint=str(checkpoint))
-    inits = bench.publisher(StateInitMessage, "state_init", STATE_INIT_QOS)
-    events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
+    inits = bench.publisher(StateInitMessage, "state_init", profile(STATE_INIT.offered))
+    events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
     for step in range(3):
         events.publish(bench.packet(step))
     bench.until(lambda: bench.report(node).values["packets received"] == "3")

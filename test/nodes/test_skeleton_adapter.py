@@ -3,7 +3,7 @@
 
 import sys
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import pytest
 from numpy.testing import assert_allclose
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.interfaces.messages import POSE_QOS, Sensor, pose_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import Sensor, pose_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.rep155 import POINTS, rep155_skeleton
+from hybrid_pose_ros.interfaces.topics import POSE, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.skeleton_adapter import SkeletonAdapterNode
 from hybrid_pose_ros.nodes.support.base import StartError
@@ -135,9 +137,9 @@ def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     topics: dict[str, list[Any]] = {}
     offer = SkeletonAdapterNode.publish_to
 
-    def publish_to(node: Any, message_type: type, topic: str, qos: Any) -> Any:
-        messages = topics.setdefault(topic, [])
-        publisher = offer(node, Header, topic, qos)
+    def publish_to(node: Any, topic: Topic) -> Any:
+        messages = topics.setdefault(topic.name, [])
+        publisher = offer(node, replace(topic, type="std_msgs/msg/Header"))
 
         def publish(message: Any) -> None:
             if publisher.is_activated:
@@ -155,7 +157,7 @@ def test_the_node_publishes_skeletons_and_who_is_tracked(
     bench: Any, published: dict[str, list[Any]]
 ) -> None:
     bench.run(SkeletonAdapterNode, body_id="b1", lost_after_s=0.3)
-    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
     header = Header(stamp=stamp_from_ns(7), frame_id="cam")
     poses.publish(pose_message(pose(), header, Sensor(WIDTH, HEIGHT)))
     skeletons, lists = (
@@ -177,7 +179,7 @@ def test_nobody_is_tracked_by_a_node_that_has_ended(
     bench: Any, published: dict[str, list[Any]], end: str
 ) -> None:
     node = bench.run(SkeletonAdapterNode)
-    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
     lists = published["/humans/bodies/tracked"]
     poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
     bench.until(lambda: lists and lists[-1].ids == ["body"])
@@ -208,8 +210,10 @@ def test_the_real_messages_take_it(bench: Any) -> None:
     messages = pytest.importorskip("hri_msgs.msg")
     assert {name: getattr(messages.Skeleton2D, name) for name in CONSTANTS} == CONSTANTS
     bench.run(SkeletonAdapterNode)
-    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
-    skeletons = bench.collect(messages.Skeleton2D, "/humans/bodies/body/skeleton2d", POSE_QOS)
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    skeletons = bench.collect(
+        messages.Skeleton2D, "/humans/bodies/body/skeleton2d", profile(POSE.offered)
+    )
     poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
     bench.until(lambda: skeletons)
     assert len(skeletons[0].skeleton) == 18

@@ -12,14 +12,9 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header, UInt64
 
-from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_PUBLISHER_QOS,
-    POSE_QOS,
-    STATE_INIT_QOS,
-    Sensor,
-    stamp_to_ns,
-    state_init_message,
-)
+from hybrid_pose_ros.interfaces.messages import Sensor, stamp_to_ns, state_init_message
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, POSE, STATE_INIT
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.nodes.snn import SnnNode
@@ -38,9 +33,11 @@ class SnnBench:
     def __init__(self, bench: Any, checkpoint: Path, **parameters: Any) -> None:
         self.bench = bench
         self.node = bench.run(SnnNode, checkpoint=str(checkpoint), **parameters)
-        self.poses: list[PoseKeypoints] = bench.collect(PoseKeypoints, "pose", POSE_QOS)
-        self.events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
-        self.inits = bench.publisher(StateInitMessage, "state_init", STATE_INIT_QOS)
+        self.poses: list[PoseKeypoints] = bench.collect(
+            PoseKeypoints, "pose", profile(POSE.offered)
+        )
+        self.events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
+        self.inits = bench.publisher(StateInitMessage, "state_init", profile(STATE_INIT.offered))
         self.next_step = 100
 
     def send(self, count: int = 1) -> None:
@@ -142,7 +139,7 @@ def test_an_initialisation_that_comes_before_the_events_waits_for_them(
     bench: Any, checkpoint: Path, state_init: StateInit
 ) -> None:
     snn = SnnBench(bench, checkpoint)
-    taken = bench.collect(UInt64, "/snn/initialised", POSE_QOS)
+    taken = bench.collect(UInt64, "/snn/initialised", profile(POSE.offered))
     snn.init(state_init, 101)
     bench.until(lambda: snn.node.worker.has_early)
     assert not taken

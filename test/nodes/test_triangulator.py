@@ -15,9 +15,6 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.interfaces.messages import (
-    CAMERA_INFO_QOS,
-    POSE_QOS,
-    VISUAL_QOS,
     Sensor,
     camera_from_info,
     camera_info_message,
@@ -25,6 +22,8 @@ from hybrid_pose_ros.interfaces.messages import (
     pose_message,
     stamp_from_ns,
 )
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, MARKERS, POSE
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.base import StartError
@@ -49,8 +48,10 @@ class Rig:
         patient = {"max_wait_ms": 10_000.0, **parameters}  # other programs may stop this one
         self.node = bench.run(TriangulatorNode, cameras=",".join(names), **patient)
         self.cameras = dict(zip(names, DHP19_LIKE, strict=False))
-        self.out = bench.collect(PoseKeypoints3D, "/pose_3d", POSE_QOS)
-        self.pose = {n: bench.publisher(PoseKeypoints, f"/{n}/pose", POSE_QOS) for n in names}
+        self.out = bench.collect(PoseKeypoints3D, "/pose_3d", profile(POSE.offered))
+        self.pose = {
+            n: bench.publisher(PoseKeypoints, f"/{n}/pose", profile(POSE.offered)) for n in names
+        }
 
     def see(
         self,
@@ -121,7 +122,7 @@ def test_two_go_on_when_the_third_falls_silent(bench: Any, calibration: str) -> 
 def test_the_calibration_may_come_from_the_cameras(bench: Any) -> None:
     rig = Rig(bench, 2)
     infos = {
-        name: bench.publisher(CameraInfo, f"/{name}/camera_info", CAMERA_INFO_QOS)
+        name: bench.publisher(CameraInfo, f"/{name}/camera_info", profile(CAMERA_INFO.offered))
         for name in NAMES[:2]
     }
     report = bench.report(rig.node)
@@ -186,7 +187,7 @@ def test_a_trouble_is_named_for_each_camera(
 
 def test_markers_have_fixed_ids_and_vanish_by_themselves(bench: Any, calibration: str) -> None:
     rig = Rig(bench, 2, calibration=calibration)
-    markers = bench.collect(MarkerArray, "/markers_3d", VISUAL_QOS)
+    markers = bench.collect(MarkerArray, "/markers_3d", profile(MARKERS.offered))
     rig.see("cam0", 0)
     rig.see("cam1", 0)
     bench.until(lambda: markers)
@@ -204,7 +205,7 @@ def test_markers_have_fixed_ids_and_vanish_by_themselves(bench: Any, calibration
     [
         ({"cameras": "cam0"}, "two cameras or more"),
         ({"cameras": "cam0,/cam0"}, "two cameras or more"),
-        ({"calibration": "/no/such.yaml"}, "calibration: /no/such.yaml: cannot be read"),
+        ({"calibration": "/no/such.yaml"}, "calibration: /no/such.yaml: no such file"),
     ],
 )
 def test_a_wrong_start_says_what_is_wrong(
@@ -217,7 +218,7 @@ def test_a_wrong_start_says_what_is_wrong(
 def test_joints_are_frames_on_request(bench: Any, calibration: str) -> None:
     tf2 = pytest.importorskip("tf2_msgs.msg")
     rig = Rig(bench, 2, calibration=calibration, publish_tf=True)
-    frames = bench.collect(tf2.TFMessage, "/tf", POSE_QOS)
+    frames = bench.collect(tf2.TFMessage, "/tf", profile(POSE.offered))
     rig.see("cam0", 0)
     rig.see("cam1", 0)
     bench.until(lambda: frames)

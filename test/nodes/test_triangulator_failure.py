@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 
-from hybrid_pose_ros.graph.description import find_prefix, multi_camera_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.graph.description import pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import find_prefix, share_directory
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints3D
 
 RATE = "0.1"
@@ -26,7 +28,7 @@ STEPS = 20
 
 
 @pytest.fixture
-def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
+def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """The nodes on a simulated person; any joint is good enough for an untrained model."""
     prefix = find_prefix()
     arguments = {"cameras": "cam0,cam1,cam2", "rate": RATE, "model": str(checkpoint)}
@@ -36,13 +38,15 @@ def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Graph]:
     }
     specs = [
         replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})})
-        for spec in multi_camera_graph(arguments, share_directory(prefix))
+        for spec in pose_graph(arguments, share_directory(prefix))
     ]
-    with Graph(specs, prefix, log_dir=tmp_path, environment=dict(os.environ)) as graph:
+    with Supervisor(specs, prefix, log_dir=tmp_path, environment=dict(os.environ)) as graph:
         yield graph
 
 
-def test_poses_in_space_go_on_without_a_camera_and_with_it_again(bench: Any, graph: Graph) -> None:
+def test_poses_in_space_go_on_without_a_camera_and_with_it_again(
+    bench: Any, graph: Supervisor
+) -> None:
     poses: list[PoseKeypoints3D] = []
     messages: list[str] = []
 
@@ -50,7 +54,9 @@ def test_poses_in_space_go_on_without_a_camera_and_with_it_again(bench: Any, gra
         messages.extend(s.message for s in array.status if s.name.startswith("/triangulator:"))
 
     bench.probe.create_subscription(DiagnosticArray, "/diagnostics", listen, 10)
-    bench.probe.create_subscription(PoseKeypoints3D, "/pose_3d", poses.append, POSE_QOS)
+    bench.probe.create_subscription(
+        PoseKeypoints3D, "/pose_3d", poses.append, profile(POSE.offered)
+    )
 
     def views() -> set[int]:
         return {pose.views for pose in poses[-STEPS:]}

@@ -10,13 +10,9 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from hybrid_pose_ros.events.array import empty_events, make_events
-from hybrid_pose_ros.interfaces.messages import (
-    EVENTS_PUBLISHER_QOS,
-    POSE_QOS,
-    VISUAL_QOS,
-    Sensor,
-    pose_message,
-)
+from hybrid_pose_ros.interfaces.messages import Sensor, pose_message
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, MARKERS, POSE
 from hybrid_pose_ros.interfaces.visuals import (
     CLOUD_FIELDS,
     cloud_message,
@@ -98,11 +94,11 @@ def test_image_layout() -> None:
 
 def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
     node = bench.run(VisualizerNode, scale=1)
-    events = bench.publisher(EventPacket, "events", EVENTS_PUBLISHER_QOS)
-    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
-    images = bench.collect(Image, "overlay", VISUAL_QOS)
-    clouds = bench.collect(PointCloud2, "cloud", VISUAL_QOS)
-    arrays = bench.collect(MarkerArray, "markers", VISUAL_QOS)
+    events = bench.publisher(EventPacket, "events", profile(EVENTS.offered))
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    images = bench.collect(Image, "overlay", profile(MARKERS.offered))
+    clouds = bench.collect(PointCloud2, "cloud", profile(MARKERS.offered))
+    arrays = bench.collect(MarkerArray, "markers", profile(MARKERS.offered))
     bench.until(lambda: node._events_wanted)
     events.publish(bench.packet(0, 4))
     bench.until(lambda: images and clouds)
@@ -127,8 +123,8 @@ def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
 
 def test_the_node_draws_while_the_time_of_a_bag_stands_still(bench: Any) -> None:
     bench.run(VisualizerNode, use_sim_time=True)  # and nobody publishes /clock
-    poses = bench.publisher(PoseKeypoints, "pose", POSE_QOS)
-    arrays = bench.collect(MarkerArray, "markers", VISUAL_QOS)
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    arrays = bench.collect(MarkerArray, "markers", profile(MARKERS.offered))
 
     def markers_come() -> bool:
         poses.publish(pose_message(pose(), HEADER, Sensor(346, 260)))

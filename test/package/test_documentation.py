@@ -68,12 +68,11 @@ def launch_arguments(file: str) -> set[str]:
     """Names of a launch file's arguments, from the description that it is made of."""
     assert (ROOT / "launch" / file).is_file(), f"there is no launch file {file}"
     from hybrid_pose_ros.graph import description as graph
-    from hybrid_pose_ros.graph import replay_graph
 
     described = {
         "pose.launch.py": graph.ARGUMENTS,
         "multi_camera.launch.py": graph.MULTI_CAMERA_ARGUMENTS,
-        "replay.launch.py": replay_graph.ARGUMENTS,
+        "replay.launch.py": graph.REPLAY_ARGUMENTS,
     }
     return {argument.name for argument in described[file]}
 

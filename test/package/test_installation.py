@@ -14,7 +14,8 @@ from catkin_pkg.package import parse_package
 import hybrid_pose_ros
 import hybrid_pose_ros.msg
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.graph.description import ARGUMENTS, find_prefix, share_directory
+from hybrid_pose_ros.graph.description import ARGUMENTS
+from hybrid_pose_ros.installation import find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]
 SHARE = share_directory(find_prefix())

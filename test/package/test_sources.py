@@ -14,12 +14,15 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
-    ("skeleton", "version"),
+    ("errors", "installation", "skeleton", "version", "regular_files"),
     ("events", "geometry", "drawing"),
     ("networks", "simulation", "weights"),
     ("engine", "pipeline"),
     ("metrics",),
-    ("interfaces", "bags", "graph", "nodes"),
+    ("interfaces",),
+    ("bags",),
+    ("graph",),
+    ("nodes",),
     ("view",),
     ("demo",),
     ("research",),

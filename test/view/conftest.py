@@ -6,23 +6,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
+from sensor_msgs.msg import CameraInfo
 
-from hybrid_pose_ros.bags.bag import make_typestore
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    make_camera_info,
-    make_ground_truth,
-    make_header,
-)
+from hybrid_pose_ros.bags.convert import frame_id
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
+from hybrid_pose_ros.interfaces.messages import (
+    camera_info_message,
+    ground_truth_message,
+    header_at,
+)
+from hybrid_pose_ros.interfaces.topics import (
+    CAMERA_INFO_TYPE,
+    EVENTS_TYPE,
+    GROUND_TRUTH,
+    POSE_3D_TYPE,
+    WORLD_FRAME,
+)
 
 HOST_NS = 10**18
 STEP_NS = 10_000_000
@@ -37,17 +41,11 @@ def pose_px(camera: int) -> np.ndarray:
     return DHP19_LIKE[camera].project(PERSON_M)
 
 
-@pytest.fixture(scope="session")
-def store() -> Typestore:
-    """Message types of the package and of ROS."""
-    return make_typestore(share_directory(find_prefix()))
-
-
 def pose_message(store: Typestore, camera: int, step: int) -> Any:
     """A pose of which one joint has no confidence, 4 ms after its initialisation."""
     types, sensor_ns = store.types, step * STEP_NS
     return types["hybrid_pose_ros/msg/PoseKeypoints"](
-        header=make_header(store, HOST_NS + sensor_ns, f"cam{camera}"),
+        header=header_at(HOST_NS + sensor_ns, f"cam{camera}"),
         sensor_time=sensor_ns,
         width=346,
         height=260,
@@ -74,15 +72,27 @@ def bag(tmp_path_factory: pytest.TempPathFactory, store: Typestore) -> Path:
             return writer.add_connection(topic, kind, typestore=store)
 
         def write(connection: Any, stamp_ns: int, message: Any) -> None:
-            writer.write(connection, stamp_ns, store.serialize_cdr(message, connection.msgtype))
+            writer.write(
+                connection,
+                stamp_ns,
+                (
+                    serialize_message(message)
+                    if isinstance(message, CameraInfo)
+                    else store.serialize_cdr(message, connection.msgtype)
+                ),
+            )
 
         events = [link(f"/cam{n}/events", EVENTS_TYPE) for n in (0, 1)]
         infos = [link(f"/cam{n}/camera_info", CAMERA_INFO_TYPE) for n in (0, 1, 2)]
         poses = [link(f"/cam{n}/pose", "hybrid_pose_ros/msg/PoseKeypoints") for n in (0, 1)]
-        spaces = [link(name, GROUND_TRUTH_TYPE) for name in ("/pose_3d", GROUND_TRUTH_TOPIC)]
+        spaces = [link(name, POSE_3D_TYPE) for name in ("/pose_3d", GROUND_TRUTH.name)]
         for number, info in enumerate(infos):
             model = DHP19_LIKE[number]
-            write(info, HOST_NS, make_camera_info(store, number, HOST_NS, DHP19_SIZE, model))
+            write(
+                info,
+                HOST_NS,
+                camera_info_message(model, header_at(HOST_NS, frame_id(number)), DHP19_SIZE),
+            )
         for step in range(1, STEPS + 1):
             end_ns = step * STEP_NS
             for number in (0, 1):
@@ -91,7 +101,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory, store: Typestore) -> Path:
                 x, y = rng.integers(0, 346, 200), rng.integers(0, 260, 200)
                 packet = encode("mono", make_events(times, x, y, x % 2 > 0))
                 message = store.types[EVENTS_TYPE](
-                    header=make_header(store, HOST_NS + end_ns, f"cam{number}"),
+                    header=header_at(HOST_NS + end_ns, f"cam{number}"),
                     height=260,
                     width=346,
                     seq=step,
@@ -104,6 +114,8 @@ def bag(tmp_path_factory: pytest.TempPathFactory, store: Typestore) -> Path:
                 pose = pose_message(store, number, step)
                 write(poses[number], HOST_NS + end_ns + 2_500_000, pose)
             for space in spaces:
-                joints = make_ground_truth(store, PERSON_M, end_ns, HOST_NS + end_ns)
+                joints = ground_truth_message(
+                    PERSON_M, end_ns, header_at(HOST_NS + end_ns, WORLD_FRAME)
+                )
                 write(space, HOST_NS + end_ns, joints)
     return path

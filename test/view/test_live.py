@@ -11,7 +11,8 @@ from rclpy.context import Context
 from rclpy.qos import QoSProfile
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.interfaces.messages import POSE_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
 
 pytest.importorskip("rerun")
@@ -23,7 +24,7 @@ def poses() -> Iterator[None]:
     context = Context()
     rclpy.init(args=[], context=context)
     node = rclpy.create_node("poses", context=context)
-    publisher = node.create_publisher(PoseKeypoints, "/cam3/pose", POSE_QOS)
+    publisher = node.create_publisher(PoseKeypoints, "/cam3/pose", profile(POSE.offered))
     node.create_publisher(PoseKeypoints, "/cam4/pose", QoSProfile(depth=1))
     ended = threading.Event()
 

@@ -19,7 +19,7 @@ def topics(name: str) -> dict[str, str]:
     content: Any = yaml.safe_load((CONFIG / name).read_text())["Visualization Manager"]
     displays = [display for display in content["Displays"] if "Topic" in display]
     for display in displays:
-        # What VISUAL_QOS offers.
+        # What the visualizer offers.
         assert display["Topic"]["Reliability Policy"] == "Reliable"
         assert display["Topic"]["Durability Policy"] == "Volatile"
         assert display["Enabled"] is display["Value"] is True

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.layout import EVENTS_TYPE, make_header
 from hybrid_pose_ros.drawing import BACKGROUND
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.view.topics import EVENTS, ShownTopic
+from hybrid_pose_ros.interfaces.messages import header_at
+from hybrid_pose_ros.interfaces.topics import EVENTS, EVENTS_TYPE
 
 from .conftest import HOST_NS
 
 pytest.importorskip("rerun")
 
-TOPIC = ShownTopic("/cam0/events", EVENTS)
+TOPIC = EVENTS.under("/cam0")
 ADDR_Y, ADDR_X, TIME_LOW, TIME_HIGH = (code << 12 for code in (0, 2, 6, 8))
 PICTURE_NS = 34_000_000
 """After this time there is a new picture, in which the events of the last one have not gone."""
@@ -63,7 +63,7 @@ def show(store: Typestore, *packets: Any) -> tuple[Pictures, int]:
 
 def packet(store: Typestore, seq: int, data: bytes, **fields: Any) -> Any:
     return store.types[EVENTS_TYPE](
-        header=make_header(store, HOST_NS, "cam0"),
+        header=header_at(HOST_NS, "cam0"),
         events=np.frombuffer(data, np.uint8),
         seq=seq,
         **{

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from hybrid_pose_ros.view.topics import CAMERA_INFO, EVENTS, POSE, POSE_3D, choose_topics
+from hybrid_pose_ros.interfaces.topics import (
+    CAMERA_INFO,
+    EVENTS,
+    POSE,
+    POSE_3D,
+    Quality,
+    Topic,
+)
+from hybrid_pose_ros.view.topics import camera_of, choose_topics
 
-TYPES = [
-    ("/cam0/events", EVENTS),
-    ("/cam0/camera_info", CAMERA_INFO),
-    ("/cam1/events", "event_camera_msgs/msg/EventPacket"),
-    ("/cam1/pose", POSE),
-    ("/other/camera_info", CAMERA_INFO),
-    ("/pose_3d", POSE_3D),
-    ("/rosout", "rcl_interfaces/msg/Log"),
+TOPICS = [
+    EVENTS.under("/cam0"),
+    CAMERA_INFO.under("/cam0"),
+    EVENTS.under("/cam1").of_package("event_camera_msgs"),
+    POSE.under("/cam1"),
+    CAMERA_INFO.under("/other"),
+    POSE_3D.under(""),
+    Topic("/rosout", "rcl_interfaces/msg/Log", Quality(1)),
 ]
 
 
@@ -24,12 +32,12 @@ TYPES = [
 )
 def test_what_is_shown(namespaces: list[str], names: list[str]) -> None:
     """Cameras of the namespaces, the poses in space, and no camera without events or poses."""
-    assert [topic.name for topic in choose_topics(TYPES, namespaces)] == names
+    assert [topic.name for topic in choose_topics(TOPICS, namespaces)] == names
 
 
 def test_owner_of_a_topic() -> None:
-    topics = {topic.name: topic for topic in choose_topics([*TYPES, ("/pose", POSE)], [])}
-    assert topics["/cam1/events"].kind == EVENTS
-    assert topics["/cam1/events"].camera == "cam1"
-    assert topics["/pose"].camera == "camera"
-    assert topics["/pose_3d"].camera is None
+    topics = {topic.name: topic for topic in choose_topics([*TOPICS, POSE.under("")], [])}
+    assert topics["/cam1/events"].type == EVENTS.type
+    assert camera_of(topics["/cam1/events"]) == "cam1"
+    assert camera_of(topics["/pose"]) == "camera"
+    assert camera_of(topics["/pose_3d"]) is None

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.aedat2 import Aedat2Reader
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.dhp19.cleaning import (
@@ -32,7 +33,7 @@ LABEL_US: Final = 10_000
 """Time between labels."""
 
 
-class RecordingError(ValueError):
+class RecordingError(UserError, ValueError):
     """A recording cannot be converted; the message names it and the remedy."""
 
 

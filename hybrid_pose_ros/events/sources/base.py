@@ -3,10 +3,11 @@
 
 from typing import Protocol
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 
 
-class SourceError(RuntimeError):
+class SourceError(UserError):
     """A source cannot be opened or read; the message names it and the remedy."""
 
 

@@ -18,11 +18,12 @@ from rclpy.lifecycle import (
     LifecycleState,
     TransitionCallbackReturn,
 )
-from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from std_srvs.srv import SetBool, Trigger
 
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
 from hybrid_pose_ros.nodes.support.health import Level, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value, declare_parameters
 
@@ -80,7 +81,9 @@ class ManagedNode(LifecycleNode):
         declare_parameters(
             self, (AUTOSTART, *self.PARAMETERS), lambda: self._is_configured, self.objection
         )
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, DIAGNOSTICS.name, profile(DIAGNOSTICS.offered)
+        )
         # Host time, whatever use_sim_time says: diagnostics must come without /clock, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=self._steady)
@@ -182,27 +185,38 @@ class ManagedNode(LifecycleNode):
         # To ask the system itself costs a fifth of what rclpy takes to do so.
         return int(clock.now().nanoseconds) if clock.ros_time_is_active else time.time_ns()
 
-    def publish_to(self, message_type: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
-        """Offer a topic until the node is cleaned up; it is silent while the node is inactive."""
-        publisher: LifecyclePublisher = self.create_lifecycle_publisher(message_type, topic, qos)
+    def publish_to(self, topic: Topic) -> LifecyclePublisher:
+        """Offer a topic until the node is cleaned up; it is silent while the node is inactive.
+
+        Raises:
+            StartError: the package of its messages is not installed.
+        """
+        try:
+            message_class = topic.message_class
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"{topic.name}: {topic.type.partition('/')[0]} is not installed; it comes with a "
+                "ROS 2 distribution"
+            ) from error
+        publisher: LifecyclePublisher = self.create_lifecycle_publisher(
+            message_class, topic.name, profile(topic.offered)
+        )
         self._outputs.append(publisher)
         return publisher
 
     def listen_to(
-        self,
-        message_type: type,
-        topic: str,
-        callback: Callable[[Any], None],
-        qos: QoSProfile,
-        *,
-        raw: bool = False,
+        self, topic: Topic, callback: Callable[[Any], None], *, raw: bool = False
     ) -> Subscription:
         """Receive a topic until the node is deactivated; with ``raw``, as serialised bytes."""
         subscription: Subscription = self.create_subscription(
-            message_type, topic, callback, qos, raw=raw
+            topic.message_class, topic.name, callback, profile(topic.wanted), raw=raw
         )
         self._inputs.append(subscription)
         return subscription
+
+    def is_listening(self, subscription: Subscription) -> bool:
+        """Return whether a subscription of :meth:`listen_to` has not ended."""
+        return subscription in self._inputs
 
     def repeat(self, period_s: float, action: Callable[[], None]) -> None:
         """Do something every ``period_s`` of host time until the node is deactivated."""

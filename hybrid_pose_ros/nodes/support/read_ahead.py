@@ -60,6 +60,11 @@ class ReadAhead:
                 break
         self._wanted.set()
 
+    @property
+    def is_delivering(self) -> bool:
+        """Whether it delivers."""
+        return self._wanted.is_set()
+
     def pause(self) -> None:
         """Deliver nothing until :meth:`begin`."""
         self._wanted.clear()

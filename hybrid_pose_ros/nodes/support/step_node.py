@@ -1,30 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `ann` and `snn` share: a model that may change, and events that become steps."""
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from rclpy.serialization import serialize_message
-from rclpy.subscription import Subscription
-from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
 from hybrid_pose_ros.events.noise import NoiseFilter
 from hybrid_pose_ros.events.stream import StepStream
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, Sensor, event_packet_message
+from hybrid_pose_ros.interfaces.cdr import ReceivedHeader, read_packet, serialised_packet
+from hybrid_pose_ros.interfaces.messages import Sensor
+from hybrid_pose_ros.interfaces.topics import Topic
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
-from hybrid_pose_ros.nodes.support.packets import (
-    PACKET_TYPE,
-    ReceivedHeader,
-    chosen_packet_type,
-    read_packet,
-)
+from hybrid_pose_ros.nodes.support.packet_inbox import PacketInbox
+from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
 
@@ -79,8 +73,9 @@ class StepNode(ManagedNode):
         super().__init__(name, **kwargs)
         self.checkpoint: Checkpoint
         self.sensor: Sensor
+        self._events_topic: Topic
         self._stream: StepStream
-        self._subscription: Subscription
+        self._inbox: PacketInbox
         self._noise_filter: NoiseFilter | None
         self._paused = False
         self.offer_switch("pause", self._pause)
@@ -120,7 +115,7 @@ class StepNode(ManagedNode):
     def serve_waiting(self) -> None:
         """Decode what :meth:`may_wait` has let wait."""
         if self.state == "active":
-            self._serve()
+            self._inbox.flush()
 
     def bin_ns(self) -> int:
         """Return the length (ns of sensor time) of the steps that :meth:`process` gets."""
@@ -134,7 +129,7 @@ class StepNode(ManagedNode):
         checkpoint = self._load()
         self.adopt(self.prepare(checkpoint))
         self._use_model(checkpoint)
-        self._packet_type = chosen_packet_type(self)
+        self._events_topic = events_topic(self)
         self._read_once(checkpoint)
 
     def activate(self) -> None:
@@ -148,12 +143,7 @@ class StepNode(ManagedNode):
         self._noise = Meter()
         self._malformed_reported = 0
         self._paused = False
-        self._waiting: list[bytes] = []
-        self._is_ordered = False  # to serve them
-        self._waiting_since_ns = 0
-        self._subscription = self.listen_to(
-            self._packet_type, "events", self._on_packet, EVENTS_QOS, raw=True
-        )
+        self._inbox = PacketInbox(self, self._events_topic, self._serve, self.may_wait)
 
     def diagnose(self, report: Report) -> None:
         """Report on the stream of packets."""
@@ -226,17 +216,18 @@ class StepNode(ManagedNode):
 
     def _read_once(self, checkpoint: Checkpoint) -> None:
         """Read a packet, so that what that needs is compiled before the first one comes."""
-        packet = event_packet_message(
+        data = serialised_packet(
             encode("mono", make_events([0], [0], [0], True)),
-            encoding="mono",
+            stamp_ns=0,
+            frame_id="",
             width=1,
             height=1,
             seq=0,
-            header=Header(),
+            encoding="mono",
         )
         config = checkpoint.config
         stream = StepStream(config.view.fit, config.step_ns, config.noise_filter)
-        stream.push(read_packet(serialize_message(packet), type(packet)))
+        stream.push(read_packet(data, self._events_topic.message_class))
 
     def _use_model(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -254,39 +245,9 @@ class StepNode(ManagedNode):
 
     # Events.
 
-    def _on_packet(self, first: bytes) -> None:
-        """Take all that is in the queue, so that its age is known and one call serves it.
-
-        If there is more than one, they are served after what else has come until now. Otherwise,
-        when packets come faster than they are served, the executor would be kept busy by those
-        that came meanwhile, and all other messages, timers and services would wait behind them,
-        longer and longer.
-        """
-        waiting = self._waiting
-        waiting.append(first)
-        handle = self._subscription.handle
-        with handle:
-            while taken := handle.take_message(self._packet_type, True):
-                if not self._waiting_since_ns:
-                    # The executor does not tell when `first` came; the next one came soon after.
-                    self._waiting_since_ns = taken[1]["received_timestamp"]
-                waiting.append(taken[0])
-        if self._is_ordered or self.may_wait(waiting):
-            return
-        if len(waiting) == 1:
-            self._serve()
-        else:
-            assert self.executor is not None
-            self._is_ordered = True
-            self.executor.create_task(self._serve)
-
-    def _serve(self) -> None:
-        self._is_ordered = False
-        packets, self._waiting = self._waiting, []
-        since_ns, self._waiting_since_ns = self._waiting_since_ns, 0
+    def _serve(self, packets: list[bytes], delay_ns: int) -> None:
         if self._paused or self.state != "active":
             return
-        delay_ns = time.time_ns() - since_ns if since_ns else 0
         steps: list[StampedStep] = []
         for data in packets:
             steps = self._decode(data, steps)
@@ -317,7 +278,7 @@ class StepNode(ManagedNode):
 
     def _read(self, data: bytes) -> Any:
         try:
-            return read_packet(data, self._packet_type)
+            return read_packet(data, self._events_topic.message_class)
         except MalformedPacketError as error:
             self._stream.reader.refuse(str(error))
             raise

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 
-class BenchError(RuntimeError):
+
+class BenchError(UserError):
     """Something could not be measured; the message says why."""
 
 

@@ -44,7 +44,7 @@ MEMORY_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """What is measured, and for how long.
 
     Attributes:
@@ -95,7 +95,7 @@ class Plan:
         return " ".join(words)
 
 
-def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+def run_suite(plan: BenchPlan, logs: Path, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Measure part by part; after each, yield all figures so far.
 
     Args:
@@ -146,7 +146,7 @@ def run_suite(plan: Plan, logs: Path, say: Callable[[str], None]) -> Iterator[di
 
 
 def _run_systems(
-    plan: Plan,
+    plan: BenchPlan,
     checkpoint: Checkpoint,
     stream: Stream,
     logs: Path,
@@ -155,7 +155,7 @@ def _run_systems(
 ) -> Iterator[dict[str, Any]]:
     # these bring ROS with them, which the other parts do without
     from hybrid_pose_ros.events.aedat4 import write_aedat4
-    from hybrid_pose_ros.graph.description import find_prefix
+    from hybrid_pose_ros.installation import find_prefix
     from hybrid_pose_ros.research.benchmark.system import (
         Run,
         measure_system,

@@ -5,30 +5,27 @@ Latency is the arrival of a pose here minus its stamp: the publication of the pa
 completed its step. Both are host time of one machine.
 """
 
-import copy
 import gc
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 
 from hybrid_pose_ros.bags.bag import make_typestore
-from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph, share_directory
-from hybrid_pose_ros.graph.processes import Graph
-from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS, RawTopic, listen
-from hybrid_pose_ros.interfaces.messages import POSE_QOS, stamp_to_ns
-from hybrid_pose_ros.msg import PoseKeypoints
+from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
+from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.installation import share_directory
+from hybrid_pose_ros.interfaces.diagnostics import node_reports
+from hybrid_pose_ros.interfaces.listener import listen
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, POSE
 from hybrid_pose_ros.research.benchmark.processes import Usage, usage_of
 from hybrid_pose_ros.research.benchmark.statistics import BenchError, latency_percentiles
 
 NAMESPACE: Final = "/bench"
 DRIVER: Final = "event_driver"
-POSE: Final = f"{NAMESPACE}/pose"
-DIAGNOSTICS: Final = "/diagnostics"
 
 START_TIMEOUT_S: Final = 120.0
 """What has not begun by then never will."""
@@ -117,18 +114,11 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
         GraphError: the installation is incomplete.
         BenchError: a node did not start or ended too early; the message names its log.
     """
-    *nodes, driver = graph_of(run, share_directory(prefix))
-    with ExitStack() as stack:
-        session = _Session(run, Graph(nodes, prefix, log_dir=logs), logs, prefix)
-        stack.enter_context(session.nodes)
-        session.player = Graph([driver], prefix, log_dir=logs)
-        stack.callback(session.player.stop)
-        pose_qos = copy.copy(POSE_QOS)
-        pose_qos.depth = 1000  # a pose that is missing here shall be one that was not published
-        topics = [
-            RawTopic(POSE, PoseKeypoints, pose_qos, POSE_QOS),
-            RawTopic(DIAGNOSTICS, DiagnosticArray, DIAGNOSTICS_QOS, DIAGNOSTICS_QOS),
-        ]
+    nodes = graph_of(run, share_directory(prefix))
+    with Supervisor(nodes, prefix, held={DRIVER}, log_dir=logs) as supervisor:
+        session = _BenchRun(run, supervisor, logs, prefix)
+        # a pose that is missing here shall be one that was not published
+        topics = [POSE.under(NAMESPACE).keeping(1000), DIAGNOSTICS]
         gc.collect()
         gc.disable()  # a collection would look like latency
         try:
@@ -138,21 +128,20 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
     return session.heard
 
 
-class _Session:
+class _BenchRun:
     """Decides what comes next while messages arrive; it does next to nothing in between."""
 
-    def __init__(self, run: Run, nodes: Graph, logs: Path, prefix: Path) -> None:
+    def __init__(self, run: Run, supervisor: Supervisor, logs: Path, prefix: Path) -> None:
         self.heard = Heard()
-        self.nodes = nodes
-        self.player: Graph
+        self._supervisor = supervisor
         self._run, self._logs = run, logs
         self._store = make_typestore(share_directory(prefix))
-        self._waiting = set(nodes.specs)  # nodes that have not said that they are at work
+        self._waiting = supervisor.specs.keys() - {DRIVER}  # those not known to be at work
         self._last_s = self._began_s = time.monotonic()
         self._sample_s = 0.0
 
     def receive(self, topic: str, stamp_ns: int, data: bytes) -> None:
-        if topic == POSE:
+        if topic != DIAGNOSTICS.name:
             self.heard.poses.append((stamp_ns, data))
             return
         self.heard.reports.append((stamp_ns, data))
@@ -161,7 +150,7 @@ class _Session:
                 name for name, values in _values(self._store, data).items() if values
             }
             if not self._waiting:
-                self.player.start()  # the driver's patience with the others is short
+                self._supervisor.launch(DRIVER)  # its patience with the others is short
                 self._began_s = time.monotonic()
 
     def is_over(self) -> bool:
@@ -169,13 +158,9 @@ class _Session:
         if now_s < self._sample_s:
             return False
         self._sample_s = now_s + SAMPLE_S
-        processes = dict(self.nodes.processes)
-        ended = self.nodes.poll()
-        if not self._waiting:
-            processes |= self.player.processes
-            ended |= self.player.poll()
-        for name, code in ended.items():
-            raise BenchError(f"{name} ended with code {code}; see {self._logs / name}.log")
+        for end in self._supervisor.new_ends():
+            log = self._supervisor.log(end.name)
+            raise BenchError(f"{end.name} ended with code {end.code}; see {log}")
         if not self.heard.poses:
             if now_s - self._began_s > START_TIMEOUT_S:
                 raise BenchError(
@@ -184,7 +169,9 @@ class _Session:
             return False
         if not self.heard.samples:
             self._began_s = now_s
-        usage = {name: usage_of(process.pid) for name, process in processes.items()}
+        usage = {
+            name: usage_of(process.pid) for name, process in self._supervisor.processes.items()
+        }
         if not self.heard.samples or len(self.heard.poses) > self.heard.samples[-1][0]:
             self._last_s = now_s
         self.heard.samples.append((len(self.heard.poses), usage))
@@ -210,7 +197,7 @@ def figures_of(run: Run, heard: Heard, share: Path) -> dict[str, Any]:
     store = make_typestore(share)
     stamps, arrivals, times = (np.empty(len(heard.poses), np.int64) for _ in range(3))
     for i, (arrival_ns, data) in enumerate(heard.poses):
-        message: Any = store.deserialize_cdr(data, "hybrid_pose_ros/msg/PoseKeypoints")
+        message: Any = store.deserialize_cdr(data, POSE.type)
         stamps[i] = stamp_to_ns(message.header.stamp)
         arrivals[i], times[i] = arrival_ns, message.sensor_time
     settled = stamps >= stamps[0] + round(run.settle_s * 1e9)
@@ -271,10 +258,5 @@ def _missing(times_ns: Any, step_ns: int) -> int:
 
 def _values(store: Any, data: bytes) -> dict[str, dict[str, str]]:
     """Return the figures of each node in a report."""
-    message = store.deserialize_cdr(data, "diagnostic_msgs/msg/DiagnosticArray")
-    return {
-        status.name.partition(":")[0].rpartition("/")[2]: {
-            item.key: item.value for item in status.values
-        }
-        for status in message.status
-    }
+    reports = node_reports(store.deserialize_cdr(data, DIAGNOSTICS.type))
+    return {name.rpartition("/")[2]: report.values for name, report in reports}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.research.evaluation.markdown import number, table
 
 
-class DemoError(RuntimeError):
+class DemoError(UserError):
     """A folder holds no run; the message names it."""
 
 

@@ -15,23 +15,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.bags.bag import BagError, make_typestore, reading
-from hybrid_pose_ros.bags.event_bag import EventTopic
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-)
+from hybrid_pose_ros.bags.bag import BagError, make_typestore, read_raw, reading
+from hybrid_pose_ros.bags.contents import inspect_bag
+from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.bags.opening import open_recording
-from hybrid_pose_ros.bags.player import CAMERA_INFO, EVENTS, inspect_bag, read_stored
 from hybrid_pose_ros.events.array import EventArray, join_events
 from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
 from hybrid_pose_ros.events.dhp19.labels import LABEL_NS, LabelError, load_labels
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
 from hybrid_pose_ros.events.labelled import LabelledFileError, PointLabels, load_point_labels
 from hybrid_pose_ros.geometry.cameras import DHP19_SIZE, Camera
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
+from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.messages import camera_from_info, joints_from_message
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH
 from hybrid_pose_ros.metrics.pose_score import LABEL_CONFIDENCE
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.research.training.shards import IMPORTED, ShardError, write_shard
@@ -115,8 +111,8 @@ def project_labels(
     points = camera.project(np.asarray(joints_m, np.float64))
     with np.errstate(invalid="ignore"):
         points = np.where((camera.depth(joints_m) > 0)[..., None], points, np.nan)
-    known: NDArray[np.bool_] = np.isfinite(points).all(-1)
-    return PointLabels(t_ns, points, known.astype(np.float64))
+    known = np.asarray(np.isfinite(points).all(-1), np.float64)
+    return PointLabels(t_ns, points, known)
 
 
 @dataclass(frozen=True)
@@ -229,28 +225,29 @@ def read_bag(path: Path, names: Sequence[str] = ()) -> Iterator[LabelledRecordin
 
     Raises:
         BagError: the bag is damaged, or lacks ground truth or a calibration.
+        CameraError: a calibration makes no sense.
     """
     contents = inspect_bag(path)
     if not contents.has_truth:
-        raise BagError(f"{path}: no ground truth on {GROUND_TRUTH_TOPIC}, so nothing to learn")
+        raise BagError(f"{path}: no ground truth on {GROUND_TRUTH.name}, so nothing to learn")
     chosen = contents.choose(names)
     store = make_typestore(share_directory(find_prefix()))
     times: list[int] = []
     joints: list[NDArray[np.float64]] = []
-    cameras: dict[str, Camera] = {}
-    topics = [GROUND_TRUTH_TOPIC, *(f"{camera}/{CAMERA_INFO}" for camera in contents.calibrated)]
-    for stored in read_stored(path, topics):
+    infos: dict[str, Any] = {}
+    topics = [GROUND_TRUTH, *(CAMERA_INFO.under(camera) for camera in contents.calibrated)]
+    for stored in read_raw(path, [topic.name for topic in topics]):
         with reading(path):
-            if stored.topic == GROUND_TRUTH_TOPIC:
-                message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH_TYPE)
+            if stored.topic == GROUND_TRUTH.name:
+                message: Any = store.deserialize_cdr(stored.data, GROUND_TRUTH.type)
                 times.append(message.sensor_time)
                 joints.append(joints_from_message(message))
             else:
                 namespace = stored.topic.rpartition("/")[0]
-                info: Any = store.deserialize_cdr(stored.data, CAMERA_INFO_TYPE)
-                camera = camera_from_info(info)
-                if camera is not None:
-                    cameras.setdefault(namespace, camera)
+                info: Any = store.deserialize_cdr(stored.data, CAMERA_INFO.type)
+                infos.setdefault(namespace, info)
+    read = {namespace: camera_from_info(info) for namespace, info in infos.items()}
+    cameras = {namespace: camera for namespace, camera in read.items() if camera is not None}
     chosen = tuple(camera for camera in chosen if names or camera in cameras)
     if lacking := [camera for camera in chosen if camera not in cameras]:
         raise BagError(
@@ -261,7 +258,7 @@ def read_bag(path: Path, names: Sequence[str] = ()) -> Iterator[LabelledRecordin
     t_ns, first = np.unique(np.array(times, np.int64), return_index=True)
     joints_m = np.stack(joints)[first]
     for namespace in chosen:
-        topic = EventTopic(path, f"{namespace}/{EVENTS}", store)
+        topic = EventTopic(path, EVENTS.under(namespace).name, store)
         own = namespace.strip("/").replace("/", "_") or "root"
         yield LabelledRecording(
             name=f"{path.stem}_{own}",

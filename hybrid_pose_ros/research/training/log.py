@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from hybrid_pose_ros.errors import UserError
+
 RESULTS = "results.csv"
 """The table in the folder of a run: one row per report of any stage."""
 
 
-class LogError(RuntimeError):
+class LogError(UserError):
     """Reports cannot be written; the message names the remedy."""
 
 

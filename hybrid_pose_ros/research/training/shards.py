@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.activity import NEVER
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
@@ -50,7 +51,7 @@ class Labels(Protocol):
         """
 
 
-class ShardError(RuntimeError):
+class ShardError(UserError):
     """The training data is missing or does not fit; the message names the folder."""
 
 
@@ -94,11 +95,11 @@ def last_active(
         counts: of the steps from ``first`` on, [steps, 2, H, W].
         before: the result before these, [levels, H, W].
     """
-    if not len(counts) or not levels:
+    if not len(counts):
         return before
     events = counts.sum(1, dtype=np.uint16)[::-1]
     newest = first + len(counts) - 1
-    active = np.stack([events >= level for level in levels])
+    active = events >= np.reshape(levels, (-1, 1, 1, 1))
     ago = active.argmax(1)
     return np.where(active.any(1), newest - ago, before)
 
@@ -156,7 +157,7 @@ def write_shard(
     folder.mkdir(parents=True)
     np.save(folder / "counts.npy", counts)
     np.save(folder / "labels.npy", labels)
-    np.save(folder / "last.npy", _keys(counts, config.ann.activity_levels))
+    np.save(folder / "last.npy", activity_keys(counts, config.ann.activity_levels))
     record = {
         **meta,
         "step_ns": config.step_ns,
@@ -166,8 +167,16 @@ def write_shard(
     (folder / META).write_text(json.dumps(record))
 
 
-def _keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.int32]:
-    """The step in which each cell was last active, before every 50th step; -1: in none."""
+def activity_keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.int32]:
+    """Return the step in which each cell was last active, before every 50th step; -1: in none.
+
+    Args:
+        counts: of all steps, [steps, 2, H, W].
+        levels: numbers of events that make a cell active.
+
+    Returns:
+        ``Shard.last``, int32 [keys, levels, H, W].
+    """
     last = np.full((len(levels), *counts.shape[2:]), -1, np.int64)
     keys = [last]
     for first in range(0, len(counts) - KEY_STEPS + 1, KEY_STEPS):
@@ -210,8 +219,19 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
                 f"{folder}: binned with the noise filter {meta.get('noise_filter')}, the model's "
                 f"is {_filter_record(config)}; render the shards anew into an empty folder"
             )
+        levels = config.ann.activity_levels
+        if not (folder / "last.npy").is_file():
+            raise ShardError(
+                f"{folder}: has no last.npy, the cells' last activity, for it was made by an "
+                "earlier version; render the shards anew into an empty folder"
+            )
         labels, last = np.load(folder / "labels.npy"), np.load(folder / "last.npy", mmap_mode="r")
-        shards.append(Shard(counts, labels, last, config.ann.activity_levels, meta))
+        if last.shape[1] != len(levels):
+            raise ShardError(
+                f"{folder}: made for {last.shape[1]} levels of activity, the model has "
+                f"{len(levels)}; render the shards anew into an empty folder"
+            )
+        shards.append(Shard(counts, labels, last, levels, meta))
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.motion import JointReadout
 from hybrid_pose_ros.research.training.distributed import processes, rank, shared_loss
@@ -30,7 +31,7 @@ READOUT_RATE: Final = 0.1
 """Learning rate of the velocities' readouts, as a share of that of all else."""
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """A training cannot go on; the message names the file and the remedy."""
 
 

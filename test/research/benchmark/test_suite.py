@@ -10,9 +10,9 @@ import pytest
 from hybrid_pose_ros.cli.bench import PARTS as OFFERED
 from hybrid_pose_ros.cli.main import main, make_parser
 from hybrid_pose_ros.research.benchmark.page import write_page
-from hybrid_pose_ros.research.benchmark.suite import FORMAT, PARTS, Plan, run_suite
+from hybrid_pose_ros.research.benchmark.suite import FORMAT, PARTS, BenchPlan, run_suite
 
-SMALL = Plan(
+SMALL = BenchPlan(
     stream_s=0.5,
     max_steps=3,
     ann_runs=1,
@@ -110,10 +110,10 @@ def test_the_page_shows_the_long_runs(figures: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "plan",
-    [Plan(), Plan(parts=("step", "pose"), full=True, model=Path("some.safetensors"))],
+    [BenchPlan(), BenchPlan(parts=("step", "pose"), full=True, model=Path("some.safetensors"))],
     ids=["default", "chosen"],
 )
-def test_the_command_that_the_page_names_is_understood(plan: Plan) -> None:
+def test_the_command_that_the_page_names_is_understood(plan: BenchPlan) -> None:
     options = make_parser({"bench"}).parse_args(plan.command.split()[1:])
     assert (options.model, options.only, options.full) == (plan.model, plan.parts, plan.full)
     assert PARTS == OFFERED

@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.serialization import serialize_message
 
 from hybrid_pose_ros.events.aedat4 import write_aedat4
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
+from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.research.benchmark.processes import Usage

@@ -17,6 +17,7 @@ from hybrid_pose_ros.research.training.sampling import (
     BatchSource,
 )
 from hybrid_pose_ros.research.training.shards import Shard, open_shards, write_shard
+from hybrid_pose_ros.research.training.sources import FollowingSource
 from hybrid_pose_ros.simulation.recording import Truth
 
 SMALL = replace(
@@ -100,3 +101,27 @@ def test_each_recording_is_read_once(folder: Path, shards: list[Shard]) -> None:
     source = BatchSource(shards, SMALL, batch=4, steps=2, seed=3, augmentation=ALL)
     (found,) = DeviceSource(source, memory).batches(range(1))
     assert torch.equal(found.counts, source[0].counts)
+
+
+def test_a_followed_folder_is_opened_again_and_again(tmp_path: Path) -> None:
+    write_small_shard(tmp_path, 0)
+    opened: list[int] = []
+
+    def reopen() -> BatchSource:
+        shards = open_shards(tmp_path, SMALL)
+        opened.append(len(shards))
+        write_small_shard(tmp_path, len(shards))
+        return BatchSource(shards, SMALL, batch=2, steps=2, seed=0, augmentation=NO_AUGMENTATION)
+
+    batches = list(FollowingSource(reopen, 2).batches(range(1, 9, 2)))
+    assert opened == [1, 2]
+    first = BatchSource(
+        open_shards(tmp_path, SMALL)[:1],
+        SMALL,
+        batch=2,
+        steps=2,
+        seed=0,
+        augmentation=NO_AUGMENTATION,
+    )
+    assert torch.equal(batches[1].points, first[3].points)
+    assert len(batches) == 4

@@ -231,6 +231,23 @@ def test_a_recording_with_2d_labels_is_imported(
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_bag_is_imported_as_the_recording_it_was_made_of(
+    dhp19: Path, data: Path, tmp_path: Path
+) -> None:
+    recording = dhp19 / "DVS_movies" / "S3" / "session2" / "mov1.aedat"
+    labels = ("--labels", str(dhp19 / "Vicon_data" / "S3_2_1.mat"))
+    matrices = ("--calibration", str(dhp19 / "P_matrices"))
+    bag = str(tmp_path / "bag")
+    assert main(["convert", "dhp19", str(recording), *labels, *matrices, "--out", bag]) == 0
+    place = ("--data", str(tmp_path), "--split", "train", "--cameras", "cam2,cam3")
+    assert main(["train", "import", "bag", bag, *place]) == 0
+    shards = [open_shards(folder / "train", EDGE) for folder in (tmp_path, data)]
+    for ours, expected in zip(*shards, strict=True):
+        assert ours.meta["camera"] == expected.meta["camera"]
+        assert np.array_equal(ours.counts, expected.counts)
+        assert np.allclose(ours.labels, expected.labels, atol=1e-3)
+
+
 def test_what_cannot_be_imported_is_named(
     dhp19: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

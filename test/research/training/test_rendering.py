@@ -72,6 +72,17 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(open_shards(tmp_path / "test", EDGE)) == 4
 
 
+def test_machines_share_the_rendering(tmp_path: Path) -> None:
+    found: list[set[Path]] = []
+    for number in (1, 2):
+        render_shards(
+            tmp_path, PLAN, workers=1, progress=lambda *_: None, part=(number, 4 + number)
+        )
+        found.append(set(finished(tmp_path)))
+    # every fifth of ten, from the first; every sixth, from the second, which is another two
+    assert [len(folders) for folders in found] == [2, 4]
+
+
 def save_clips(path: Path, *subjects: str) -> Path:
     rng = np.random.default_rng(0)
     np.savez(path, **{f"{subject}_01": rng.normal(0, 1, (90, 13, 3)) for subject in subjects})

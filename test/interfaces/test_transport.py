@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.graph import transport
-from hybrid_pose_ros.graph.transport import PROFILES, TRANSPORTS, room_for_events
+from hybrid_pose_ros.interfaces import transport
+from hybrid_pose_ros.interfaces.transport import PROFILES, TRANSPORTS, room_for_events
 
 BURST = 30
 """Large packets, 10 MB in all."""
@@ -18,13 +18,14 @@ TALKER = f"""
 import pathlib, time
 import rclpy
 from hybrid_pose_ros.events.playback import MAX_EVENTS_PER_PACKET
-from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS
 from hybrid_pose_ros.msg import EventPacket
-from hybrid_pose_ros.graph.transport import room_for_events
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS
+from hybrid_pose_ros.interfaces.transport import room_for_events
 rclpy.init()
 with room_for_events():
     node = rclpy.create_node("talker")
-publisher = node.create_publisher(EventPacket, "burst", EVENTS_PUBLISHER_QOS)
+publisher = node.create_publisher(EventPacket, "burst", profile(EVENTS.offered))
 while not pathlib.Path("hears").exists():
     publisher.publish(EventPacket(seq={BURST} + 1))
     time.sleep(0.05)
@@ -39,12 +40,14 @@ while True:
 LISTENER = f"""
 import pathlib
 import rclpy
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.msg import EventPacket
 rclpy.init()
 node = rclpy.create_node("listener")
 seen = []
-node.create_subscription(EventPacket, "burst", lambda m: seen.append(m.seq), EVENTS_QOS)
+quality = profile(EVENTS.wanted)
+node.create_subscription(EventPacket, "burst", lambda m: seen.append(m.seq), quality)
 while not seen:
     rclpy.spin_once(node, timeout_sec=0.1)
 pathlib.Path("hears").touch()

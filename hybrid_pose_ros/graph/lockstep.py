@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
+from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, StepStream
 from hybrid_pose_ros.networks.config import ModelConfig
@@ -29,7 +30,7 @@ class Answer(NamedTuple):
     sensor_ns: int
 
 
-class LockstepError(RuntimeError):
+class LockstepError(UserError):
     """An answer does not come; the message says which."""
 
 

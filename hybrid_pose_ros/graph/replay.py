@@ -4,46 +4,37 @@
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagWriter, Received, Topic, reading
-from hybrid_pose_ros.bags.layout import (
-    CAMERA_INFO_TYPE,
-    EVENTS_TYPE,
-    GROUND_TRUTH_TOPIC,
-    GROUND_TRUTH_TYPE,
-    POSE_TYPE,
-    make_qos,
-)
-from hybrid_pose_ros.bags.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
-from hybrid_pose_ros.bags.player import (
-    CAMERA_INFO,
-    EVENTS,
-    BagContents,
-    PlayClock,
-    played_topics,
-    read_stored,
-)
-from hybrid_pose_ros.graph.replay_graph import CLOCK_HZ
-from hybrid_pose_ros.nodes.bag_player import (
+from hybrid_pose_ros.bags.bag import RawMessage, read_raw, reading
+from hybrid_pose_ros.bags.contents import BagContents, played_topics
+from hybrid_pose_ros.bags.writer import BagRecorder
+from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.graph.description import CLOCK_HZ
+from hybrid_pose_ros.graph.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
+from hybrid_pose_ros.graph.play_clock import PlayClock
+from hybrid_pose_ros.interfaces.bag_player import (
     BagPlayerNode,
-    camera_info_topic,
-    events_topic,
     initialised_time,
-    initialised_topic,
-    pose_3d_topic,
     pose_time,
-    pose_topic,
     spinning,
-    truth_topic,
 )
+from hybrid_pose_ros.interfaces.topics import (
+    EVENTS,
+    INITIALISED,
+    POSE,
+    POSE_3D,
+)
+
+HEARD_DEPTH: Final = 4000
+"""Poses that wait to be counted: ten seconds of 400 Hz."""
 
 MATCH_S: Final = 10.0
 """Subscribers are waited for so long."""
@@ -57,12 +48,12 @@ SETTLE_S: Final = 20.0
 _CLOCK_NS: Final = 10**9 // CLOCK_HZ
 
 
-class ReplayError(RuntimeError):
+class ReplayError(UserError):
     """Playing cannot begin or go on; the message says why."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReplayPlan:
     """What is to be played, and how.
 
     Attributes:
@@ -100,7 +91,9 @@ class Replay:
         health: last figures of each node, by its full name.
     """
 
-    def __init__(self, plan: Plan, store: Typestore, lockstep: Lockstep | None = None) -> None:
+    def __init__(
+        self, plan: ReplayPlan, store: Typestore, lockstep: Lockstep | None = None
+    ) -> None:
         self.plan = plan
         self.clock = PlayClock(plan.rate)
         self.published: Counter[str] = Counter()
@@ -108,19 +101,22 @@ class Replay:
         self.health: dict[str, Mapping[str, str]] = {}
         self._store, self._lockstep = store, lockstep
         self._topics = played_topics(plan.contents, plan.cameras)
-        self._camera_of = {f"{name}/{EVENTS}": name for name in plan.cameras}
-        self._pose_of = {f"{name}/pose": name for name in plan.cameras}
+        self._camera_of = {EVENTS.under(name).name: name for name in plan.cameras}
+        self._pose_of = {POSE.under(name).name: name for name in plan.cameras}
         self._init_of = {f"{name}/snn/initialised": name for name in plan.cameras}
+        self._poses = [*(POSE.under(name) for name in plan.cameras), POSE_3D.under("")]
         self._last_pose_s = 0.0
         self._next_clock_ns = 0
-        self._recorder: BagWriter | None = None
+        self._recorder: BagRecorder | None = None
         self._stack = ExitStack()
         self._node: BagPlayerNode
 
     def __enter__(self) -> "Replay":
         self.clock.hold(self.plan.start_ns)  # until all are there to hear
         if self.plan.record is not None:
-            writer = BagWriter(self.plan.record, self._recorded_topics(), self._store)
+            recorded = [topic for topic in self._topics if topic.name not in self._camera_of]
+            recorded = [*self._poses, *recorded]
+            writer = BagRecorder(self.plan.record, recorded, self._store)
             self._recorder = self._stack.enter_context(writer)
         self._node = self._stack.enter_context(spinning(self._make_node))
         return self
@@ -158,8 +154,8 @@ class Replay:
         """
         needed = dict.fromkeys(self._camera_of, wanted)
         for topic in self._topics:
-            if topic not in needed:
-                needed[topic] = references.get(topic.rpartition("/")[2], 0)
+            if topic.name not in needed:
+                needed[topic.name] = references.get(topic.name.rpartition("/")[2], 0)
 
         def missing() -> list[str]:
             return [
@@ -210,10 +206,11 @@ class Replay:
             BagError: the bag is damaged.
             LockstepError: an answer does not come.
         """
+        names = [topic.name for topic in self._topics]
         for turn in itertools.count():
             start_ns = self.plan.start_ns if turn or self.plan.start_offset_s else None
             self.clock.jump(self.plan.start_ns)
-            for stored in read_stored(self.plan.contents.path, self._topics, start_ns=start_ns):
+            for stored in read_raw(self.plan.contents.path, names, start_ns=start_ns):
                 camera = self._camera_of.get(stored.topic)
                 if camera is not None and self._lockstep is not None:
                     self._await_answers(camera, tick)
@@ -221,12 +218,12 @@ class Replay:
                 if camera is not None:
                     if self._lockstep is not None:
                         with reading(self.plan.contents.path):
-                            packet: Any = self._store.deserialize_cdr(stored.data, EVENTS_TYPE)
+                            packet: Any = self._store.deserialize_cdr(stored.data, EVENTS.type)
                         self._lockstep.given(camera, packet)
                     self.published[camera] += 1
                 self._node.publish(stored.topic, stored.data)
                 if camera is None and self._recorder is not None:
-                    self._recorder.put(Received(stored.topic, stored.stamp_ns, stored.data))
+                    self._recorder.put(stored)
             if not self.plan.loop:
                 break
 
@@ -248,34 +245,16 @@ class Replay:
         )
 
     def _make_node(self) -> BagPlayerNode:
-        contents = self.plan.contents
-        played = [events_topic(topic) for topic in self._camera_of]
-        played += [
-            camera_info_topic(topic) for topic in self._topics if topic.endswith(f"/{CAMERA_INFO}")
-        ]
-        if contents.has_truth:
-            played.append(truth_topic(GROUND_TRUTH_TOPIC))
-        heard = [pose_topic(topic) for topic in self._pose_of]
-        heard.append(pose_3d_topic("/pose_3d"))
+        heard = [topic.keeping(HEARD_DEPTH) for topic in self._poses]
         if self._lockstep is not None:
-            heard += [initialised_topic(topic) for topic in self._init_of]
+            heard += [replace(INITIALISED, name=name).keeping(100) for name in self._init_of]
         return BagPlayerNode(
-            played,
+            self._topics,
             heard,
             on_message=self._on_message,
             on_diagnostics=self.health.__setitem__,
             on_command=self._on_command,
         )
-
-    def _recorded_topics(self) -> Sequence[Topic]:
-        topics = [Topic(topic, POSE_TYPE, make_qos(depth=32)) for topic in self._pose_of]
-        topics.append(Topic("/pose_3d", GROUND_TRUTH_TYPE, make_qos(depth=32)))
-        for topic in self._topics:
-            if topic.endswith(f"/{CAMERA_INFO}"):
-                topics.append(Topic(topic, CAMERA_INFO_TYPE, make_qos(depth=1, latched=True)))
-        if self.plan.contents.has_truth:
-            topics.append(Topic(GROUND_TRUTH_TOPIC, GROUND_TRUTH_TYPE, make_qos(depth=32)))
-        return topics
 
     def _on_message(self, topic: str, data: bytes) -> None:
         if topic in self._init_of:
@@ -285,7 +264,7 @@ class Replay:
         self.poses[camera] += 1
         self._last_pose_s = time.monotonic()
         if self._recorder is not None:
-            self._recorder.put(Received(topic, self.clock.bag_ns(), data))
+            self._recorder.put(RawMessage(topic, self.clock.bag_ns(), data))
         if self._lockstep is not None and camera != "3D":
             self._answer(camera, Kind.POSE, pose_time(data))
 

@@ -13,16 +13,18 @@ from rosbags.typesys.store import Typestore
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
-from hybrid_pose_ros.bags import replay as replay_module
-from hybrid_pose_ros.bags.layout import GROUND_TRUTH_TOPIC
-from hybrid_pose_ros.bags.lockstep import Lockstep
-from hybrid_pose_ros.bags.player import inspect_bag, read_stored
-from hybrid_pose_ros.bags.replay import Plan, Replay, ReplayError
-from hybrid_pose_ros.interfaces.messages import EVENTS_QOS, stamp_to_ns
+from hybrid_pose_ros.bags.bag import read_raw
+from hybrid_pose_ros.bags.contents import inspect_bag
+from hybrid_pose_ros.graph import replay as replay_module
+from hybrid_pose_ros.graph.lockstep import Lockstep
+from hybrid_pose_ros.graph.replay import Replay, ReplayError, ReplayPlan
+from hybrid_pose_ros.interfaces.messages import stamp_to_ns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints3D
 from hybrid_pose_ros.networks.config import EDGE
 
-EVENTS = ("/cam0/events", "/cam1/events")
+EVENT_TOPICS = ("/cam0/events", "/cam1/events")
 
 
 class Listener:
@@ -32,15 +34,15 @@ class Listener:
         self.node = rclpy.create_node("listener")
         self.executor = EventsExecutor()
         self.executor.add_node(self.node)
-        self.heard: dict[str, list[bytes]] = {topic: [] for topic in EVENTS}
+        self.heard: dict[str, list[bytes]] = {topic: [] for topic in EVENT_TOPICS}
         self.clock_ns: list[int] = []
-        for topic in EVENTS:
+        for topic in EVENT_TOPICS:
             self.node.create_subscription(
-                EventPacket, topic, self.heard[topic].append, EVENTS_QOS, raw=True
+                EventPacket, topic, self.heard[topic].append, profile(EVENTS.wanted), raw=True
             )
-        truth = self.heard.setdefault(GROUND_TRUTH_TOPIC, [])
+        truth = self.heard.setdefault(GROUND_TRUTH.name, [])
         self.node.create_subscription(
-            PoseKeypoints3D, GROUND_TRUTH_TOPIC, truth.append, QoSProfile(depth=100), raw=True
+            PoseKeypoints3D, GROUND_TRUTH.name, truth.append, QoSProfile(depth=100), raw=True
         )
         self.node.create_subscription(
             Clock, "/clock", lambda message: self.clock_ns.append(stamp_to_ns(message.clock)), 100
@@ -63,7 +65,7 @@ class Listener:
 class Played:
     """A replay and its listener."""
 
-    def __init__(self, plan: Plan, store: Typestore) -> None:
+    def __init__(self, plan: ReplayPlan, store: Typestore) -> None:
         self.replay = Replay(plan, store)
         self.store = store
 
@@ -79,16 +81,16 @@ class Played:
 
 
 @pytest.fixture
-def plan(small_bag: Path) -> Plan:
+def plan(small_bag: Path) -> ReplayPlan:
     contents = inspect_bag(small_bag)
-    return Plan(contents, contents.cameras)
+    return ReplayPlan(contents, contents.cameras)
 
 
-def stored(plan: Plan, topic: str) -> list[bytes]:
-    return [message.data for message in read_stored(plan.contents.path, [topic])]
+def stored(plan: ReplayPlan, topic: str) -> list[bytes]:
+    return [message.data for message in read_raw(plan.contents.path, [topic])]
 
 
-def test_the_bytes_are_those_of_the_bag(plan: Plan, store: Typestore) -> None:
+def test_the_bytes_are_those_of_the_bag(plan: ReplayPlan, store: Typestore) -> None:
     with Played(plan, store) as played:
         assert played.replay.clock.bag_ns() == plan.start_ns  # while subscribers were waited for
         begin = time.monotonic()
@@ -96,9 +98,9 @@ def test_the_bytes_are_those_of_the_bag(plan: Plan, store: Typestore) -> None:
         took_s = time.monotonic() - begin
         heard = played.listener.heard
         played.listener.until(lambda: len(heard["/cam0/events"]) == 56)
-        played.listener.until(lambda: len(heard[GROUND_TRUTH_TOPIC]) == 29)
+        played.listener.until(lambda: len(heard[GROUND_TRUTH.name]) == 29)
         assert took_s >= 0.28
-        for topic in (*EVENTS, GROUND_TRUTH_TOPIC):
+        for topic in (*EVENT_TOPICS, GROUND_TRUTH.name):
             # CDR ends where the last field ends; the middleware may fill up to a multiple of 4.
             for data, expected in zip(heard[topic], stored(plan, topic), strict=True):
                 assert data[: len(expected)] == expected
@@ -110,8 +112,8 @@ def test_the_bytes_are_those_of_the_bag(plan: Plan, store: Typestore) -> None:
         assert played.replay.published == {"/cam0": 56, "/cam1": 42}
 
 
-def test_rate_and_start_offset(plan: Plan, store: Typestore) -> None:
-    later = Plan(plan.contents, ("/cam1",), rate=0.5, start_offset_s=0.18)
+def test_rate_and_start_offset(plan: ReplayPlan, store: Typestore) -> None:
+    later = ReplayPlan(plan.contents, ("/cam1",), rate=0.5, start_offset_s=0.18)
     with Played(later, store) as played:
         begin = time.monotonic()
         played.replay.play(played.listener.spin)
@@ -120,8 +122,8 @@ def test_rate_and_start_offset(plan: Plan, store: Typestore) -> None:
         assert played.listener.heard["/cam0/events"] == []
 
 
-def test_a_pause_by_service_stops_packets_and_time(plan: Plan, store: Typestore) -> None:
-    with Played(Plan(plan.contents, plan.cameras, rate=0.2), store) as played:
+def test_a_pause_by_service_stops_packets_and_time(plan: ReplayPlan, store: Typestore) -> None:
+    with Played(ReplayPlan(plan.contents, plan.cameras, rate=0.2), store) as played:
         listener, replay = played.listener, played.replay
         clients = {
             name: listener.node.create_client(Trigger, f"/bag_player/{name}")
@@ -153,11 +155,11 @@ def test_a_pause_by_service_stops_packets_and_time(plan: Plan, store: Typestore)
         assert replay.published["/cam0"] == 56
 
 
-def test_loop_starts_over_until_told_to_end(plan: Plan, store: Typestore) -> None:
+def test_loop_starts_over_until_told_to_end(plan: ReplayPlan, store: Typestore) -> None:
     class EnoughError(Exception):
         pass
 
-    endless = Plan(plan.contents, plan.cameras, rate=0.0, loop=True)
+    endless = ReplayPlan(plan.contents, plan.cameras, rate=0.0, loop=True)
     with Played(endless, store) as played:
 
         def tick() -> None:
@@ -170,7 +172,7 @@ def test_loop_starts_over_until_told_to_end(plan: Plan, store: Typestore) -> Non
 
 
 def test_without_subscribers_it_does_not_begin(
-    plan: Plan, store: Typestore, monkeypatch: pytest.MonkeyPatch
+    plan: ReplayPlan, store: Typestore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "MATCH_S", 0.1)
     with (
@@ -186,7 +188,7 @@ def test_without_subscribers_it_does_not_begin(
 
 
 def test_an_answer_at_the_last_moment_is_none_too_late(
-    plan: Plan, store: Typestore, monkeypatch: pytest.MonkeyPatch
+    plan: ReplayPlan, store: Typestore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class LateLockstep(Lockstep):
         """Nothing is owed any more, but it was when that was waited for."""
@@ -199,7 +201,7 @@ def test_an_answer_at_the_last_moment_is_none_too_late(
 
     monkeypatch.setattr(replay_module, "PATIENCE_S", 0.0)
     lockstep = LateLockstep(EDGE, 10.0, plan.cameras)
-    once = Plan(plan.contents, ("/cam0",), rate=0.0)
+    once = ReplayPlan(plan.contents, ("/cam0",), rate=0.0)
     with Replay(once, store, lockstep) as replay:
         replay.play(lambda: None)
     assert replay.published["/cam0"] == 56

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hybrid_pose_ros.graph.description import find_prefix, share_directory
+from hybrid_pose_ros.installation import find_prefix, share_directory
 
 PROFILES: Final = "FASTRTPS_DEFAULT_PROFILES_FILE"
 TRANSPORTS: Final = "FASTDDS_BUILTIN_TRANSPORTS"

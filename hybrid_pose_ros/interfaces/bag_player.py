@@ -4,7 +4,6 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -12,78 +11,22 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.publisher import Publisher
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import UInt64
 from std_srvs.srv import Trigger
 
-from hybrid_pose_ros.graph.transport import room_for_events
-from hybrid_pose_ros.interfaces.listener import DIAGNOSTICS_QOS
-from hybrid_pose_ros.interfaces.messages import EVENTS_PUBLISHER_QOS, stamp_from_ns
-from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, PoseKeypoints3D
+from hybrid_pose_ros.interfaces.diagnostics import node_reports
+from hybrid_pose_ros.interfaces.messages import stamp_from_ns
+from hybrid_pose_ros.interfaces.qos import profile
+from hybrid_pose_ros.interfaces.topics import CLOCK, DIAGNOSTICS, Topic
+from hybrid_pose_ros.interfaces.transport import room_for_events
+from hybrid_pose_ros.msg import PoseKeypoints
 
 SPIN_S: Final = 0.1
-
-
-def _qos(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
-    return QoSProfile(
-        reliability=ReliabilityPolicy.RELIABLE,  # matches subscribers of either kind
-        durability=durability,
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-    )
-
-
-@dataclass(frozen=True)
-class PlayedTopic:
-    """A topic to be published; the bytes are those of ``message_type`` (CDR)."""
-
-    name: str
-    message_type: type
-    qos: QoSProfile
-
-
-def events_topic(name: str) -> PlayedTopic:
-    """Return a topic of packets. Other packages' packets are the same byte for byte."""
-    return PlayedTopic(name, EventPacket, EVENTS_PUBLISHER_QOS)
-
-
-def camera_info_topic(name: str) -> PlayedTopic:
-    """Return a topic of calibration, which who comes later gets, too."""
-    return PlayedTopic(name, CameraInfo, _qos(1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
-
-
-def truth_topic(name: str) -> PlayedTopic:
-    """Return a topic of ground truth."""
-    return PlayedTopic(name, PoseKeypoints3D, _qos(1000))
-
-
-@dataclass(frozen=True)
-class HeardTopic:
-    """A topic to be received in serialised form."""
-
-    name: str
-    message_type: type
-    qos: QoSProfile
-
-
-def pose_topic(name: str) -> HeardTopic:
-    """Return a topic of poses of a camera."""
-    return HeardTopic(name, PoseKeypoints, _qos(4000))
-
-
-def pose_3d_topic(name: str) -> HeardTopic:
-    """Return a topic of poses in space."""
-    return HeardTopic(name, PoseKeypoints3D, _qos(4000))
-
-
-def initialised_topic(name: str) -> HeardTopic:
-    """Return the topic on which `snn` tells which initialisations it has taken."""
-    return HeardTopic(name, UInt64, _qos(100))
 
 
 def pose_time(data: bytes) -> int:
@@ -113,8 +56,8 @@ class BagPlayerNode(Node):
 
     def __init__(
         self,
-        played: Sequence[PlayedTopic],
-        heard: Sequence[HeardTopic],
+        played: Sequence[Topic],
+        heard: Sequence[Topic],
         *,
         on_message: Callable[[str, bytes], None],
         on_diagnostics: Callable[[str, Mapping[str, str]], None],
@@ -122,20 +65,19 @@ class BagPlayerNode(Node):
     ) -> None:
         super().__init__("bag_player")
         self._on_diagnostics = on_diagnostics
-        self._outputs = {
-            topic.name: self.create_publisher(topic.message_type, topic.name, topic.qos)
-            for topic in played
-        }
-        self._clock_output = self.create_publisher(Clock, "/clock", _qos(1))
+        self._outputs = {topic.name: _publisher(self, topic) for topic in played}
+        self._clock_output = _publisher(self, CLOCK)
         for topic in heard:
             self.create_subscription(
-                topic.message_type,
+                topic.message_class,
                 topic.name,
                 partial(on_message, topic.name),
-                topic.qos,
+                profile(topic.wanted),
                 raw=True,
             )
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_array, DIAGNOSTICS_QOS)
+        self.create_subscription(
+            DiagnosticArray, DIAGNOSTICS.name, self._on_array, profile(DIAGNOSTICS.wanted)
+        )
         for name in ("pause", "resume", "toggle_paused"):
             self.create_service(Trigger, f"~/{name}", partial(self._serve, on_command, name))
 
@@ -152,14 +94,17 @@ class BagPlayerNode(Node):
         return int(self._outputs[topic].get_subscription_count())
 
     def _on_array(self, array: DiagnosticArray) -> None:
-        for status in array.status:
-            name = status.name.partition(":")[0]
-            self._on_diagnostics(name, {item.key: item.value for item in status.values})
+        for name, status in node_reports(array):
+            self._on_diagnostics(name, status.values)
 
     @staticmethod
     def _serve(on_command: Callable[[str], str], name: str, request: Any, response: Any) -> Any:
         response.success, response.message = True, on_command(name)
         return response
+
+
+def _publisher(node: Node, topic: Topic) -> Publisher:
+    return node.create_publisher(topic.message_class, topic.name, profile(topic.offered))
 
 
 @contextmanager

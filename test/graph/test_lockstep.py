@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.bags.lockstep import Answer, Kind, Lockstep
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
+from hybrid_pose_ros.graph.lockstep import Answer, Kind, Lockstep
 from hybrid_pose_ros.interfaces.messages import event_packet_message, stamp_from_ns
 from hybrid_pose_ros.networks.config import EDGE
 

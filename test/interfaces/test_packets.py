@@ -10,10 +10,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket, MalformedPacketError
+from hybrid_pose_ros.interfaces import cdr
+from hybrid_pose_ros.interfaces.cdr import header_message, read_packet, serialised_packet
 from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.msg import EventPacket
-from hybrid_pose_ros.nodes.support import packets
-from hybrid_pose_ros.nodes.support.packets import header_message, read_packet, serialised_packet
 
 TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 FIELDS = ("height", "width", "seq", "time_base", "encoding", "is_bigendian")
@@ -76,5 +76,5 @@ def test_bytes_that_end_too_early_are_malformed() -> None:
 def test_another_representation_is_left_to_rclpy(monkeypatch: pytest.MonkeyPatch) -> None:
     data = serialize_message(packet())
     big_endian = b"\x00\x00" + data[2:]
-    monkeypatch.setattr(packets, "deserialize_message", lambda *arguments: arguments)
+    monkeypatch.setattr(cdr, "deserialize_message", lambda *arguments: arguments)
     assert read_packet(big_endian, EventPacket) == (big_endian, EventPacket)

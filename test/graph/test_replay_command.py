@@ -17,11 +17,11 @@ import pytest
 from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
+from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
-from hybrid_pose_ros.bags.layout import make_header
-from hybrid_pose_ros.bags.player import inspect_bag
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.cli.replay import keys
+from hybrid_pose_ros.interfaces.messages import header_at
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_played_is_said_in_one_line(
     empty = tmp_path / "empty"
     with Writer(empty, version=Writer.VERSION_LATEST) as writer:
         link = writer.add_connection("/odom", "std_msgs/msg/Header", typestore=store)
-        writer.write(link, 5, store.serialize_cdr(make_header(store, 5, ""), link.msgtype))
+        writer.write(link, 5, store.serialize_cdr(header_at(5, ""), link.msgtype))
     for arguments, message in (
         ([str(tmp_path / "none")], "none: the bag cannot be read"),
         ([str(empty)], "no topic `events`"),

@@ -14,7 +14,7 @@ from hybrid_pose_ros.graph.description import NodeSpec
 def test_a_bag_that_exists_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli_run, "Graph", None)
+    monkeypatch.setattr(cli_run, "Supervisor", None)
     monkeypatch.setattr("subprocess.Popen", None)
     for words in ([], ["--cameras", "cam0,cam1"]):
         assert main(["run", "--bag", str(tmp_path), *words]) == 1

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes all serialised packets that wait in a subscription's queue at once.
+
+The one place that takes hold of private parts of rclpy: ``Subscription.handle`` is a context
+manager whose ``take_message(message_class, raw)`` returns (bytes, info) or nothing, with
+``received_timestamp`` in the info. Right for rclpy 7.1 (ROS 2 Jazzy); the tests of the nodes fail
+where that is not so.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hybrid_pose_ros.interfaces.topics import Topic
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+
+
+class PacketInbox:
+    """Hands over the packets of a topic, those together that have come since the last time.
+
+    If there is more than one, they are served after what else has come until now. Otherwise,
+    when packets come faster than they are served, the executor would be kept busy by those that
+    came meanwhile, and all other messages, timers and services would wait behind them, longer
+    and longer.
+
+    Args:
+        node: gets the subscription, which ends when it is deactivated.
+        serve: called with the packets, and the time (ns) for which the first has waited.
+        may_wait: says whether packets, the last of which just came, may wait for later ones.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        topic: Topic,
+        serve: Callable[[list[bytes], int], None],
+        may_wait: Callable[[list[bytes]], bool],
+    ) -> None:
+        self._node, self._serve, self._may_wait = node, serve, may_wait
+        self._message_class = topic.message_class
+        self._waiting: list[bytes] = []
+        self._waiting_since_ns = 0
+        self._is_ordered = False  # to be served
+        self._subscription = node.listen_to(topic, self._on_packet, raw=True)
+        self._handle: Any = self._subscription.handle
+
+    @property
+    def waiting(self) -> int:
+        """Number of packets that wait."""
+        return len(self._waiting)
+
+    def flush(self) -> None:
+        """Serve what waits."""
+        self._is_ordered = False
+        packets, self._waiting = self._waiting, []
+        since_ns, self._waiting_since_ns = self._waiting_since_ns, 0
+        if self._node.is_listening(self._subscription):
+            self._serve(packets, time.time_ns() - since_ns if since_ns else 0)
+
+    def _on_packet(self, first: bytes) -> None:
+        waiting = self._waiting
+        waiting.append(first)
+        with self._handle:
+            while taken := self._handle.take_message(self._message_class, True):
+                if not self._waiting_since_ns:
+                    # The executor does not tell when `first` came; the next one came soon after.
+                    self._waiting_since_ns = taken[1]["received_timestamp"]
+                waiting.append(taken[0])
+        if self._is_ordered or self._may_wait(waiting):
+            return
+        if len(waiting) == 1:
+            self.flush()
+        else:
+            assert self._node.executor is not None
+            self._is_ordered = True
+            self._node.executor.create_task(self.flush)
