@@ -74,6 +74,7 @@ def shared_loss(network: HybridPoseNetwork, stage: Stage) -> Callable[[Batch], T
     """
     if processes() == 1:
         return lambda batch: stage_loss(network, stage, batch)
-    # a batch without an earlier window leaves what an initialisation keeps without a gradient
-    loss = DistributedDataParallel(_StageLoss(network, stage), find_unused_parameters=True)
+    # the hybrid's batches without an earlier window leave state blending without a gradient
+    some = stage is Stage.HYBRID
+    loss = DistributedDataParallel(_StageLoss(network, stage), find_unused_parameters=some)
     return lambda batch: cast(Tensor, loss(*batch))

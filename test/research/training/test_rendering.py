@@ -73,14 +73,24 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_machines_share_the_rendering(tmp_path: Path) -> None:
-    found: list[set[Path]] = []
-    for number in (1, 2):
-        render_shards(
-            tmp_path, PLAN, workers=1, progress=lambda *_: None, part=(number, 4 + number)
-        )
-        found.append(set(finished(tmp_path)))
-    # every fifth of ten, from the first; every sixth, from the second, which is another two
-    assert [len(folders) for folders in found] == [2, 4]
+    """Of ten recordings, four for validation, four for the test, each of five renders two."""
+
+    def begin(number: int) -> tuple[int, int]:
+        counted: list[tuple[int, int]] = []
+
+        def stop(*done: int) -> None:
+            counted.append((done[0], done[1]))
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            render_shards(tmp_path, PLAN, workers=1, progress=stop, part=(number, 5))
+        return counted[0]
+
+    assert [begin(number) for number in range(1, 6)] == [(0, 2)] * 5
+    for place in ("validation/00000", "test/00001", "test/00003"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "meta.json").write_text("{}")
+    assert [begin(number) for number in range(1, 6)] == [(2, 2), (0, 2), (1, 2), (0, 2), (0, 2)]
 
 
 def save_clips(path: Path, *subjects: str) -> Path:
