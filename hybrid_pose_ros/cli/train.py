@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose train`: render synthetic recordings, train the stages, export a checkpoint."""
+"""`hybrid-pose train`: make the data, train the stages, export a checkpoint."""
 
 import argparse
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli import CommandError, check_at_least_one, training_data
 
 if TYPE_CHECKING:
+    import torch
+
     from hybrid_pose_ros.networks.config import ModelConfig
     from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
     from hybrid_pose_ros.research.training.shards import Shard
@@ -30,22 +32,15 @@ _CARRY_SAMPLES = 192
 
 def add_parser(subparsers: Any) -> None:
     """Add `train` and its own subcommands."""
-    parser = subparsers.add_parser("train", help="train a model on synthetic recordings")
+    parser = subparsers.add_parser("train", help="train a model on recordings")
     commands = parser.add_subparsers(dest="train_command", required=True, metavar="COMMAND")
 
-    render = commands.add_parser("render", help="simulate recordings and bin them for training")
-    render.add_argument("--data", type=Path, required=True, help="folder for the training data")
-    render.add_argument("--minutes", type=float, default=40.0, help="length in all (minutes)")
-    render.add_argument("--seed", type=int, default=0, help="the data is a function of it")
-    render.add_argument("--workers", type=int, default=2, help="processes")
-    render.add_argument("--mocap", type=Path, help="motion capture (.npz) mixed with the motions")
-    render.add_argument("--calibration", type=Path, help="folder with the DHP19 matrices P1..P4")
-
+    training_data.add_parsers(commands)
     for stage, what in zip(
         STAGES, ("the ANN", "the SNN alone", "SNN and initialiser on a trained ANN"), strict=True
     ):
         command = commands.add_parser(stage, help=f"train {what}")
-        command.add_argument("--data", type=Path, required=True, help="folder made by `render`")
+        command.add_argument("--data", type=Path, required=True, help="folder of the data")
         command.add_argument("--out", type=Path, required=True, help="folder of the training run")
         command.add_argument(
             "--from",
@@ -70,6 +65,17 @@ def add_parser(subparsers: Any) -> None:
         command.add_argument("--report-every", type=int, default=500, help="updates")
         command.add_argument("--samples", type=int, default=256, help="validated at a report")
         command.add_argument("--seed", type=int, default=0)
+        command.add_argument(
+            "--imported-share",
+            type=float,
+            metavar="SHARE",
+            help="share of samples from imported recordings, 0 to 1 (default: all as often)",
+        )
+        command.add_argument(
+            "--follow",
+            action="store_true",
+            help="take in what is added to the data, at every report",
+        )
         command.add_argument("--device", default="cpu", help="torch device, such as cpu or cuda")
         command.add_argument("--threads", type=int, default=2, help="CPU threads")
         if stage != "ann":  # the ANN's convolutions become slower by it
@@ -84,38 +90,17 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen subcommand."""
-    action = {"render": _render, "export": _export}.get(args.train_command, _train)
+    actions = {
+        "render": training_data.render,
+        "import": training_data.import_recordings,
+        "score": training_data.score,
+        "export": _export,
+    }
+    action = actions.get(args.train_command, _train)
     try:
         return action(args)
     except OSError as error:
         raise CommandError(str(error)) from error
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-
-
-def _render(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.research.training.rendering import RenderPlan, render_shards
-
-    check_at_least_one("--workers", args.workers)
-    if not args.minutes > 0:
-        raise CommandError(f"--minutes must be more than 0, not {args.minutes:g}")
-    plan = RenderPlan(
-        seconds=args.minutes * 60,
-        seed=args.seed,
-        mocap=args.mocap,
-        calibration=args.calibration,
-    )
-    with _progress() as progress:
-        task = progress.add_task("rendering", total=None, note="")
-
-        def done(finished: int, total: int) -> None:
-            progress.update(task, completed=finished, total=total)
-
-        render_shards(args.data, plan, workers=args.workers, progress=done)
-    return 0
 
 
 def _validation(
@@ -139,7 +124,7 @@ def _validation(
     )
     labels = np.concatenate([shard.labels for shard in shards])
     weight = labels[..., 2:]
-    mean_points = (labels[..., :2] * weight).sum(0) / weight.sum(0)
+    mean_points = (labels[..., :2] * weight).sum(0) / np.maximum(weight.sum(0), 1)
 
     def validate(network: "HybridPoseNetwork") -> dict[str, float]:
         batches = (source[i] for i in range(samples // batch))
@@ -152,10 +137,26 @@ def _validation(
 def _train(args: argparse.Namespace) -> int:
     import torch
 
+    from hybrid_pose_ros.research.training.distributed import joined
+
+    check_at_least_one("--window", args.window)
+    if args.imported_share is not None and not 0 <= args.imported_share <= 1:
+        raise CommandError(f"--imported-share must be 0 to 1, not {args.imported_share:g}")
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    with joined(args.device) as device:
+        if device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32
+            torch.backends.cudnn.benchmark = True
+        return _train_on(device, args)
+
+
+def _train_on(device: "torch.device", args: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.research.training.distributed import processes, rank
     from hybrid_pose_ros.research.training.log import RunLog
-    from hybrid_pose_ros.research.training.sampling import Augmentation, BatchSource
     from hybrid_pose_ros.research.training.shards import open_shards, recordings_digest
+    from hybrid_pose_ros.research.training.sources import FOLLOWED, make_source
     from hybrid_pose_ros.research.training.stages import Stage
     from hybrid_pose_ros.research.training.trainer import (
         Report,
@@ -164,12 +165,9 @@ def _train(args: argparse.Namespace) -> int:
         weights_digests,
     )
 
-    check_at_least_one("--window", args.window)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
     stage = Stage(args.train_command)
     variant = getattr(args, "variant", None)
-    network = _start(args.out, stage, args.start, variant).to(args.device)
+    network = _start(args.out, stage, args.start, variant).to(device)
     config = network.config
     shards = open_shards(args.data / "train", config)
     ann_weights, snn_weights = weights_digests(network)
@@ -181,21 +179,15 @@ def _train(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         seed=args.seed,
         strip=args.strip,
-        recordings=recordings_digest(shards),
+        recordings=FOLLOWED if args.follow else recordings_digest(shards),
         ann_weights=ann_weights,
         snn_weights=snn_weights,
         compiled=getattr(args, "compile", False),
         report_every=args.report_every,
+        imported_share=args.imported_share,
+        processes=processes(),
     )
-    source = BatchSource(
-        shards,
-        config,
-        batch=plan.batch,
-        steps=plan.window_steps,
-        seed=plan.seed,
-        augmentation=Augmentation(strip=plan.strip),
-        earlier=(0, 1) if config.carry and stage is Stage.HYBRID else (0,),
-    )
+    source = make_source(args.data / "train", shards, plan, config, device)
     names = {Stage.ANN: ("ann", "ann_held"), Stage.SNN: ("snn_from_rest",)}.get(stage, COMPARED)
     validation = open_shards(args.data / "validation", config)
     validate = _validation(validation, config, args.samples, names)
@@ -205,7 +197,9 @@ def _train(args: argparse.Namespace) -> int:
         figures = "  ".join(f"{name} {value:.2f}" for name, value in report.validation.items())
         console.print(f"{report.update}: loss {report.loss:.4f}, {figures}")
 
-    with _progress() as progress, RunLog(args.out) as log:
+    first = rank() == 0
+    progress = training_data.make_progress()
+    with progress if first else nullcontext(), RunLog(args.out) if first else nullcontext() as log:
         task = progress.add_task(stage.value, total=plan.updates, note="")
 
         def advanced(update: int, loss: float) -> None:

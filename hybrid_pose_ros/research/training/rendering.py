@@ -131,13 +131,19 @@ def render_shard(folder: Path, plan: RenderPlan, split: str, number: int) -> Non
 
 
 def render_shards(
-    data: Path, plan: RenderPlan, *, workers: int, progress: Callable[[int, int], None]
+    data: Path,
+    plan: RenderPlan,
+    *,
+    workers: int,
+    progress: Callable[[int, int], None],
+    part: tuple[int, int] = (1, 1),
 ) -> None:
     """Render what is missing below ``data/train``, ``data/validation`` and ``data/test``.
 
     Args:
         workers: number of processes.
         progress: called with the number of finished shards and of all.
+        part: (i, n): what the i-th of n machines does, from 1; of all shards every n-th.
 
     Raises:
         ShardError: what is there was rendered by another plan.
@@ -151,7 +157,7 @@ def render_shards(
         (data / split, plan, split, number)
         for split, size in sizes.items()
         for number in range(size)
-    ]
+    ][part[0] - 1 :: part[1]]
     missing = [job for job in jobs if not is_finished(job[0] / f"{job[3]:05d}")]
     done = len(jobs) - len(missing)
     _keep_plan(data, record, begun=done > 0)

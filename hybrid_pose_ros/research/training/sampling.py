@@ -1,28 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches drawn at random from shards, augmented, and the same for the same seed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from hybrid_pose_ros.events.activity import NEVER, encode_ages
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.pipeline.ann_estimator import sum_windows
-from hybrid_pose_ros.research.training.shards import Shard, last_active
-from hybrid_pose_ros.skeleton import JOINTS, MIRROR
-
-_MIRROR = np.array(MIRROR)
-
-_ARMS, _LEGS = (
-    np.array([i for i, name in enumerate(JOINTS) if name.endswith(ends)])
-    for ends in (("elbow", "hand"), ("hip", "knee", "foot"))
+from hybrid_pose_ros.research.training.draws import (
+    NO_AUGMENTATION,
+    Augmentation,
+    Draw,
+    draw_sample,
 )
+from hybrid_pose_ros.research.training.shards import (
+    IMPORTED,
+    UNKNOWN,
+    Shard,
+    ShardError,
+    last_active,
+)
+
+__all__ = [
+    "NO_AUGMENTATION",
+    "Augmentation",
+    "Batch",
+    "BatchSource",
+    "Sample",
+    "Source",
+    "cut_sample",
+    "make_sample",
+]
 
 _FIRST = 10
 """Samples begin after so many steps of a recording."""
@@ -47,40 +62,10 @@ class Batch(NamedTuple):
     visible: Tensor
     feedback: Tensor
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Random changes of a sample.
-
-    Attributes:
-        mirror: probability of a left-right mirrored sample (joints swapped accordingly).
-        invert: probability of exchanged polarities.
-        shift: largest shift in cells along x and y.
-        forget: probability that the ANN's history is cut off at a random length, as it is when
-            a stream has just begun.
-        strip: columns that are cut out around the person, for training at half the cost; None:
-            all.
-        pause: probability that a person has rested for a while (0.3 to 90 s) at some moment of the
-            past, in the pose of that moment.
-        feedback: probability that the ANN is fed with an earlier pose, damaged as its own may be.
-        still: samples are drawn in proportion to the mean speed of their visible joints plus this
-            speed (cells per step), so that fast movements, which are rare, are learnt as well as
-            standing; None: all as often.
-    """
-
-    mirror: float = 0.5
-    invert: float = 0.2
-    shift: tuple[int, int] = (8, 6)
-    forget: float = 0.12
-    pause: float = 0.3
-    feedback: float = 0.6
-    strip: int | None = None
-    still: float | None = 0.1
-
-
-NO_AUGMENTATION = Augmentation(
-    mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0, pause=0.0, feedback=0.0, still=None
-)
+    @property
+    def known(self) -> Tensor:
+        """Whether it is known where, or that a joint is not in view: bool [T + 1, N, 13]."""
+        return self.points[..., 1] > UNKNOWN / 2
 
 
 def _shifted(array: NDArray[Any], dx: int, dy: int) -> NDArray[Any]:
@@ -93,23 +78,6 @@ def _shifted(array: NDArray[Any], dx: int, dy: int) -> NDArray[Any]:
     return out
 
 
-def _strip(
-    points: NDArray[np.float32],
-    visible: NDArray[np.bool_],
-    width: int,
-    augmentation: Augmentation,
-    rng: np.random.Generator,
-) -> slice:
-    """Choose the columns of a sample: around where the visible joints are, give or take."""
-    strip = augmentation.strip
-    if strip is None or strip >= width:
-        return slice(0, width)
-    middle = points[..., 0][visible].mean() if visible.any() else rng.uniform(0, width)
-    first = round(float(middle - strip / 2 + rng.normal(0, strip / 10)))
-    first = min(max(first, 0), width - strip)
-    return slice(first, first + strip)
-
-
 class Sample(NamedTuple):
     """One sample of a :class:`Batch`, as arrays without the axis of samples."""
 
@@ -118,6 +86,25 @@ class Sample(NamedTuple):
     points: NDArray[np.float32]
     visible: NDArray[np.bool_]
     feedback: NDArray[np.float32]
+
+
+def cut_sample(shard: Shard, draw: Draw, config: ModelConfig, inits: int) -> Sample:
+    """Cut what was drawn out of a shard."""
+    steps = len(draw.points) - 1
+    past = _past(shard, draw, config)
+    columns = slice(draw.columns[0], sum(draw.columns))
+    counts: NDArray[np.uint8] = shard.counts[draw.start : draw.start + steps, ..., columns]
+    windows = np.stack([past.inputs(counts[: number * steps // inits]) for number in range(inits)])
+    if draw.invert:
+        length = 2 * len(config.ann.window_steps)
+        pairs = windows[:, :length].reshape(inits, -1, 2, *windows.shape[2:])
+        windows[:, :length] = pairs[:, :, ::-1].reshape(inits, length, *windows.shape[2:])
+        counts = counts[:, ::-1]
+    if draw.mirror:
+        windows, counts = windows[..., ::-1], counts[..., ::-1]
+    if any(draw.shift):
+        windows, counts = _shifted(windows, *draw.shift), _shifted(counts, *draw.shift)
+    return Sample(windows, counts, draw.points, draw.visible, draw.feedback)
 
 
 def make_sample(
@@ -135,38 +122,8 @@ def make_sample(
         inits: number of times for which the ANN's input is made: ``start``, and others that part
             the steps evenly.
     """
-    labels = shard.labels[start - 1 : start + steps].copy()
-    points, visible = labels[..., :2], labels[..., 2] > 0
-    feedback = draw_feedback(shard.labels, start, augmentation.feedback, rng)
-    columns = _strip(points, visible, config.view.grid_width, augmentation, rng)
-    points[..., 0] -= columns.start
-    feedback[:, 0] -= columns.start
-    size = np.array((columns.stop - columns.start, config.view.grid_height), np.float32)
-    visible = visible & ((points > -0.5) & (points < size - 0.5)).all(-1)
-    past = _past(shard, start, config, augmentation, rng, columns)
-    after: NDArray[np.uint8] = shard.counts[start : start + steps, ..., columns]
-    windows = np.stack([past.inputs(after[: number * steps // inits]) for number in range(inits)])
-    counts = after
-
-    if rng.random() < augmentation.invert:
-        length = 2 * len(config.ann.window_steps)
-        pairs = windows[:, :length].reshape(inits, -1, 2, *windows.shape[2:])
-        windows[:, :length] = pairs[:, :, ::-1].reshape(inits, length, *windows.shape[2:])
-        counts = counts[:, ::-1]
-    if rng.random() < augmentation.mirror:
-        windows, counts = windows[..., ::-1], counts[..., ::-1]
-        points, feedback = points[:, _MIRROR], feedback[_MIRROR]
-        points[..., 0] = size[0] - 1 - points[..., 0]
-        feedback[:, 0] = size[0] - 1 - feedback[:, 0]
-        visible = visible[:, _MIRROR]
-    reach_x, reach_y = augmentation.shift
-    dx, dy = (int(rng.integers(-reach, reach + 1)) for reach in (reach_x, reach_y))
-    if dx or dy:
-        windows, counts = _shifted(windows, dx, dy), _shifted(counts, dx, dy)
-        points = points + np.array((dx, dy), np.float32)
-        feedback[:, :2] += (dx, dy)
-        visible = visible & ((points > -0.5) & (points < size - 0.5)).all(-1)
-    return Sample(windows, counts, points, visible, feedback)
+    draw = draw_sample(shard.labels, start, steps, config, augmentation, rng)
+    return cut_sample(shard, draw, config, inits)
 
 
 @dataclass(frozen=True)
@@ -198,84 +155,43 @@ class _Past:
         return out
 
 
-def _past(
-    shard: Shard,
-    start: int,
-    config: ModelConfig,
-    augmentation: Augmentation,
-    rng: np.random.Generator,
-    columns: slice,
-) -> _Past:
-    """Cut the past out of a shard, at times with a pause in it or without what is older."""
-    length = config.ann.history_steps
+def _past(shard: Shard, draw: Draw, config: ModelConfig) -> _Past:
+    """Cut the past of a sample out of a shard."""
+    columns = slice(draw.columns[0], sum(draw.columns))
     counts = shard.counts[..., columns]
-    last = shard.last_before(start)[..., columns]
-    history = counts[max(0, start - length) : start]
-    if rng.random() < augmentation.pause:
-        reach = np.log(min(3 * length, start))
-        pause_at = start - int(np.exp(rng.uniform(0.0, reach)))
-        pause = round(np.exp(rng.uniform(*np.log(_PAUSE_S))) * 1e9 / config.step_ns)
-        last = np.where(last < pause_at, last - pause, last)
-        if start - pause_at < length:
-            kept = max(0, length - (start - pause_at) - pause)
-            rest = np.zeros((length - (start - pause_at) - kept, *history.shape[1:]), np.uint8)
-            older = counts[max(0, pause_at - kept) : pause_at]
-            history = np.concatenate((older, rest, counts[pause_at:start]))
-    if len(history) < length:
-        missing = np.zeros((length - len(history), *history.shape[1:]), np.uint8)
-        history = np.concatenate((missing, history))
-    if rng.random() < augmentation.forget:
-        known = int(np.exp(rng.uniform(np.log(2), np.log(length))))
-        history = history.copy()
-        history[:-known] = 0
-        last = np.where(last < start - known, NEVER, last)
-    return _Past(history, last, start, config)
-
-
-def draw_feedback(
-    labels: NDArray[np.float32], start: int, share: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw where an earlier run of the ANN may have seen the joints, float32 [13, 3].
-
-    It is the truth of some time before, damaged in the ways in which an answer is wrong: all or
-    some joints beside their places, left and right exchanged, joints not found.
-
-    Args:
-        labels: of the recording, [steps, 13, 3].
-        start: step before which the ANN runs.
-        share: probability that there is an answer.
-    """
-    if rng.random() >= share:
-        return np.zeros(labels.shape[1:], np.float32)
-    ago = int(rng.integers(1, 21)) if rng.random() < 0.85 else int(rng.integers(21, 300))
-    pose = labels[max(0, start - 1 - ago)].copy()
-    joints = len(pose)
-    pose[:, :2] += rng.normal(0, np.exp(rng.uniform(np.log(0.1), np.log(3.0))), (joints, 2))
-    if rng.random() < 0.2:
-        pose[:, :2] += rng.normal(0, 4.0, 2)
-    if rng.random() < 0.1:
-        pose = pose[_MIRROR]
-    elif rng.random() < 0.1:  # arms or legs alone
-        limbs = _ARMS if rng.random() < 0.5 else _LEGS
-        pose[limbs] = pose[_MIRROR[limbs]]
-    lost = rng.random(joints) < 0.05
-    pose[lost, :2] += rng.normal(0, 12.0, (int(lost.sum()), 2))
-    pose[:, 2] *= rng.uniform(0.3, 1.0, joints) * (rng.random(joints) > 0.1)
-    return pose
+    history = np.zeros((len(draw.history), *counts.shape[1:]), np.uint8)
+    filled = draw.history >= 0
+    history[filled] = counts[draw.history[filled]]
+    last = shard.last_before(draw.start)[..., columns]
+    last = np.where(last < draw.pause_at, last - draw.pause, last)
+    return _Past(history, np.where(last < draw.oldest, NEVER, last), draw.start, config)
 
 
 def _chances(shard: Shard, steps: int, still: float | None) -> NDArray[np.float64]:
-    """How often a sample of ``steps`` steps begins at each step from :data:`_FIRST` on."""
+    """How often a sample of ``steps`` steps begins at each step from :data:`_FIRST` on.
+
+    None holds a moment at which nothing is known of the person.
+    """
     starts = len(shard.counts) - steps - _FIRST + 1
+    known = (shard.labels[..., 1] > UNKNOWN / 2).any(-1)
+    gaps = np.concatenate(([0], np.cumsum(~known)))
+    first = np.arange(starts) + _FIRST - 1
+    whole = gaps[first + steps + 1] == gaps[first]
     if still is None:
-        return np.ones(starts)
+        return whole.astype(float)
     points, visible = shard.labels[..., :2].astype(float), shard.labels[..., 2] > 0
     moved = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     seen = visible[1:] & visible[:-1]
     speeds = (moved * seen).sum(-1) / np.maximum(seen.sum(-1), 1)  # into step 1 and so on
     sums = np.concatenate(([0.0], np.cumsum(speeds)))
-    first = np.arange(starts) + _FIRST - 1
-    return np.asarray(still + (sums[first + steps] - sums[first]) / steps)
+    return np.asarray(whole * (still + (sums[first + steps] - sums[first]) / steps))
+
+
+class Source(Protocol):
+    """An endless, reproducible sequence of batches."""
+
+    def batches(self, numbers: range) -> Iterator[Batch]:
+        """Yield the batches of these numbers, on whatever device."""
 
 
 class BatchSource(Dataset[Batch]):
@@ -290,6 +206,10 @@ class BatchSource(Dataset[Batch]):
         augmentation: see :class:`Augmentation`.
         earlier: numbers of earlier windows, each as long as ``steps``, of which a batch draws one;
             so many steps and ANN inputs come before the window.
+        imported_share: share of samples from imported recordings; None: all as often.
+
+    Raises:
+        ShardError: no recording is long enough, or there are none of a kind that has a share.
     """
 
     def __init__(
@@ -302,37 +222,81 @@ class BatchSource(Dataset[Batch]):
         seed: int,
         augmentation: Augmentation,
         earlier: Sequence[int] = (0,),
+        imported_share: float | None = None,
     ) -> None:
         longest = (max(earlier) + 1) * steps
-        self._shards = [shard for shard in shards if len(shard.counts) >= longest + _FIRST]
+        self.shards = [shard for shard in shards if len(shard.counts) >= longest + _FIRST]
         still = augmentation.still
-        self._chances = [_chances(shard, longest, still) for shard in self._shards]
-        totals = np.array([chances.sum() for chances in self._chances])
-        self._weights = totals / totals.sum()
-        self._config = config
+        self._chances = [_chances(shard, longest, still) for shard in self.shards]
+        self._weights = _weights(self.shards, self._chances, imported_share, longest + _FIRST)
+        self.config = config
         self._batch = batch
         self._steps = steps
         self._seed = seed
         self._augmentation = augmentation
         self._earlier = tuple(earlier)
 
-    def __getitem__(self, index: int) -> Batch:
+    def draw(self, index: int) -> tuple[int, list[tuple[int, Draw]]]:
+        """Return the number of the ANN's inputs of a batch, and its samples: (shard, draw)."""
         rng = np.random.default_rng((self._seed, index))
         inits = 1 + self._earlier[int(rng.integers(len(self._earlier)))]
         steps = inits * self._steps
-        samples = []
-        for choice in rng.choice(len(self._shards), self._batch, p=self._weights):
-            shard = self._shards[choice]
+        draws = []
+        for choice in rng.choice(len(self.shards), self._batch, p=self._weights):
+            labels = self.shards[choice].labels
             chances = self._chances[choice]
             start = _FIRST + int(rng.choice(len(chances), p=chances / chances.sum()))
-            samples.append(
-                make_sample(shard, start, steps, self._config, self._augmentation, rng, inits)
-            )
-        windows, counts, points, visible, feedback = zip(*samples, strict=True)
-        return Batch(
-            torch.from_numpy(np.stack(windows, 1)),
-            torch.from_numpy(np.stack(counts, 1)),
-            torch.from_numpy(np.stack(points, 1)),
-            torch.from_numpy(np.stack(visible, 1)),
-            torch.from_numpy(np.stack(feedback)),
+            draw = draw_sample(labels, start, steps, self.config, self._augmentation, rng)
+            draws.append((int(choice), draw))
+        return inits, draws
+
+    def __getitem__(self, index: int) -> Batch:
+        inits, draws = self.draw(index)
+        return stack(
+            [cut_sample(self.shards[shard], draw, self.config, inits) for shard, draw in draws]
         )
+
+    def batches(self, numbers: range) -> Iterator[Batch]:
+        """Yield the batches of these numbers, cut by another process."""
+        yield from DataLoader(self, batch_size=None, sampler=numbers, num_workers=1)
+
+
+def stack(samples: Sequence[Sample]) -> Batch:
+    """Return samples as a batch."""
+    windows, counts, points, visible, feedback = zip(*samples, strict=True)
+    return Batch(
+        torch.from_numpy(np.stack(windows, 1)),
+        torch.from_numpy(np.stack(counts, 1)),
+        torch.from_numpy(np.stack(points, 1)),
+        torch.from_numpy(np.stack(visible, 1)),
+        torch.from_numpy(np.stack(feedback)),
+    )
+
+
+def _weights(
+    shards: Sequence[Shard],
+    chances: Sequence[NDArray[np.float64]],
+    imported_share: float | None,
+    longest: int,
+) -> NDArray[np.float64]:
+    """How often a sample comes from each shard."""
+    weights = np.array([own.sum() for own in chances])
+    if not weights.any():
+        raise ShardError(
+            f"no recording has {longest} steps in a row with labels: shorten --window or add "
+            "longer recordings"
+        )
+    if imported_share is not None:
+        imported = np.array([IMPORTED in shard.meta for shard in shards])
+        for kind, share, remedy in (
+            (imported, imported_share, "hybrid-pose train import"),
+            (~imported, 1 - imported_share, "hybrid-pose train render"),
+        ):
+            total = weights[kind].sum()
+            if share and not total:
+                raise ShardError(
+                    f"an imported share of {imported_share:g} needs recordings of both kinds; "
+                    f"make what is missing with `{remedy}`"
+                )
+            weights[kind] *= share / total if share else 0.0
+    return np.asarray(weights / weights.sum())

@@ -3,9 +3,9 @@
 
 A shard is a folder: ``counts.npy`` uint8 [steps, 2, H, W] (events per cell, saturated at 255),
 ``labels.npy`` float32 [steps, 13, 3] (x, y in grid cells at the end of the step; 1 where the joint
-is inside the view, else 0), ``last.npy`` int32 [keys, levels, H, W] (the step in which each cell
-was last active, before every 50th step) and ``meta.json``, written last: a folder without it is
-not finished.
+is inside the view, else 0; far away where nobody knows), ``last.npy`` int32 [keys, levels, H, W]
+(the step in which each cell was last active, before every 50th step) and ``meta.json``, written
+last: a folder without it is not finished.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,31 @@ from hybrid_pose_ros.events.activity import NEVER
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import StepBinner
 from hybrid_pose_ros.networks.config import ModelConfig
-from hybrid_pose_ros.simulation.recording import Truth
 
 META = "meta.json"
+
+IMPORTED: Final = "imported"
+"""What the meta data of a recording has that was not rendered: where it came from."""
+
+UNKNOWN: Final = -1e4
+"""Both coordinates (cells) of a joint of which the labels do not say where it is."""
+
+
+class Labels(Protocol):
+    """Where the joints are in the picture of a camera.
+
+    Attributes:
+        label_ns: moments of the labels, int64 [M]; outside of them nothing is known.
+    """
+
+    @property
+    def label_ns(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+    def at(self, sensor_ns: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the joints' places, [N, 13, 2] in px, and whether they are in view, [N, 13].
+
+        A joint that nobody knows the place of is at NaN.
+        """
 
 
 class ShardError(UserError):
@@ -42,7 +64,7 @@ class Shard:
         labels: float32 [steps, 13, 3]: x, y (cells), visible.
         last: int32 [keys, levels, H, W]: step in which each cell was last active.
         levels: numbers of events that make a cell active.
-        meta: where it came from.
+        meta: where it came from, and its ``folder``.
     """
 
     counts: NDArray[np.uint8]
@@ -53,14 +75,15 @@ class Shard:
 
     def last_before(self, step: int) -> NDArray[np.int64]:
         """Return the step in which each cell was last active before a step, [levels, H, W]."""
-        key = step // _KEY_STEPS
+        key = step // KEY_STEPS
         last = self.last[key].astype(np.int64)
         last[last < 0] = NEVER
-        first = key * _KEY_STEPS
+        first = key * KEY_STEPS
         return last_active(self.counts[first:step], self.levels, first, last)
 
 
-_KEY_STEPS: Final = 50
+KEY_STEPS: Final = 50
+"""Steps between two keys of ``last.npy``."""
 
 
 def last_active(
@@ -87,7 +110,7 @@ def write_shard(
     *,
     events: EventArray,
     sensor_size: tuple[int, int],
-    truth: Truth,
+    truth: Labels,
     meta: dict[str, Any],
 ) -> None:
     """Bin a recording and write it.
@@ -99,6 +122,9 @@ def write_shard(
         sensor_size: (width, height) in pixels.
         truth: its labels; between them they are interpolated.
         meta: JSON, stored with the shard.
+
+    Raises:
+        ShardError: there are no events while there are labels.
     """
     view = config.view.fit(*sensor_size)
     label_ns = truth.label_ns
@@ -106,11 +132,13 @@ def write_shard(
         view,
         config.step_ns,
         noise_filter=config.noise_filter,
-        max_gap_steps=len(label_ns) + 1,
+        max_gap_steps=int((label_ns[-1] - label_ns[0]) // config.step_ns) + 2,
     )
     steps = {step.index: step.counts for step in binner.push(events)}
     ends = np.arange(-(-label_ns[0] // config.step_ns), label_ns[-1] // config.step_ns + 1)
     present = np.array([end - 1 in steps for end in ends])
+    if not present.any():
+        raise ShardError(f"{folder}: no events between the first label and the last")
     first, last = np.flatnonzero(present)[[0, -1]]
     ends = ends[first : last + 1]
     grid = config.view
@@ -121,6 +149,7 @@ def write_shard(
     points = view.to_grid(pixels)
     inside = (points > -0.5) & (points < (grid.grid_width - 0.5, grid.grid_height - 0.5))
     shown &= inside.all(-1)
+    points = np.where(np.isfinite(points).all(-1, keepdims=True), points, UNKNOWN)
     labels = np.concatenate((points, shown[..., None]), -1).astype(np.float32)
 
     if folder.exists():
@@ -150,8 +179,8 @@ def activity_keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[n
     """
     last = np.full((len(levels), *counts.shape[2:]), -1, np.int64)
     keys = [last]
-    for first in range(0, len(counts) - _KEY_STEPS + 1, _KEY_STEPS):
-        last = last_active(counts[first : first + _KEY_STEPS], levels, first, last)
+    for first in range(0, len(counts) - KEY_STEPS + 1, KEY_STEPS):
+        last = last_active(counts[first : first + KEY_STEPS], levels, first, last)
         keys.append(last)
     return np.stack(keys).astype(np.int32)
 
@@ -179,7 +208,7 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
             raise ShardError(
                 f"{folder}: made for a grid of {counts.shape[1:]}, the model needs {shape}"
             )
-        meta = json.loads((folder / META).read_text())
+        meta = {**json.loads((folder / META).read_text()), "folder": str(folder)}
         if meta["step_ns"] != config.step_ns:
             raise ShardError(
                 f"{folder}: binned in steps of {meta['step_ns']} ns, the model's have "

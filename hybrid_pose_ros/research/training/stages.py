@@ -84,6 +84,8 @@ def set_mode(network: HybridPoseNetwork, stage: Stage, *, freeze_norm: bool) -> 
 def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor:
     """The heatmaps' mean squared error, scaled so that empty maps cost 1 per visible joint.
 
+    Joints of which the labels do not say where they are do not count.
+
     In a network with motion, plus :data:`MOTION_WEIGHT` times the error of the velocities in
     cells per step, averaged over visible joints; with the hybrid, that of the displacements in
     cells counts :data:`DRIFT_WEIGHT` times as much. With the hybrid, plus :data:`POSITION_WEIGHT`
@@ -102,7 +104,7 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
     losses = []
     carried = torch.zeros_like(batch.points[0])
     for step, after in enumerate(network.trace(state, batch.counts), 1):
-        loss = _heatmap_loss(after.heatmaps, targets[step], config.sigma)
+        loss = _heatmap_loss(after.heatmaps, targets[step], batch.known[step], config.sigma)
         if stage is Stage.HYBRID:
             points, visible = batch.points[step], batch.visible[step]
             loss = loss + POSITION_WEIGHT * position_loss(after.heatmaps, points, visible)
@@ -128,7 +130,7 @@ def _ann_loss(network: HybridPoseNetwork, batch: Batch) -> Tensor:
     heatmaps, activations = network.ann(inputs)
     height, width = inputs.shape[-2:]
     targets = draw_heatmaps(points, visible, height, width, sigma)
-    loss = _heatmap_loss(heatmaps.float(), targets, sigma)
+    loss = _heatmap_loss(heatmaps.float(), targets, batch.known[0], sigma)
     if network.config.snn.motion:
         # at this rate the ANN is asked for the mean velocity of the steps to come
         ahead = (batch.points[-1] - points) / (len(batch.points) - 1)
@@ -208,8 +210,9 @@ def follow(
     return state, _from(batch, len(later) * steps)
 
 
-def _heatmap_loss(heatmaps: Tensor, targets: Tensor, sigma: float) -> Tensor:
-    return (heatmaps - targets).square().sum((-1, -2)).mean() / (math.pi * sigma * sigma)
+def _heatmap_loss(heatmaps: Tensor, targets: Tensor, known: Tensor, sigma: float) -> Tensor:
+    errors = (heatmaps - targets).square().sum((-1, -2)) * known
+    return errors.sum() / known.sum().clamp_min(1) / (math.pi * sigma * sigma)
 
 
 def _motion_loss(velocity: Tensor, moved: Tensor, seen: Tensor) -> Tensor:

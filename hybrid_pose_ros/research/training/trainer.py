@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.utils.data import DataLoader
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.motion import JointReadout
+from hybrid_pose_ros.research.training.distributed import processes, rank, shared_loss
 from hybrid_pose_ros.research.training.log import Report, RunLog
-from hybrid_pose_ros.research.training.sampling import Batch, BatchSource
-from hybrid_pose_ros.research.training.stages import Stage, set_mode, stage_loss, trained_parts
+from hybrid_pose_ros.research.training.sampling import Batch, Source
+from hybrid_pose_ros.research.training.stages import Stage, set_mode, trained_parts
 
 ANN_PARTS: Final = ("ann.", "motion.")
 """What the names of the ANN's weights begin with, those of its velocities included."""
@@ -42,7 +42,7 @@ class TrainingPlan:
     Attributes:
         stage: what is trained.
         updates: number of optimiser updates.
-        batch: samples per update.
+        batch: samples per update and process.
         window_steps: SNN steps per sample.
         learning_rate: the peak of a one-cycle schedule.
         seed: of the batches.
@@ -54,6 +54,8 @@ class TrainingPlan:
         bfloat16: run convolutions in bfloat16 (membranes stay float32).
         compiled: let torch compile the SNN; worth it from a few minutes on.
         report_every: updates between reports, validations and saved states.
+        imported_share: share of samples from imported recordings; None: all as often.
+        processes: how many train together, each on batches of its own.
     """
 
     stage: Stage
@@ -70,6 +72,8 @@ class TrainingPlan:
     bfloat16: bool = True
     compiled: bool = False
     report_every: int = 500
+    imported_share: float | None = None
+    processes: int = 1
 
 
 def weights_digests(network: HybridPoseNetwork) -> tuple[str, str]:
@@ -84,12 +88,12 @@ def weights_digests(network: HybridPoseNetwork) -> tuple[str, str]:
 
 def train_stage(
     network: HybridPoseNetwork,
-    source: BatchSource,
+    source: Source,
     plan: TrainingPlan,
     folder: Path,
     *,
     name: str,
-    log: RunLog,
+    log: RunLog | None,
     validate: Callable[[HybridPoseNetwork], dict[str, float]],
     progress: Callable[[int, float], None],
     reported: Callable[[Report], None],
@@ -97,12 +101,13 @@ def train_stage(
     """Train ``network`` in place.
 
     The state is kept in ``<folder>/<name>.pt``: called again with the same plan, training goes on
-    where it was, with the batches that would have come; on another device, too.
+    where it was, with the batches that would have come; on another device, too. Of several
+    processes (:mod:`.distributed`) the first one validates, reports and saves.
 
     Args:
         source: batches; made by what the plan says.
         name: of the files; what is trained, such as the stage.
-        log: takes the reports.
+        log: takes the reports; of the first process alone.
         validate: called with the network in evaluation mode at every report.
         progress: called with the number of updates done and the current loss.
         reported: called with each report.
@@ -127,14 +132,16 @@ def train_stage(
         torch._dynamo.config.recompile_limit = 32
         network.snn.compile(dynamic=False)
     device = next(network.parameters()).device
-    batches = DataLoader(source, batch_size=None, sampler=range(done, plan.updates), num_workers=1)
+    loss_of = shared_loss(network, plan.stage)
+    # every process takes batches of its own
+    numbers = range(done * processes() + rank(), plan.updates * processes(), processes())
     losses: list[float] = []
     started = time.monotonic()
-    for update, batch in enumerate(batches, done + 1):
+    for update, batch in enumerate(source.batches(numbers), done + 1):
         frozen = update > plan.updates * (1 - plan.frozen_norm)
         set_mode(network, plan.stage, freeze_norm=frozen)
         with torch.autocast(device.type, torch.bfloat16, enabled=plan.bfloat16):
-            loss = stage_loss(network, plan.stage, Batch(*(part.to(device) for part in batch)))
+            loss = loss_of(Batch(*(part.to(device) for part in batch)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -142,8 +149,8 @@ def train_stage(
         schedule.step()
         losses.append(loss.item())
         progress(update, losses[-1])
-        if update % plan.report_every == 0 or update == plan.updates:
-            speed = len(losses) * plan.batch / (time.monotonic() - started)
+        if log is not None and (update % plan.report_every == 0 or update == plan.updates):
+            speed = processes() * len(losses) * plan.batch / (time.monotonic() - started)
             with torch.compiler.set_stance("force_eager"):  # compiled for the batches alone
                 figures = validate(network.eval())
             report = Report(update, sum(losses) / len(losses), speed, figures)
@@ -207,7 +214,7 @@ def _restore(
     schedule: OneCycleLR,
 ) -> int:
     state = torch.load(path, map_location="cpu", weights_only=True)
-    kept = state["plan"]
+    kept = {"imported_share": None, "processes": 1, **state["plan"]}  # older ones lack them
     differs = [name for name, value in _plan_record(plan).items() if kept.get(name) != value]
     if differs:
         names = ", ".join(differs).replace("_", " ")

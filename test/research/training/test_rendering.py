@@ -72,6 +72,27 @@ def test_rendering_goes_on_where_it_was(tmp_path: Path) -> None:
     assert len(open_shards(tmp_path / "test", EDGE)) == 4
 
 
+def test_machines_share_the_rendering(tmp_path: Path) -> None:
+    """Of ten recordings, four for validation, four for the test, each of five renders two."""
+
+    def begin(number: int) -> tuple[int, int]:
+        counted: list[tuple[int, int]] = []
+
+        def stop(*done: int) -> None:
+            counted.append((done[0], done[1]))
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            render_shards(tmp_path, PLAN, workers=1, progress=stop, part=(number, 5))
+        return counted[0]
+
+    assert [begin(number) for number in range(1, 6)] == [(0, 2)] * 5
+    for place in ("validation/00000", "test/00001", "test/00003"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "meta.json").write_text("{}")
+    assert [begin(number) for number in range(1, 6)] == [(2, 2), (0, 2), (1, 2), (0, 2), (0, 2)]
+
+
 def save_clips(path: Path, *subjects: str) -> Path:
     rng = np.random.default_rng(0)
     np.savez(path, **{f"{subject}_01": rng.normal(0, 1, (90, 13, 3)) for subject in subjects})
