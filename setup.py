@@ -2,9 +2,9 @@
 """Installs what CMakeLists.txt installs into a virtual environment, by running that very build.
 
 The environment must hold what requirements-build.txt and requirements.txt name already, and the
-machine a C++ compiler and make. The name, version and texts are those of package.xml. Nothing is
-listed here: the Python package of the installed tree becomes the wheel's code, and everything
-else the wheel's data, which pip puts under the environment's prefix.
+machine a C++ compiler and make. The name, version, people and addresses are those of package.xml.
+No file is listed here: the Python package of the installed tree becomes the wheel's code, and
+everything else the wheel's data, which pip puts under the environment's prefix.
 """
 
 import hashlib
@@ -109,6 +109,20 @@ def _package_xml(tag: str) -> str:
     return text
 
 
+def _people(tag: str, attribute: str | None = None) -> str | None:
+    """Return the names or addresses of the authors or maintainers, with commas; None of none."""
+    found = [
+        element.get(attribute) if attribute else element.text
+        for element in ElementTree.parse(HERE / "package.xml").iterfind(tag)
+    ]
+    return ", ".join(filter(None, found)) or None
+
+
+def _urls() -> dict[str, str]:
+    elements = ElementTree.parse(HERE / "package.xml").iterfind("url")
+    return {element.get("type", "website"): element.text or "" for element in elements}
+
+
 def _requirements(file: str) -> list[str]:
     lines = (HERE / file).read_text().splitlines()
     return [text for line in lines if (text := line.partition("#")[0].strip())]
@@ -118,7 +132,13 @@ setup(
     name=_package_xml("name"),
     version=_package_xml("version"),
     description=_package_xml("description"),
-    maintainer=_package_xml("maintainer"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author=_people("author"),
+    author_email=_people("author", "email"),
+    maintainer=_people("maintainer"),
+    maintainer_email=_people("maintainer", "email"),
+    project_urls=_urls(),
     license=_package_xml("license"),
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
@@ -130,6 +150,25 @@ setup(
         "training": ["tensorboard"],
         "view": _requirements("requirements-view.txt"),
     },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+    keywords=[
+        "event camera",
+        "human pose estimation",
+        "neuromorphic vision",
+        "ROS 2",
+        "spiking neural network",
+    ],
     packages=[],
     distclass=CompiledDistribution,
     cmdclass={"build": Build, "editable_wheel": RefuseEditable},

@@ -25,7 +25,12 @@ class MalformedEventsError(UserError, ValueError):
 
 
 def empty_events() -> EventArray:
-    """Return an array without events."""
+    """Return an array without events.
+
+    Example:
+        >>> empty_events().shape, empty_events().dtype.names
+        ((0,), ('t', 'x', 'y', 'polarity'))
+    """
     return np.empty(0, EVENT_DTYPE)
 
 
@@ -48,7 +53,13 @@ def make_events(t: ArrayLike, x: ArrayLike, y: ArrayLike, polarity: ArrayLike) -
 
 
 def join_events(parts: Sequence[EventArray]) -> EventArray:
-    """Return the events of some arrays, one after the other."""
+    """Return the events of some arrays, one after the other.
+
+    Example:
+        >>> events = make_events([1000, 2500], x=[3, 4], y=[7, 7], polarity=[True, False])
+        >>> join_events([events[:1], events[1:]]).shape
+        (2,)
+    """
     if len(parts) == 1:
         return parts[0]
     # NumPy would copy one field after the other; of plain bytes it does so ten times as fast.
@@ -61,6 +72,13 @@ def check_events(events: EventArray, width: int, height: int) -> None:
 
     Raises:
         MalformedEventsError: names the first event that is wrong.
+
+    Example:
+        >>> events = make_events([1000, 2500], x=[3, 400], y=[7, 7], polarity=[True, False])
+        >>> check_events(events, 346, 260)
+        Traceback (most recent call last):
+        hybrid_pose_ros.events.array.MalformedEventsError: event 1 lies at (400, 7), outside the \
+sensor of 346x260
     """
     array = np.asarray(events)
     if array.dtype != EVENT_DTYPE or array.ndim != 1 or array is not events:

@@ -108,6 +108,16 @@ class GridView:
         grid_width, grid_height: of the grid, in cells.
         columns: grid column of each sensor column, -1 outside the grid; int32 [sensor_width].
         rows: grid row of each sensor row, -1 outside the grid; int32 [sensor_height].
+
+    Example:
+        >>> view = GridView.fit(640, 480)
+        >>> view.shape, view.columns.shape, view.rows.shape
+        ((2, 65, 87), (640,), (480,))
+        >>> corners = view.to_grid(np.array([(0.0, 0.0), (639.0, 479.0)]))  # [2, 2], in cells
+        >>> corners.round(2).tolist()
+        [[-0.43, -0.37], [85.93, 64.37]]
+        >>> np.allclose(view.to_sensor(corners), [(0.0, 0.0), (639.0, 479.0)])
+        True
     """
 
     sensor_width: int
@@ -201,6 +211,13 @@ class GridView:
 
         Raises:
             IndexError: an event lies outside the sensor.
+
+        Example:
+            >>> from hybrid_pose_ros.events.array import make_events
+            >>> events = make_events([10, 20, 30], x=[0, 1, 345], y=[0, 0, 0], polarity=[0, 1, 1])
+            >>> counts = GridView.fit(346, 260).histogram(events)
+            >>> counts.shape, counts[:, 0, 0].tolist(), int(counts[1, 0, 86])
+            ((2, 65, 87), [1, 1], 1)
         """
         self.check(events)
         counts = np.zeros(self.shape, np.uint16)

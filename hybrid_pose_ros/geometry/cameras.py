@@ -56,6 +56,14 @@ class Camera:
             scaled so that the third coordinate is the depth in metres along the optical axis.
         name: for people.
         distortion: of the lens; None: none.
+
+    Example:
+        >>> camera = Camera.look_at((0.0, -3.0, 1.0), (0.0, 0.0, 1.0), focal_px=345.0)
+        >>> camera.matrix.shape, camera.focal_px
+        ((3, 4), 345.0)
+        >>> points = np.array([(0.0, 0.0, 1.0), (1.0, 0.0, 1.0)])  # [2, 3], in metres
+        >>> camera.project(points).round(6).tolist(), camera.depth(points).round(6).tolist()
+        ([[172.5, 129.5], [287.5, 129.5]], [3.0, 3.0])
     """
 
     width: int

@@ -48,6 +48,17 @@ def triangulate(
     Raises:
         ValueError: fewer than two cameras, or as many image points as there are cameras are not
             given, or a weight is negative.
+
+    Example:
+        >>> left = Camera.look_at((-2.0, -2.4, 2.0), (0.0, 0.0, 1.0), focal_px=345.0)
+        >>> right = Camera.look_at((2.0, -2.4, 2.0), (0.0, 0.0, 1.0), focal_px=345.0)
+        >>> joints = np.array([(0.0, 0.0, 1.7), (0.2, 0.0, 1.4)])  # [2, 3], in metres
+        >>> images = np.stack([camera.project(joints) for camera in (left, right)])
+        >>> images.shape
+        (2, 2, 2)
+        >>> result = triangulate((left, right), images)
+        >>> bool(np.allclose(result.points, joints)), result.reprojection_px.shape
+        (True, (2,))
     """
     return _triangulate(cameras, _undistort(cameras, image_points), weights)
 

@@ -14,7 +14,14 @@ from hybrid_pose_ros.skeleton import MIRROR
 def joint_errors(
     estimate: NDArray[np.floating], truth: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Return the distance of each joint from its true place, [..., 13]."""
+    """Return the distance of each joint from its true place, [..., 13].
+
+    Example:
+        >>> truth = np.zeros((4, 13, 2))
+        >>> distances = joint_errors(truth + (3.0, 4.0), truth)
+        >>> distances.shape, float(distances[0, 0])
+        ((4, 13), 5.0)
+    """
     difference = np.asarray(estimate, np.float64) - truth
     return np.asarray(np.linalg.norm(difference, axis=-1), np.float64)
 
@@ -25,6 +32,11 @@ def mpjpe(
     """Return the mean per joint position error: the mean distance over all visible joints.
 
     The unit is that of the input; NaN if no joint is visible.
+
+    Example:
+        >>> truth, visible = np.zeros((4, 13, 2)), np.ones((4, 13), bool)
+        >>> mpjpe(truth + (3.0, 4.0), truth, visible)
+        5.0
     """
     return _mean(joint_errors(estimate, truth)[visible])
 
@@ -43,6 +55,12 @@ def without_offset(
 
     Returns:
         estimates [N, 13, D]; those of a joint that is never visible are unchanged.
+
+    Example:
+        >>> truth, visible = np.zeros((4, 13, 2)), np.ones((4, 13), bool)
+        >>> moved = without_offset(truth + (3.0, 4.0), truth, visible)
+        >>> moved.shape, mpjpe(moved, truth, visible)
+        ((4, 13, 2), 0.0)
     """
     moved = np.array(estimate, np.float64)
     for joint in range(moved.shape[1]):

@@ -23,6 +23,12 @@ def draw_heatmaps(
 
     Returns:
         [..., J, height, width].
+
+    Example:
+        >>> points = torch.tensor([[10.0, 5.0], [0.0, 0.0]])  # [2, 2]: (x, y) in cells
+        >>> maps = draw_heatmaps(points, torch.tensor([True, False]), 65, 87, sigma=1.5)
+        >>> tuple(maps.shape), maps[0, 5, 10].item(), maps[1].max().item()
+        ((2, 65, 87), 1.0, 0.0)
     """
     xs = torch.arange(width, dtype=points.dtype, device=points.device)
     ys = torch.arange(height, dtype=points.dtype, device=points.device)
@@ -33,7 +39,15 @@ def draw_heatmaps(
 
 
 def highest_cells(heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``(peak, row, column)`` of each heatmap's highest cell: [..., H, W] -> [...] each."""
+    """Return ``(peak, row, column)`` of each heatmap's highest cell: [..., H, W] -> [...] each.
+
+    Example:
+        >>> heatmaps = torch.zeros(13, 65, 87)
+        >>> heatmaps[:, 20, 30] = 0.8
+        >>> peak, row, column = highest_cells(heatmaps)
+        >>> tuple(peak.shape), int(row[0]), int(column[0])
+        ((13,), 20, 30)
+    """
     peak, index = heatmaps.flatten(-2).max(-1)
     row = torch.div(index, heatmaps.shape[-1], rounding_mode="floor")
     return peak, row, index - row * heatmaps.shape[-1]
@@ -52,6 +66,15 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         ``(points, confidence)``: grid coordinates (x, y) [..., 2], and the value of the highest
         cell, clipped to [0, 1]: trained by least squares on Gaussians of height 1, the network
         puts about the probability there that the joint lies in this place.
+
+    Example:
+        >>> points = torch.tensor([[30.3, 20.75]])
+        >>> heatmaps = draw_heatmaps(points, torch.tensor([True]), 65, 87, sigma=1.5)
+        >>> found, confidence = decode_heatmaps(heatmaps)
+        >>> tuple(found.shape), tuple(confidence.shape)
+        ((1, 2), (1,))
+        >>> torch.allclose(found, points, atol=1e-3)
+        True
     """
     height, width = heatmaps.shape[-2:]
     peak, row, column = highest_cells(heatmaps)

@@ -6,21 +6,35 @@ import io
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hybrid_pose_ros.cli.main import COMMANDS, make_parser
 from hybrid_pose_ros.cli.node_reference import NODES, node_class
 from hybrid_pose_ros.cli.reference import reference
+from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The contents of a page's blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def inline_code(page: Path) -> list[str]:
+    """What stands between backticks in a page's prose."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose)]
 
 
 def shell_lines(page: Path) -> Iterator[str]:
     """Yield the commands in a page's shell blocks, continued lines joined, without comments."""
-    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+    for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words:
@@ -51,6 +65,38 @@ def test_every_command_of_ours_is_understood() -> None:
             if end.code:
                 wrong.append(f"{page}: hybrid-pose {' '.join(words)}: {said.getvalue()}")
     assert not wrong, "\n".join(wrong)
+
+
+def command_options() -> dict[str, set[str]]:
+    """The options of each command by its full name, as the reference has them, and of none."""
+    parts = re.split(r"^### `hybrid-pose (.*)`$", reference(), flags=re.MULTILINE)
+    options = {
+        name: set(re.findall(r"--[a-z][\w-]*", text))
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+    groups = {name.split()[0] for name in options if " " in name}
+    return {group: {"--help"} for group in groups} | options | {"": {"--help", "--version"}}
+
+
+def test_every_option_and_command_in_the_prose_exists() -> None:
+    known = command_options()
+    everywhere = set().union(*known.values())
+    for page in PAGES:
+        for text in inline_code(page):
+            words = text.split()
+            options = set(re.findall(r"(?<!\S)--[a-z][\w-]*", text))
+            if text.startswith("--"):
+                assert options <= everywhere, f"{page.name}: {text}"
+            elif words and words[0] in ("hybrid-pose", *COMMANDS):
+                named = words[words[0] == "hybrid-pose" :]
+                place = next(
+                    name
+                    for name in (" ".join(named[:count]) for count in (2, 1, 0))
+                    if name in known
+                )
+                is_placeholder = not named or named[0].startswith(("-", "..."))
+                assert place or is_placeholder, f"{page.name}: {text}"
+                assert options <= known[place], f"{page.name}: {text}"
 
 
 def test_every_launch_file_has_the_arguments_that_are_given() -> None:
@@ -87,6 +133,69 @@ def test_every_parameter_that_is_named_exists(verb: str) -> None:
         assert names[0] in parameters, f"{page}: {node} has no parameter {names[0]}"
 
 
+def test_every_parameter_of_a_file_exists() -> None:
+    parameters = {node: {spec.name for spec in node_class(node).PARAMETERS} for node in NODES}
+    for page in PAGES:
+        for block in blocks(page, "yaml"):
+            for place, entry in yaml.safe_load(block).items():
+                if not isinstance(entry, dict) or "ros__parameters" not in entry:
+                    continue
+                node = place.removeprefix("/**").strip("/")
+                known = parameters[node] if node else set().union(*parameters.values())
+                assert entry["ros__parameters"].keys() <= known, f"{page.name}: {place}"
+
+
+def test_every_node_that_is_run_exists_with_its_parameters() -> None:
+    calls = commands("ros2 run hybrid_pose_ros")
+    assert calls
+    for page, (node, *words) in calls:
+        assert node in NODES, f"{page}: there is no node {node}"
+        given = {word.partition(":=")[0] for flag, word in pairwise(words) if flag == "-p"}
+        parameters = {spec.name for spec in node_class(node).PARAMETERS}
+        assert given <= parameters, f"{page}: {node} has no parameter {given - parameters}"
+
+
+def test_every_service_that_is_called_exists() -> None:
+    calls = commands("ros2 service call")
+    assert calls
+    for page, (service, kind, *_) in calls:
+        node, _, name = service.strip("/").rpartition("/")
+        text = " ".join((node_class(node.rpartition("/")[2]).__doc__ or "").split())
+        services = text.partition("Services: ")[2]
+        assert f"~/{name}" in services, f"{page}: {service}"
+        assert kind.rpartition("/")[2] in services, f"{page}: {service} {kind}"
+
+
+def test_the_message_in_the_readme_is_a_pose() -> None:
+    (message,) = [yaml.safe_load(block) for block in blocks(ROOT / "README.md", "yaml")]
+    assert message.keys() == PoseKeypoints.get_fields_and_field_types().keys()
+    for keypoint in message["keypoints"]:
+        assert keypoint.keys() == Keypoint.get_fields_and_field_types().keys()
+
+
+def test_python_of_the_pages_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but "From Python", which has a test of its own, and whose first block the README has."""
+    from_python = ROOT / "docs" / "python.md"
+    assert blocks(ROOT / "README.md", "python") == blocks(from_python, "python")[:1]
+    monkeypatch.chdir(tmp_path)
+    for page in PAGES:
+        if page not in (from_python, ROOT / "README.md"):
+            for block in blocks(page, "python"):
+                exec(compile(block, page.name, "exec"), {})
+
+
+def test_python_scripts_exist() -> None:
+    for page, words in commands("python"):
+        assert (ROOT / words[0]).is_file(), f"{page}: {words[0]}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = re.findall(r"\]\(([^)#\s]+)", index.read_text())
+    missing = {page.name for page in index.parent.glob("*.md")} - {index.name, *linked}
+    assert not missing
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page, words in commands("make"):
@@ -110,7 +219,8 @@ def test_links_lead_somewhere() -> None:
 def test_code_that_is_named_exists() -> None:
     for page in PAGES:
         for path in re.findall(
-            r"`((?:hybrid_pose_ros|test|config|launch|msg)/[\w/.]+)`", page.read_text()
+            r"`((?:hybrid_pose_ros|test|config|launch|msg|docs|examples)/[\w/.]+)`",
+            page.read_text(),
         ):
             is_message = path.startswith("hybrid_pose_ros/msg/")
             file = f"{path.removeprefix('hybrid_pose_ros/')}.msg" if is_message else path

@@ -101,6 +101,10 @@ def test_distribution_has_the_metadata_of_package_xml():
     package = parse_package(str(ROOT / "package.xml"))
     assert metadata["Version"] == package.version
     assert metadata["Summary"] == package.description
+    assert metadata["Maintainer"] == package.maintainers[0].name
+    assert metadata["Maintainer-email"] == package.maintainers[0].email
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text()
 
 
 def _content(path: Path) -> bytes | None:
