@@ -3,9 +3,9 @@
 
     python tools/fit_markers.py DHP_CNN.model
 
-P1.npy to P4.npy are taken from the CNN's folder. The recordings are seeded with 100 and more; the
-sim-to-real check (`hybrid-pose gauge`) is read on other seeds. What is printed, in metres
-sideways, forwards and up, is to be added to the table of
+P1.npy to P4.npy are taken from the CNN's folder. The recordings are seeded with 100
+(FIRST_MESH_SEED) and more; the sim-to-real check (`hybrid-pose gauge`) is read on other seeds.
+What is printed, in metres sideways, forwards and up, is to be added to the table of
 hybrid_pose_ros/simulation/mesh/skin_markers.py.
 """
 
@@ -21,6 +21,7 @@ from hybrid_pose_ros.geometry.cameras import Camera, load_dhp19_cameras
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, load_dhp19_cnn
 from hybrid_pose_ros.research.evaluation.gauge import (
     CHANNELS,
+    FIRST_MESH_SEED,
     WARM_UP_S,
     clean,
     cut_frames,
@@ -35,7 +36,6 @@ from hybrid_pose_ros.skeleton import JOINTS
 
 F64 = NDArray[np.float64]
 
-FIRST_SEED: Final = 100
 SECONDS: Final = 2.0
 MOVEMENTS: Final = (
     "walking",
@@ -121,7 +121,7 @@ def main(path: Path) -> None:
     cnn, cameras = load_dhp19_cnn(path), load_dhp19_cameras(path.parent)
     measured = []
     for k, movement in enumerate(MOVEMENTS):
-        measured.append(measure(cnn, cameras, movement, FIRST_SEED + k))
+        measured.append(measure(cnn, cameras, movement, FIRST_MESH_SEED + k))
         print(movement, flush=True)
     errors = np.concatenate([own for own, _ in measured])
     slopes = np.concatenate([own for _, own in measured])

@@ -13,7 +13,7 @@ from hybrid_pose_ros.bags.bag import BagError, RawMessage, read_raw, reading
 from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, PacketReader
-from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     joints_from_message,
@@ -165,7 +165,11 @@ def _take_reference(
         evaluation.add_truth(message.sensor_time, joints)
         return None
     with reading(path):
-        calibration = camera_from_info(store.deserialize_cdr(stored.data, CAMERA_INFO.type))
+        info = store.deserialize_cdr(stored.data, CAMERA_INFO.type)
+    try:
+        calibration = camera_from_info(info)
+    except CameraError:
+        return None
     if calibration is not None:
         evaluation.set_camera(stored.topic.rpartition("/")[0], calibration)
     return calibration

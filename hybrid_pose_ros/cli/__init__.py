@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hybrid-pose` and its subcommands, one module each."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EISDIR
+from pathlib import Path
+from typing import TextIO
+
 from hybrid_pose_ros.errors import UserError
 
 
@@ -16,3 +22,22 @@ def check_at_least_one(option: str, value: int) -> None:
     """
     if value < 1:
         raise CommandError(f"{option} must be at least 1, not {value}")
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[TextIO]:
+    """Open a file that gets its name once it is written; a run that fails leaves what was there.
+
+    Raises:
+        OSError: it cannot be written. That is said now, not after a quarter of an hour.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "is a folder, not a file", str(path))
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -3,18 +3,16 @@
 
 import argparse
 import json
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from errno import EISDIR
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
+from hybrid_pose_ros.cli.stress import add_options, run_stress
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.test_set import TestPlan
@@ -31,10 +29,10 @@ def add_parser(subparsers: Any) -> None:
         description="Simulate the 33 movements of DHP19 (and captured motions) by people who were "
         "never trained on, and compare ANN, SNN and hybrid, what each part of the hybrid is "
         "worth, late answers of the ANN, shorter steps, the engine that runs in use, energy and "
-        "confidence. The figures are a function of "
-        "the seed and the weights. `hybrid-pose report` makes a page of them.",
+        "confidence. With --stress: how they bear what training rarely shows. The figures are a "
+        "function of the seed and the weights. `hybrid-pose report` makes a page of them.",
     )
-    parser.add_argument("--json", type=Path, required=True, help="file for the figures")
+    parser.add_argument("--json", type=Path, help="file for the figures (needed without --stress)")
     parser.add_argument("--mocap", type=Path, help="motion capture (.npz) to be tested on, too")
     parser.add_argument("--calibration", type=Path, help="folder of DHP19's P1 to P4: its cameras")
     parser.add_argument("--checkpoint", type=Path, help="the hybrid (default: the shipped one)")
@@ -46,18 +44,35 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--full", action="store_true", help="four people per movement, not one")
     parser.add_argument("--seed", type=int, default=0, help="the test set is a function of it")
     parser.add_argument("--workers", type=int, default=2, help="processes (default: 2)")
+    add_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print and write."""
+    check_at_least_one("--workers", options.workers)
+    if options.seed < 0:
+        raise CommandError(f"--seed must not be negative, as {options.seed} is")
+    try:
+        return run_stress(options) if options.stress else _run_comparison(options)
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}") from error
+    except BrokenProcessPool as error:
+        raise CommandError(
+            "a process of the evaluation was killed, as the system does when memory runs out; "
+            "close other programs or use --workers 1"
+        ) from error
+
+
+def _run_comparison(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.geometry.cameras import CameraError
     from hybrid_pose_ros.networks.checkpoint import CheckpointError
     from hybrid_pose_ros.research.evaluation.test_set import MOVEMENT_NAMES, TestPlan
     from hybrid_pose_ros.research.training.splits import TEST_SUBJECTS
 
-    check_at_least_one("--workers", options.workers)
-    if options.seed < 0:
-        raise CommandError(f"--seed must not be negative, as {options.seed} is")
+    if options.json is None:
+        raise CommandError("--json is needed: the file for the figures")
+    if options.axes is not None:
+        raise CommandError("--axes belongs to --stress")
     people = 4 if options.full else 1
     plan = TestPlan(
         seed=options.seed,
@@ -72,40 +87,14 @@ def run(options: argparse.Namespace) -> int:
     )
     console = Console()
     try:
-        with _written_whole(options.json) as file:
+        with written_whole(options.json) as file:
             figures = _evaluate(options, plan, console)
             figures["command"] = _command(options)
             file.write(json.dumps(figures, indent=2) + "\n")
-    except OSError as error:
-        raise CommandError(f"{error.filename}: {error.strerror}") from error
-    except BrokenProcessPool as error:
-        raise CommandError(
-            "a process of the evaluation was killed, as the system does when memory runs out; "
-            "close other programs or use --workers 1"
-        ) from error
     except (CameraError, CheckpointError, ValueError) as error:
         raise CommandError(str(error)) from error
     _show(figures, console)
     return 0
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[TextIO]:
-    """A file that gets its name once it is written; a run that fails leaves what was there.
-
-    Raises:
-        OSError: it cannot be written. That is said now, not after a quarter of an hour.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(EISDIR, "is a folder, not a file", str(path))
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def add_parser(subparsers: Any) -> None:
         "report",
         help="make a page of results from the figures of an evaluation",
         description="Write a Markdown page with tables and plots of what `hybrid-pose evaluate` "
-        "measured, next to the paper's figures.",
+        "measured, next to the paper's figures; or of what `hybrid-pose evaluate --stress` did.",
     )
     parser.add_argument("--json", type=Path, required=True, help="figures of `evaluate`")
     parser.add_argument("--gauge", type=Path, help="figures of `gauge --json`")
@@ -29,38 +29,54 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("docs/results.md"),
-        help="the page (default: docs/results.md); plots go to the folder images beside it",
+        help="the page (default: docs/results.md, of a stress test docs/robustness.md); plots go "
+        "to the folder images beside it",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
+    figures = _read(options.json)
+    stressed = isinstance(figures, dict) and "stress" in figures
+    out = options.out or Path("docs/robustness.md" if stressed else "docs/results.md")
+    try:
+        if stressed:
+            if options.gauge is not None or options.demo:
+                raise CommandError("the page of a stress test takes no --gauge or --demo")
+            page, plots = _stress_page(figures, out)
+        else:
+            page, plots = _results_page(figures, options, out)
+        out.write_text(page, "utf-8")
+    except OSError as error:
+        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
+    print(f"{out} and {plots} plots in {out.parent / 'images'}")
+    return 0
+
+
+def _results_page(figures: Any, options: argparse.Namespace, out: Path) -> tuple[str, int]:
+    """The page, and the number of its plots."""
     from hybrid_pose_ros.research.evaluation.demos import take_demo
     from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
     from hybrid_pose_ros.research.evaluation.plots import draw_plots
     from hybrid_pose_ros.research.evaluation.report import check_format, write_report
 
-    figures = _read(options.json)
     gauge = None if options.gauge is None else _read(options.gauge)
-    try:
-        check_format(figures, FORMAT)
-        plots = draw_plots(figures, options.out.parent / "images")
-        demos = [take_demo(folder, options.out) for folder in options.demo]
-        page = write_report(
-            figures,
-            gauge,
-            {
-                name: path.relative_to(options.out.parent).as_posix()
-                for name, path in plots.items()
-            },
-            demos,
-        )
-        options.out.write_text(page, "utf-8")
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    print(f"{options.out} and {len(plots)} plots in {options.out.parent / 'images'}")
-    return 0
+    check_format(figures, FORMAT)
+    plots = draw_plots(figures, out.parent / "images")
+    demos = [take_demo(folder, out) for folder in options.demo]
+    return write_report(figures, gauge, _addresses(plots, out), demos), len(plots)
+
+
+def _stress_page(figures: Any, out: Path) -> tuple[str, int]:
+    """The page, and the number of its plots."""
+    from hybrid_pose_ros.research.evaluation.stress_page import draw_curves, write_stress_page
+
+    plots = draw_curves(figures, out.parent / "images")
+    return write_stress_page(figures, _addresses(plots, out)), len(plots)
+
+
+def _addresses(plots: dict[str, Path], page: Path) -> dict[str, str]:
+    return {name: path.relative_to(page.parent).as_posix() for name, path in plots.items()}
 
 
 def _read(path: Path) -> Any:

@@ -36,7 +36,7 @@ ROWS: Final = 16
 
 
 class Output(NamedTuple):
-    """What a step of the accumulator is computed from, and into.
+    """Inputs and outputs of a step of the accumulator.
 
     Attributes:
         a, b: the spikes that are read; those of ``b`` have the weights from ``first_b`` on.

@@ -66,7 +66,7 @@ class Resampling(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What a layer is computed from, and into.
+    """Inputs and outputs of a layer.
 
     Attributes:
         a, b: the inputs; that of a layer with one input has no rows.

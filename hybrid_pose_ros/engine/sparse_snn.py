@@ -102,7 +102,7 @@ _UNCHANGED = Resampling(
 
 
 class Memory(NamedTuple):
-    """What an initialisation may leave: ``heatmaps`` [H, W, 13], ``velocity`` [13, 2]."""
+    """State to blend an initialisation with: ``heatmaps`` [H, W, 13], ``velocity`` [13, 2]."""
 
     heatmaps: F32
     velocity: F32
@@ -114,7 +114,7 @@ class SparseSnn:
     Args:
         snn: the trained network; it is copied.
         height, width: of the grid, in cells.
-        carry: what an initialisation leaves of the SNN's own state; None: nothing.
+        carry: shares of the SNN's own state in state blending; None: initialisations replace it.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ CHANNEL_MASK: Final = COLUMN - 1
 
 
 class Spikes(NamedTuple):
-    """What is not zero in a map, in order of rows.
+    """The values of a map that are not zero, in order of rows.
 
     Attributes:
         starts: [h + 1]; the entries of row y are those from ``starts[y]`` to ``starts[y + 1]``.

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.regular_files import find_obstacle
 
 WORD: Final = np.dtype([("address", ">u4"), ("us", ">u4")])
 
@@ -36,6 +37,7 @@ Y_MASK: Final = 0x1FF
 _MAGIC: Final = b"#!AER-DAT2"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _END: Final = "End Of ASCII Header"
+_MAX_LINE: Final = 4096
 _WRAP_US: Final = 2**32
 
 MAX_STEP_BACK_US: Final = 1_000_000
@@ -123,6 +125,8 @@ def read_header(path: Path) -> Header:
     Raises:
         Aedat2Error: the file is missing, cannot be read, or is not AEDAT 2.
     """
+    if obstacle := find_obstacle(path, "an AEDAT 2.0 file"):
+        raise Aedat2Error(f"{path}: {obstacle}")
     try:
         with path.open("rb") as file:
             first = file.readline(200)
@@ -130,7 +134,7 @@ def read_header(path: Path) -> Header:
                 raise Aedat2Error(f"{path}: not an AEDAT 2.0 file; it begins with {_MAGIC!r}")
             chip, created, offset = "", "", len(first)
             end = b"\r\n" if first.endswith(b"\r\n") else b"\n"
-            while _is_text(line := file.readline(), end):
+            while _is_text(line := file.readline(_MAX_LINE), end):
                 offset = file.tell()
                 text = line.decode("latin-1").strip("#\r\n ")
                 if text.startswith("AEChip:"):
@@ -139,8 +143,6 @@ def read_header(path: Path) -> Header:
                     created = text.removeprefix("created ")
                 elif text.lower() == _END.lower():
                     break
-    except FileNotFoundError as error:
-        raise Aedat2Error(f"{path}: no such file; give the path of an AEDAT 2.0 file") from error
     except OSError as error:
         raise Aedat2Error(f"{path}: cannot be read ({error.strerror})") from error
     return Header(chip, created, offset)
@@ -160,6 +162,8 @@ class Aedat2Reader:
     Attributes:
         header: of the file.
         total: number of whole words in the file.
+        strays: words read so far whose time stood apart from both its neighbours'; they got that
+            of the word before.
         trouble: why reading ended before the end of the file, or bytes are left over at it; or "".
 
     Raises:
@@ -171,6 +175,7 @@ class Aedat2Reader:
         self.header = read_header(path)
         size = path.stat().st_size - self.header.offset
         self.total, rest = divmod(size, WORD.itemsize)
+        self.strays = 0
         self.trouble = f"the last {rest} bytes are no whole word: the file is cut off" * bool(rest)
 
     def words(self, chunk: int = CHUNK_WORDS) -> Generator[Words, None, None]:
@@ -191,6 +196,7 @@ class Aedat2Reader:
 
     def _words(self, file: BinaryIO, chunk: int) -> Generator[Words, None, None]:
         left, last_us = self.total, None
+        self.strays = 0
         while left:
             raw = np.fromfile(file, WORD, min(chunk, left))
             if not len(raw):
@@ -198,11 +204,14 @@ class Aedat2Reader:
             left -= len(raw)
             us = raw["us"].astype(np.int64)
             before = us[0] if last_us is None else last_us
-            steps = np.empty_like(us)
-            steps[0] = us[0] - before % _WRAP_US
-            np.subtract(us[1:], us[:-1], out=steps[1:])
-            steps[steps < -_WRAP_US // 2] += _WRAP_US
-            steps[steps > _WRAP_US // 2] -= _WRAP_US
+            if last_us is None and len(us) > 2 and abs(us[2] - us[1]) < MAX_STEP_BACK_US:
+                before = us[1]  # the first of all has none before it to be told by
+            steps = _steps(us, before)
+            strays = _find_strays(us, steps)
+            if strays.any():
+                self.strays += int(strays.sum())
+                us[strays] = np.concatenate(([before % _WRAP_US], us[:-1]))[strays]
+                steps = _steps(us, before)
             us = before + np.cumsum(steps)
             resets = np.flatnonzero(steps < -MAX_STEP_BACK_US)
             end = int(resets[0]) if len(resets) else len(raw)
@@ -216,6 +225,23 @@ class Aedat2Reader:
                     f"{self.total - lost}: the {lost} words from there on are left out"
                 )
                 return
+
+
+def _steps(us: NDArray[np.int64], before: int) -> NDArray[np.int64]:
+    """Return the steps between times of 32 bits, the first from ``before``, the shorter way."""
+    steps = np.diff(us, prepend=before % _WRAP_US)
+    steps[steps < -_WRAP_US // 2] += _WRAP_US
+    steps[steps > _WRAP_US // 2] -= _WRAP_US
+    return steps
+
+
+def _find_strays(us: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which times are far from the one before, while the next is near that one again."""
+    strays = np.zeros(len(us), bool)
+    far = np.abs(steps[:-1]) > MAX_STEP_BACK_US
+    if far.any():
+        strays[:-1] = far & (np.abs(steps[:-1] + steps[1:]) <= MAX_STEP_BACK_US)
+    return strays
 
 
 def unpack(words: Words) -> Columns:

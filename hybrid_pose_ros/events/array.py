@@ -30,7 +30,18 @@ def empty_events() -> EventArray:
 
 
 def make_events(t: ArrayLike, x: ArrayLike, y: ArrayLike, polarity: ArrayLike) -> EventArray:
-    """Build an event array from its columns (t in ns), each [n]."""
+    """Build an event array from its columns, each [n].
+
+    Args:
+        t: sensor time in ns, in order.
+        x, y: pixel column and row.
+        polarity: True or 1: the pixel became brighter.
+
+    Example:
+        >>> events = make_events([1000, 2500], x=[3, 4], y=[7, 7], polarity=[True, False])
+        >>> events["t"].tolist()
+        [1000, 2500]
+    """
     events = np.empty(len(np.atleast_1d(t)), EVENT_DTYPE)
     events["t"], events["x"], events["y"], events["polarity"] = t, x, y, polarity
     return events
@@ -51,8 +62,12 @@ def check_events(events: EventArray, width: int, height: int) -> None:
     Raises:
         MalformedEventsError: names the first event that is wrong.
     """
-    if events.dtype != EVENT_DTYPE or events.ndim != 1:
-        raise MalformedEventsError(f"not an event array: {events.dtype}, {events.ndim} dimensions")
+    array = np.asarray(events)
+    if array.dtype != EVENT_DTYPE or array.ndim != 1 or array is not events:
+        raise MalformedEventsError(
+            f"not an event array but a {type(events).__name__} of {array.dtype}, "
+            f"{array.ndim} dimensions; make_events(t, x, y, polarity) makes one"
+        )
     outside = np.flatnonzero((events["x"] >= width) | (events["y"] >= height))
     if len(outside):
         x, y = int(events["x"][outside[0]]), int(events["y"][outside[0]])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.compiled import COUNTS, FIELDS, PLACES, TIMES
 from hybrid_pose_ros.events.noise import NoiseFilter, NoiseMemory, is_supported
+from hybrid_pose_ros.geometry.image import inside_image
 
 MAX_COUNT: Final = 65_535
 """Counts of a cell saturate here."""
@@ -191,8 +192,7 @@ class GridView:
 
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which (x, y) in sensor pixels, [..., 2], lie in the sensor's picture."""
-        size = np.array((self.sensor_width, self.sensor_height)) - 0.5
-        return np.asarray(((points >= -0.5) & (points < size)).all(-1))
+        return inside_image(points, self.sensor_width, self.sensor_height)
 
     def histogram(self, events: EventArray) -> NDArray[np.uint16]:
         """Count events per polarity and cell: [2, grid_height, grid_width], OFF then ON.

@@ -4,7 +4,8 @@
 A file holds events (``t_us`` int64 [N], in order; ``x``, ``y`` [N]; ``p`` [N], 1 = ON), the
 sensor's ``width`` and ``height``, and where there are labels ``gt_t_us`` int64 [F], in order,
 ``gt`` [F, 13, 2] in sensor pixels, and maybe ``gt_conf`` [F, 13], 0 to 1. Labels may also lie
-alone in a file of their own.
+alone in a file of their own, as do those that the simulator writes beside its recordings
+(`.truth.npz`).
 """
 
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAX_LABEL_GAP_NS: Final = 150_000_000
 
 _EVENTS: Final = ("t_us", "x", "y", "p", "width", "height")
 _LABELS: Final = ("gt_t_us", "gt")
+_SIMULATED: Final = ("label_ns", "keypoints_px", "visible")
 
 
 class LabelledFileError(UserError, ValueError):
@@ -101,7 +103,10 @@ def load_point_labels(path: Path) -> PointLabels | None:
     Raises:
         LabelledFileError: the file cannot be read, or its labels are not of this format.
     """
-    arrays = _load(path, (), (*_LABELS, "gt_conf"))
+    arrays = _load(path, (), (*_LABELS, "gt_conf", *_SIMULATED))
+    if all(name in arrays for name in _SIMULATED):
+        t_ns, points, visible = (arrays[name] for name in _SIMULATED)
+        return PointLabels(t_ns, points.astype(np.float64), visible.astype(np.float64))
     if not any(name in arrays for name in _LABELS):
         return None
     if missing := [name for name in _LABELS if name not in arrays]:

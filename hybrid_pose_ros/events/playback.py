@@ -15,6 +15,10 @@ MAX_EVENTS_PER_PACKET: Final = 40_000
 """Larger packets are split: at up to 8 bytes per event this stays below the 450 kB that Fast DDS
 delivers best-effort with its default settings."""
 
+MAX_GAP_NS: Final = 20 * 10**9
+"""Noise alone makes an event camera fire several times a second: so long without any event is no
+quiet scene."""
+
 
 def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
     """Cut a source's events into packets at absolute multiples of ``packet_ns`` of sensor time.
@@ -58,7 +62,9 @@ class Pacer:
     """Maps sensor time to the host's monotonic clock.
 
     The first moment waited for is the present; all others follow from it, so that no delay adds
-    up. When playback has fallen behind it does not wait until it has caught up.
+    up. When playback has fallen behind it does not wait until it has caught up. A gap that no
+    camera makes (:data:`MAX_GAP_NS`), or time that goes back, comes of a damaged time stamp or a
+    clock that was reset: it is skipped, and the moment after it is the present.
 
     Args:
         rate: sensor seconds per host second; 0 for no limit.
@@ -69,15 +75,25 @@ class Pacer:
         self._rate = rate
         self._stop = stop
         self._origin: tuple[int, int] | None = None  # sensor time, host time
+        self._last_ns: int | None = None
 
-    def wait_until(self, sensor_ns: int) -> None:
-        """Wait for a moment of sensor time (ns)."""
+    def wait_until(self, sensor_ns: int) -> int:
+        """Wait for a moment of sensor time (ns).
+
+        Returns:
+            the gap that was skipped in ns of sensor time, to be named; negative where time went
+            back, 0 where nothing was skipped.
+        """
+        last_ns, self._last_ns = self._last_ns, sensor_ns
+        gap_ns = 0 if last_ns is None else sensor_ns - last_ns
+        skipped = not 0 <= gap_ns <= MAX_GAP_NS
         if self._rate == 0.0:
-            return
+            return gap_ns * skipped
         now = time.monotonic_ns()
-        if self._origin is None:
+        if self._origin is None or skipped:
             self._origin = (sensor_ns, now)
-            return
+            return gap_ns * skipped
         due = self._origin[1] + (sensor_ns - self._origin[0]) / self._rate
         if due > now:
             self._stop.wait((due - now) * 1e-9)
+        return 0

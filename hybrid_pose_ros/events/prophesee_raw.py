@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RAW files of Prophesee cameras: EVT 2.0 and EVT 3.0, read in bounded memory.
+"""Files of Prophesee cameras: RAW (EVT 2.0, 2.1 and 3.0) and DAT, read in bounded memory.
 
-Header lines begin with ``%``, a space and a keyword; ``% end`` may close them. EVT 3.0 is
-:mod:`.encodings.evt3`. EVT 2.0 has little-endian words of 32 bits, whose upper 4 are a type: 0 an
-OFF and 1 an ON event (bits 22-27: lower 6 bits of the time in us, 11-21: x, 0-10: y), 8 the upper
-28 bits of the time, 10, 14 and 15 triggers, extensions and their continuation, which are skipped.
-The time wraps at 2^34 us (4.8 h). Source: docs.prophesee.ai, "RAW File Format", "EVT 2.0 Format".
+Header lines begin with ``%``, a space and a keyword; ``% end`` may close them. The words after
+them are those of :mod:`.encodings.evt3` and :mod:`.prophesee_words`; in a DAT file a byte for the
+type of event and one for the size of an event come first.
+Source: docs.prophesee.ai, "RAW File Format", "DAT File Format".
 """
 
 import re
@@ -14,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hybrid_pose_ros.events.array import EventArray, empty_events
-from hybrid_pose_ros.events.encodings import Buffer, Decoder, MalformedPacketError, make_decoder
-from hybrid_pose_ros.events.encodings.packet import assemble, read_words
+from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
+from hybrid_pose_ros.events.losses import Losses
+from hybrid_pose_ros.events.prophesee_words import DatDecoder, Evt2Decoder
+from hybrid_pose_ros.regular_files import find_obstacle
 
 CHUNK_BYTES: Final = 2**18
-"""So many bytes are decoded at once; where a chunk is damaged, it is lost as a whole."""
+"""So many bytes are decoded at once; where most of a chunk makes no sense, it is left out."""
 
 _SENSORS: Final = {
     "gen3": (640, 480),
@@ -32,11 +30,21 @@ _SENSORS: Final = {
 }
 """Part of the plugin's name -> width and height, for headers that do not tell the geometry."""
 
-MAX_STEP_BACK_US: Final = 1_000_000
-"""Cameras have been seen to step back a little; more is a clock that was reset, or damage."""
+_VERSIONS: Final = {
+    "2.0": "evt2",
+    "2.1": "evt21",
+    "3.0": "evt3",
+    "EVT2": "evt2",
+    "EVT21": "evt21",
+    "EVT3": "evt3",
+}
+_WORD_BYTES: Final = {"evt2": 4, "evt21": 8, "evt21_legacy": 8, "evt3": 2, "dat": 8}
 
-_VERSIONS: Final = {"2.0": "evt2", "3.0": "evt3", "EVT2": "evt2", "EVT3": "evt3"}
-_WORD_BYTES: Final = {"evt2": 4, "evt3": 2}
+_DAT_EVENTS: Final = (0, 12)
+"""Types of events with x, y and polarity in a DAT file; 12 is what is written today."""
+
+_MAX_LINE: Final = 4096
+_MAX_HEADER: Final = 2**16
 
 
 class RawFileError(ValueError):
@@ -48,7 +56,7 @@ class RawHeader:
     """What a file says about itself.
 
     Attributes:
-        encoding: `evt2` or `evt3`.
+        encoding: `evt2`, `evt21`, `evt21_legacy` (halves of a word swapped), `evt3` or `dat`.
         size: width and height of the sensor in pixels, None where that is not told.
         offset: where the words begin (bytes).
     """
@@ -64,99 +72,53 @@ def read_header(path: Path) -> RawHeader:
     Raises:
         RawFileError: the file is missing, cannot be read, or has another encoding.
     """
+    if obstacle := find_obstacle(path, "a RAW file"):
+        raise RawFileError(f"{path}: {obstacle}")
     values: dict[str, str] = {}
     try:
         with path.open("rb") as file:
             offset = 0
-            while (line := file.readline()).startswith(b"% "):
+            while (line := file.readline(_MAX_LINE)).startswith(b"% ") and offset < _MAX_HEADER:
                 offset = file.tell()
                 keyword, _, value = line[2:].decode("latin-1").strip().partition(" ")
                 if keyword == "end":
                     break
-                values[keyword] = value
-    except FileNotFoundError as error:
-        raise RawFileError(f"{path}: no such file; give the path of a RAW file") from error
+                values[keyword.lower()] = value
+            file.seek(offset)
+            kind = file.read(2)
     except OSError as error:
         raise RawFileError(f"{path}: cannot be read ({error.strerror})") from error
-    version = values.get("format", "").partition(";")[0] or values.get("evt", "")
+    format_, *options = values.get("format", "").split(";")
+    version = format_ or values.get("evt", "")
+    if not version and path.suffix.lower() == ".dat" and values:
+        if len(kind) < 2 or kind[0] not in _DAT_EVENTS or kind[1] != _WORD_BYTES["dat"]:
+            raise RawFileError(
+                f"{path}: not a DAT file of events (type and size {tuple(kind)} where "
+                f"(12, 8) is expected)"
+            )
+        return RawHeader("dat", _find_size(values), offset + 2)
     if version not in _VERSIONS:
         told = f"its header says {version!r}" if version else "its header does not tell the format"
-        raise RawFileError(f"{path}: not EVT 2.0 or EVT 3.0 ({told})")
-    return RawHeader(_VERSIONS[version], _find_size(values), offset)
+        raise RawFileError(
+            f"{path}: not EVT 2.0, 2.1 or 3.0 ({told}); convert it with the camera's tools"
+        )
+    encoding = _VERSIONS[version]
+    if encoding == "evt21" and "endianness=legacy" in options:
+        encoding = "evt21_legacy"
+    return RawHeader(encoding, _find_size(values), offset)
 
 
 def _find_size(values: dict[str, str]) -> tuple[int, int] | None:
-    found = re.fullmatch(r"(\d+)x(\d+)", values.get("geometry", ""))
-    if found:
-        return int(found[1]), int(found[2])
-    options = dict(re.findall(r"(\w+)=(\d+)", values.get("format", "")))
-    if {"width", "height"} <= options.keys():
-        return int(options["width"]), int(options["height"])
-    if {"width", "height"} <= values.keys():
-        return int(values["width"]), int(values["height"])
+    """Return the size that the first of some places tells; None where none tells one."""
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", values.get("geometry", ""), re.ASCII)
+    options = dict(re.findall(r"(\w+)=(\w+)", values.get("format", "")))
+    sides = [found.groups()] if found else []
+    sides += [(own.get("width", ""), own.get("height", "")) for own in (options, values)]
+    for width, height in sides:
+        if re.fullmatch(r"[1-9]\d{0,4},[1-9]\d{0,4}", f"{width},{height}", re.ASCII):
+            return int(width), int(height)
     plugin = values.get("plugin_name", "")
     return next((size for name, size in _SENSORS.items() if name in plugin), None)
-
-
-class Evt2Decoder:
-    """Decoder of EVT 2.0, with memory: the time goes from piece to piece of the stream.
-
-    Events before the first upper half of the time are skipped. Where the camera's time steps back
-    by up to :data:`MAX_STEP_BACK_US`, events keep the latest time seen.
-    """
-
-    _TIME_HIGH, _LOW_BITS, _HIGH_BITS = 8, 6, 28
-    _SKIPPED = (10, 14, 15)
-
-    def __init__(self, width: int, height: int) -> None:
-        self._size = (width, height)
-        self._high = -1
-        self._latest_us = 0
-
-    def decode(self, time_base: int, data: Buffer) -> EventArray:
-        """Return the events of a piece, times as the camera counts them; ``time_base`` is 0.
-
-        Raises:
-            MalformedPacketError: a word has an unknown type, an event lies outside the sensor, or
-                the time steps back further.
-        """
-        words = read_words("evt2", time_base, data, "<u4")
-        types = words >> 28
-        known = (types <= 1) | (types == self._TIME_HIGH) | np.isin(types, self._SKIPPED)
-        if not known.all():
-            place = int((~known).argmax())
-            raise MalformedPacketError(
-                f"evt2: word {place} has the type {types[place]}, which does not exist"
-            )
-        high = self._high_at(words, types == self._TIME_HIGH)
-        chosen = (types <= 1) & (high >= 0)
-        if not chosen.any():
-            return empty_events()
-        words, us = words[chosen], high[chosen] << self._LOW_BITS
-        us |= words >> 22 & 0x3F
-        sent_us, us = us, np.maximum.accumulate(np.maximum(us, self._latest_us))
-        if (us - sent_us > MAX_STEP_BACK_US).any():
-            raise MalformedPacketError("evt2: the time jumps back by more than a second")
-        events = assemble(
-            "evt2", self._size, us * 1000, words >> 11 & 0x7FF, words & 0x7FF, words >> 28
-        )
-        self._latest_us = int(us[-1])
-        return events
-
-    def reset(self) -> None:
-        """Nothing to forget: time words come often."""
-
-    def _high_at(self, words: NDArray[np.uint32], sets: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the upper part of the time at each word, with the rounds it has made."""
-        values = (words[sets] & (2**self._HIGH_BITS - 1)).astype(np.int64)
-        if len(values):
-            before = values[0] if self._high < 0 else self._high
-            steps = np.diff(values, prepend=before % 2**self._HIGH_BITS)
-            steps[steps < -(2 ** (self._HIGH_BITS - 1))] += 2**self._HIGH_BITS
-            values = before + np.cumsum(steps)
-        high = np.concatenate(([self._high], values))[np.cumsum(sets)]
-        self._high = int(high[-1]) if len(high) else self._high
-        return high
 
 
 class _Damage(NamedTuple):
@@ -176,6 +138,7 @@ class RawReader:
 
     Attributes:
         width, height: of the sensor.
+        losses: single events of the part read so far that were dropped or mended.
         trouble: what of the part read so far could not be decoded, or "".
 
     Raises:
@@ -188,8 +151,11 @@ class RawReader:
         self._header = read_header(path)
         size = self._header.size or size
         if size is None:
-            raise RawFileError(f"{path}: the header does not tell the sensor's size; give it")
+            raise RawFileError(
+                f"{path}: the header does not tell the sensor's size; give it (--size WxH)"
+            )
         self.width, self.height = size
+        self.losses = Losses()
         self._bytes = path.stat().st_size - self._header.offset
         self._done = 0
         self._damaged: list[_Damage] = []
@@ -207,7 +173,7 @@ class RawReader:
             f"bytes {damage.first} to {damage.end} are damaged and left out ({damage.reason})"
             for damage in self._damaged
         ]
-        return "; ".join([*damaged, *filter(None, [self._cut_off])])
+        return "; ".join([*damaged, *filter(None, [self.losses.describe(), self._cut_off])])
 
     def events(self) -> Generator[EventArray, None, None]:
         """Yield all events from the first on, in order of time; times as the camera counts.
@@ -233,9 +199,12 @@ class RawReader:
             raise RawFileError(f"{self.path}: cannot be read ({error.strerror})") from error
 
     def _make_decoder(self) -> Decoder:
-        if self._header.encoding == "evt2":
-            return Evt2Decoder(self.width, self.height)
-        return make_decoder(self._header.encoding, self.width, self.height)
+        encoding = self._header.encoding
+        if encoding == "evt3":
+            return make_decoder(encoding, self.width, self.height, losses=self.losses)
+        if encoding == "dat":
+            return DatDecoder(self.width, self.height, self.losses)
+        return Evt2Decoder(self.width, self.height, self.losses, encoding)
 
     def _decode(self, decoder: Decoder, data: bytes) -> EventArray:
         try:

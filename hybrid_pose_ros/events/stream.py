@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.binning import GridView, Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.noise import NoiseFilter
 
 T = TypeVar("T")
@@ -22,6 +23,10 @@ MAX_SENSOR_PX = 4096
 MAX_TIME_NS = 2**62
 """A time base from here on (146 years) is taken for a malformed packet."""
 
+
+MAX_LOST = 10_000_000
+"""A sequence number further ahead (hours of packets) is that of another publisher, or damaged: the
+count starts anew, and nothing is taken for lost."""
 
 MAX_PAUSE_NS = 2**23 * 1000
 """After a longer pause between two packets (8.4 s by their stamps) a decoder cannot know how often
@@ -65,6 +70,7 @@ class PacketReader:
         malformed: how many packets were refused.
         malformed_reason: why the last of them was.
         lost: packets missing according to the sequence numbers.
+        losses: single events of good packets that were dropped or mended.
         sensor: (width, height) in pixels, or None before the first good packet.
     """
 
@@ -72,6 +78,7 @@ class PacketReader:
         self.malformed = 0
         self.malformed_reason = ""
         self.lost = 0
+        self.losses = Losses()
         self.sensor: tuple[int, int] | None = None
         self._decoders: dict[str, Decoder] = {}
         self._next_seq: int | None = None
@@ -88,7 +95,9 @@ class PacketReader:
             size = self._check(packet)
             decoder = self._decoders.get(packet.encoding)
             if decoder is None:
-                decoder = make_decoder(packet.encoding, *size, near_ns=self._stamp_ns)
+                decoder = make_decoder(
+                    packet.encoding, *size, near_ns=self._stamp_ns, losses=self.losses
+                )
             events = decoder.decode(packet.time_base, packet.events)
         except MalformedPacketError as error:
             self.refuse(str(error))
@@ -121,7 +130,7 @@ class PacketReader:
         expected, self._next_seq = self._next_seq, seq + 1
         if expected is None or seq == expected:
             return
-        if seq > expected:
+        if expected < seq <= expected + MAX_LOST:
             self.lost += seq - expected
         # A decoder with memory across packets (evt3) would date events by what it missed.
         self._reset_decoders()
@@ -148,7 +157,7 @@ class PacketReader:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What one packet led to.
+    """Result of pushing one packet.
 
     Attributes:
         steps: completed steps in order.

@@ -18,17 +18,34 @@ by their channels. A file is YAML::
         camera_matrix: [[345.0, 0.0, 172.5], [0.0, 345.0, 129.5], [0.0, 0.0, 1.0]]
         rotation: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
         translation: [-1.0, 0.0, 3.0]   # camera = rotation world + translation, metres
+        distortion_model: plumb_bob     # or rational_polynomial, equidistant; without: none
+        distortion: [-0.2, 0.05, 0.0, 0.0, 0.0]
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.geometry.cameras import Camera, CameraError, load_dhp19_cameras
+from hybrid_pose_ros.geometry.cameras import (
+    Camera,
+    CameraError,
+    decompose,
+    load_dhp19_cameras,
+    scale_projection,
+)
+from hybrid_pose_ros.geometry.distortion import Distortion, make_distortion
+from hybrid_pose_ros.regular_files import find_obstacle
+
+MAX_SIDE: Final = 2**14
+"""Columns or rows of the largest sensor."""
+
+MAX_FILE_BYTES: Final = 2**16
+MAX_DEPTH: Final = 10
 
 
 def read_calibration(path: Path, names: Sequence[str]) -> dict[str, Camera]:
@@ -51,34 +68,60 @@ def read_calibration(path: Path, names: Sequence[str]) -> dict[str, Camera]:
     return {name: known[name] for name in names}
 
 
-def make_camera(width: int, height: int, projection: NDArray[np.float64], name: str) -> Camera:
+def make_camera(
+    width: int,
+    height: int,
+    projection: NDArray[np.float64],
+    name: str,
+    distortion: Distortion | None = None,
+) -> Camera:
     """Return the camera of a projection matrix of any scale.
 
     Raises:
-        CameraError: the matrix is not a finite 3x4 one of rank 3, or the image has no pixels.
+        CameraError: the matrix is none of a camera, or the image has no pixels, or too many.
     """
-    if width < 1 or height < 1:
-        raise CameraError(f"{name}: width and height must be positive, not {width} x {height}")
-    if projection.shape != (3, 4) or not np.isfinite(projection).all():
-        raise CameraError(f"{name}: projection must be three rows of four numbers")
-    determinant = np.linalg.det(projection[:, :3])
-    if abs(determinant) < 1e-12 * np.linalg.norm(projection[:, :3]) ** 3:
-        raise CameraError(f"{name}: projection maps the world to less than an image")
-    scale = np.sign(determinant) / np.linalg.norm(projection[2, :3])
-    return Camera(width, height, projection * scale, name)
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+        raise CameraError(
+            f"{name}: width and height must be from 1 to {MAX_SIDE}, not {width} x {height}"
+        )
+    return Camera(width, height, scale_projection(projection, name), name, distortion)
 
 
 def _read_file(path: Path) -> dict[str, Camera]:
+    if obstacle := find_obstacle(path, "a folder of DHP19's matrices or a YAML file"):
+        raise CameraError(f"{path}: {obstacle}")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CameraError(f"{path}: larger than {MAX_FILE_BYTES} bytes, no calibration")
+        content = _load_plain(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CameraError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CameraError(f"{path}: not YAML ({error})") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, CameraError):
+            raise
+        raise CameraError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     cameras = content.get("cameras") if isinstance(content, dict) else None
     if not isinstance(cameras, dict) or not cameras:
         raise CameraError(f"{path}: no cameras; the file lists them by name under `cameras:`")
     return {str(name): _camera(f"{path}: {name}", entry) for name, entry in cameras.items()}
+
+
+def _load_plain(text: str) -> Any:
+    """Load YAML without aliases or deep nesting, by which a small file can take for ever.
+
+    Raises:
+        ValueError: it has some.
+        yaml.YAMLError: it is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases are not read; write the values out")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} times")
+    return yaml.safe_load(text)
 
 
 def _camera(where: str, entry: Any) -> Camera:
@@ -86,7 +129,7 @@ def _camera(where: str, entry: Any) -> Camera:
         raise CameraError(f"{where}: not a table")
     size = []
     for key in ("width", "height"):
-        if not isinstance(entry.get(key), int):
+        if type(entry.get(key)) is not int:  # nor a truth value, which is an int
             raise CameraError(f"{where}: {key} must be a whole number of pixels")
         size.append(entry[key])
     if "projection" in entry:
@@ -97,8 +140,16 @@ def _camera(where: str, entry: Any) -> Camera:
             raise CameraError(f"{where}: rotation is not a rotation matrix")
         translation = _matrix(where, entry, "translation", (3,))
         intrinsic = _matrix(where, entry, "camera_matrix", (3, 3))
+        if intrinsic[2].tolist() != [0.0, 0.0, 1.0]:
+            raise CameraError(f"{where}: the last row of camera_matrix must be 0, 0, 1")
         projection = intrinsic @ np.column_stack((rotation, translation))
-    return make_camera(size[0], size[1], projection, where)
+    camera = make_camera(size[0], size[1], projection, where)
+    model, coefficients = entry.get("distortion_model", "plumb_bob"), entry.get("distortion", [])
+    try:
+        distortion = make_distortion(str(model), coefficients, decompose(camera.matrix)[0])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CameraError(f"{where}: {error}") from error
+    return replace(camera, distortion=distortion)
 
 
 def _matrix(
@@ -106,7 +157,7 @@ def _matrix(
 ) -> NDArray[np.float64]:
     try:
         matrix = np.array(entry.get(key), np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
     if matrix.shape != shape or not np.isfinite(matrix).all():
         size = "x".join(map(str, shape))

@@ -7,19 +7,39 @@ down; integers are pixel centres.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.geometry.distortion import Distortion
+from hybrid_pose_ros.geometry.ranges import (
+    FOCAL_PX,
+    MATRIX,
+    MAX_METRES,
+    MAX_PIXEL,
+    RangeError,
+    check_range,
+)
+from hybrid_pose_ros.regular_files import find_obstacle
 
 DHP19_SIZE: Final = (346, 260)
 """Width and height of the DAVIS346."""
 
 DHP19_MATRICES: Final = {0: "P4", 1: "P1", 2: "P3", 3: "P2"}
 """Camera channel -> projection matrix of the data set."""
+
+_ROUNDING: Final = 1e-12
+_MAX_FILE_BYTES: Final = 2**16
+_DAMAGE: Final = (
+    *(ValueError, TypeError, OSError, EOFError),
+    *(MemoryError, SyntaxError, BadZipFile, TokenError),
+)
+"""What NumPy raises of a damaged file."""
 
 
 class CameraError(UserError, ValueError):
@@ -28,19 +48,21 @@ class CameraError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera without distortion.
+    """A camera.
 
     Attributes:
         width, height: of the image in pixels.
-        matrix: [3, 4], homogeneous metres to homogeneous pixels; scaled so that the third
-            coordinate is the depth in metres along the optical axis.
+        matrix: [3, 4], homogeneous metres to homogeneous pixels of an image without distortion;
+            scaled so that the third coordinate is the depth in metres along the optical axis.
         name: for people.
+        distortion: of the lens; None: none.
     """
 
     width: int
     height: int
     matrix: NDArray[np.float64] = field(repr=False)
     name: str = ""
+    distortion: Distortion | None = None
 
     @classmethod
     def look_at(
@@ -79,17 +101,14 @@ class Camera:
         """Take over a projection matrix of DHP19, which maps mm and has v upwards from row 260.
 
         Raises:
-            CameraError: the matrix is not 3x4.
+            CameraError: the matrix is not one of a camera; see :func:`scale_projection`.
         """
-        projection = np.asarray(projection, float)
-        if projection.shape != (3, 4):
-            raise CameraError(f"{name}: a projection matrix is 3x4, not {projection.shape}")
+        projection = check_projection(np.asarray(projection, float), name)
         width, height = DHP19_SIZE
         flip = np.array(((1, 0, 0), (0, -1, height), (0, 0, 1)))
         matrix = flip @ projection @ np.diag((1000.0, 1000.0, 1000.0, 1.0))
         # the flip makes the axes right-handed, so a positive determinant means positive depth
-        matrix *= np.sign(np.linalg.det(matrix[:, :3])) / np.linalg.norm(matrix[2, :3])
-        return cls(width, height, matrix, name)
+        return cls(width, height, scale_projection(matrix, name), name)
 
     def to_dhp19(self) -> NDArray[np.float64]:
         """Return the projection matrix as DHP19 has it; undoes :meth:`from_dhp19` up to scale."""
@@ -111,9 +130,62 @@ class Camera:
         image = points @ self.matrix[:, :3].T + self.matrix[:, 3]
         return np.asarray(image[..., :2] / image[..., 2:])
 
+    def undistort(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return where image points (u, v), [..., 2], would lie without distortion.
+
+        :meth:`project` gives image points of that kind. NaN stays NaN, and becomes what the
+        distortion maps nothing to.
+        """
+        if self.distortion is None:
+            return np.asarray(points, np.float64)
+        return self.distortion.undistort(points, decompose(self.matrix)[0])
+
     def depth(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Depth of points [..., 3] along the optical axis in metres, [...]."""
         return np.asarray(points @ self.matrix[2, :3] + self.matrix[2, 3])
+
+
+def check_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Return a 3x4 matrix of numbers within bounds and of rank 3, or raise CameraError."""
+    if projection.shape != (3, 4):
+        raise CameraError(
+            f"{name}: projection must be three rows of four numbers, not {projection.shape}"
+        )
+    try:
+        check_range(f"{name}: projection", projection, -MATRIX, MATRIX)
+    except RangeError as error:
+        raise CameraError(str(error)) from error
+    left = projection[:, :3]
+    size = np.linalg.norm(left, axis=1)
+    if size.min() < 1 / MATRIX or abs(np.linalg.det(left / size[:, None])) < 1e-9:
+        raise CameraError(f"{name}: projection maps the world to less than an image")
+    return projection
+
+
+def scale_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Scale a projection of any scale and sign to the depth; checks it, whatever it comes from.
+
+    Args:
+        projection: homogeneous metres to homogeneous pixels, [3, 4].
+        name: for the error.
+
+    Raises:
+        CameraError: the matrix is not a finite 3x4 one of rank 3, or its focal lengths, principal
+            point or place are none of a camera.
+    """
+    left = check_projection(projection, name)[:, :3]
+    scale = float(np.sign(np.linalg.det(left)) / np.linalg.norm(left[2]))
+    # one that is scaled already stays as it is, to the bit
+    matrix = projection if abs(scale - 1) < _ROUNDING else projection * scale
+    intrinsic = decompose(matrix)[0]
+    try:
+        check_range(f"{name}: focal length (px)", intrinsic.diagonal()[:2], *FOCAL_PX)
+        check_range(f"{name}: principal point (px)", intrinsic[:2, 2], -MAX_PIXEL, MAX_PIXEL)
+        centre = -np.linalg.solve(matrix[:, :3], matrix[:, 3])
+        check_range(f"{name}: place of the camera (m)", centre, -MAX_METRES, MAX_METRES)
+    except RangeError as error:
+        raise CameraError(str(error)) from error
+    return matrix
 
 
 def decompose(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -136,13 +208,18 @@ def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:
     cameras = {}
     for channel, name in DHP19_MATRICES.items():
         path = folder / f"{name}.npy"
-        if not path.is_file():
-            raise CameraError(f"{path}: no such file; give the folder with DHP19's P1 to P4")
+        if obstacle := find_obstacle(path, "the folder with DHP19's P1 to P4"):
+            raise CameraError(f"{path}: {obstacle}")
         try:
+            if path.stat().st_size > _MAX_FILE_BYTES:
+                raise ValueError("too large for twelve numbers")
             projection = np.asarray(np.load(path), float)
-        except (ValueError, TypeError, EOFError) as error:
+        except _DAMAGE as error:
             raise CameraError(f"{path}: holds no array of numbers ({error})") from error
-        cameras[channel] = Camera.from_dhp19(projection, f"dhp19_{name}")
+        try:
+            cameras[channel] = Camera.from_dhp19(projection, f"dhp19_{name}")
+        except CameraError as error:
+            raise CameraError(f"{path}: {error}; copy it again") from error
     return cameras
 
 

@@ -41,7 +41,7 @@ def triangulate(
 
     Args:
         cameras: the V cameras, at least two.
-        image_points: (u, v) in pixels of each camera, [V, ..., 2].
+        image_points: (u, v) in pixels of each camera, [V, ..., 2]; distortion is undone here.
         weights: how far each image point is to be trusted, [V, ...]; 0, or an image point that is
             not finite: not seen. ``None``: all alike.
 
@@ -49,13 +49,31 @@ def triangulate(
         ValueError: fewer than two cameras, or as many image points as there are cameras are not
             given, or a weight is negative.
     """
-    image_points = np.asarray(image_points, np.float64)
+    return _triangulate(cameras, _undistort(cameras, image_points), weights)
+
+
+def _undistort(
+    cameras: Sequence[Camera], image_points: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the image points as the cameras would see them without distortion, [V, ..., 2]."""
+    points = np.asarray(image_points, np.float64)
+    if len(cameras) != len(points) or all(own.distortion is None for own in cameras):
+        return points
+    return np.stack([camera.undistort(own) for camera, own in zip(cameras, points, strict=True)])
+
+
+def _triangulate(
+    cameras: Sequence[Camera],
+    image_points: NDArray[np.float64],
+    weights: NDArray[np.floating] | None,
+) -> Triangulation:
+    """Triangulate from image points without distortion."""
     if len(cameras) < 2 or len(image_points) != len(cameras):
         raise ValueError(
             f"triangulation needs two cameras or more and image points of each, not "
             f"{len(cameras)} cameras and {len(image_points)} sets of image points"
         )
-    seen = np.isfinite(image_points).all(-1)
+    seen = np.asarray(np.isfinite(image_points).all(-1))
     if weights is None:
         trust = seen.astype(np.float64)
     else:
@@ -120,9 +138,9 @@ def triangulate_agreeing(
     Raises:
         ValueError: as :func:`triangulate`.
     """
-    images = np.asarray(image_points, np.float64)
+    images = _undistort(cameras, image_points)
     trust = np.where(np.isfinite(images).all(-1), weights, 0.0).astype(np.float64)
-    points, reprojection = triangulate(cameras, images, trust)
+    points, reprojection = _triangulate(cameras, images, trust)
     used = (trust > 0) & np.isfinite(reprojection)
     close = _errors(cameras, points, images) <= CLOSE * max_error_px
     doubtful = (used & ~close).any(0)
@@ -130,7 +148,7 @@ def triangulate_agreeing(
         images, trust = images[:, doubtful], trust[:, doubtful]
         chosen = _choose(cameras, images, trust, points[doubtful], max_error_px)
         used[:, doubtful] = chosen
-        points[doubtful], reprojection[doubtful] = triangulate(cameras, images, trust * chosen)
+        points[doubtful], reprojection[doubtful] = _triangulate(cameras, images, trust * chosen)
     return Agreement(points, reprojection, used)
 
 
@@ -153,7 +171,7 @@ def _choose(
     for row in pairs.T:
         members[row, np.arange(len(pairs))] = True
     images = np.repeat(image_points[:, None], len(pairs), axis=1)
-    proposed = triangulate(cameras, images, members * weights[:, None]).points
+    proposed = _triangulate(cameras, images, members * weights[:, None]).points
     proposed = np.concatenate((points[None], proposed))
 
     seen = (weights > 0)[:, None]

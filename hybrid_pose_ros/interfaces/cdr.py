@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket, MalformedPacketError
-from hybrid_pose_ros.interfaces.messages import POSE_SOURCES, Sensor
+from hybrid_pose_ros.interfaces.messages import MAX_AGE_NS, MAX_STEPS, POSE_SOURCES, Sensor
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
@@ -143,8 +143,8 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
         sensor.width,
         sensor.height,
         POSE_SOURCES[pose.source],
-        pose.steps_since_init,
-        pose.init_age_ns,
+        min(pose.steps_since_init, MAX_STEPS),
+        min(pose.init_age_ns, MAX_AGE_NS),
     )
     keypoints = _KEYPOINTS.copy()
     keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence

@@ -12,7 +12,7 @@ from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import Topic
-from hybrid_pose_ros.pipeline.scheduling import take_short_turns, take_usual_turns
+from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
 
 POLL_S = 0.1
 
@@ -35,7 +35,7 @@ def listen(
         ready: called once when all subscriptions exist.
         until: asked at least every POLL_S seconds and after each message; True ends it.
     """
-    take_short_turns()
+    use_short_slice()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(name)
@@ -56,7 +56,7 @@ def listen(
         node.destroy_node()
     finally:
         try_shutdown()
-        take_usual_turns()
+        use_default_slice()
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

@@ -5,8 +5,8 @@ Byte fields are assigned ``bytes`` and read through the buffer protocol: a NumPy
 a ``uint8[]`` field would be converted element by element, a thousand times slower.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -16,7 +16,17 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.encodings import EncodedPacket
-from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.events.encodings.packet import MAX_TIME_BASE_NS
+from hybrid_pose_ros.geometry.calibration import make_camera
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
+from hybrid_pose_ros.geometry.distortion import make_distortion
+from hybrid_pose_ros.geometry.ranges import (
+    FOCAL_PX,
+    MATRIX,
+    MAX_METRES,
+    MAX_PIXEL,
+    check_range,
+)
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
 from hybrid_pose_ros.msg import Keypoint3D as Keypoint3DMessage
@@ -80,6 +90,11 @@ class Sensor:
     height: int
 
 
+MAX_STEPS: Final = 2**31 - 1
+MAX_AGE_NS: Final = 2**63 - 1
+"""Steps (248 days at 100 Hz) and sensor time since the last initialisation say no more than this:
+their fields of the message end there."""
+
 POSE_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
 _SOURCE_NAMES = {code: name for name, code in POSE_SOURCES.items()}
 
@@ -92,8 +107,8 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
         width=sensor.width,
         height=sensor.height,
         source=POSE_SOURCES[pose.source],
-        steps_since_init=pose.steps_since_init,
-        init_age=pose.init_age_ns,
+        steps_since_init=min(pose.steps_since_init, MAX_STEPS),
+        init_age=min(pose.init_age_ns, MAX_AGE_NS),
         keypoints=[
             KeypointMessage(id=joint, x=x, y=y, confidence=confidence)
             for joint, ((x, y), confidence) in enumerate(
@@ -107,16 +122,17 @@ def pose_from_message(message: PoseMessage) -> Pose:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
     Raises:
-        ValueError: unknown source, ids that are not 0 to 12 in order, or a confidence that is not
-            finite.
+        ValueError: unknown source, ids that are not 0 to 12 in order, a confidence that is not
+            from 0 to 1, or pixels that no camera has.
     """
     if message.source not in _SOURCE_NAMES:
         raise ValueError(f"unknown pose source {message.source}")
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
     keypoints, confidence = _keypoint_arrays(message)
-    if not np.isfinite(confidence).all():
-        raise ValueError("a confidence is not finite")
+    check_range("sensor_time (ns)", message.sensor_time, 0, MAX_TIME_BASE_NS)
+    check_range("confidence", confidence, 0.0, 1.0)
+    check_range("pixel of a joint", keypoints, -MAX_PIXEL, MAX_PIXEL, nan=True)
     return Pose(
         sensor_time_ns=message.sensor_time,
         keypoints=keypoints,
@@ -129,14 +145,6 @@ def pose_from_message(message: PoseMessage) -> Pose:
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
     """Return a `StateInit` with a network state and the ANN's own pose."""
-    pose = Pose(
-        sensor_time_ns=init.sensor_time_ns,
-        keypoints=init.keypoints,
-        confidence=init.confidence,
-        source="ann",
-        steps_since_init=0,
-        init_age_ns=0,
-    )
     return StateInitMessage(
         header=header,
         sensor_time=init.sensor_time_ns,
@@ -153,7 +161,7 @@ def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> State
             )
             for tensor in init.tensors
         ],
-        pose=pose_message(pose, header, sensor),
+        pose=pose_message(init.pose, header, sensor),
         inference_time=init.inference_ns,
     )
 
@@ -225,12 +233,13 @@ def joints_from_message(message: Any) -> NDArray[np.float64]:
     """Return the joints of a `PoseKeypoints3D`, [13, 3] in metres; NaN where the confidence is 0.
 
     Raises:
-        ValueError: the ids are not 0 to 12 in order.
+        ValueError: the ids are not 0 to 12 in order, or a place is none of a person.
     """
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
     joints = np.array([(point.x, point.y, point.z) for point in message.keypoints], np.float64)
-    joints[[point.confidence <= 0 for point in message.keypoints]] = np.nan
+    joints[[not point.confidence > 0 for point in message.keypoints]] = np.nan
+    check_range("place of a joint (m)", joints, -MAX_METRES, MAX_METRES, nan=True)
     return joints
 
 
@@ -265,12 +274,29 @@ def camera_info_message(
 def camera_from_info(message: Any) -> Camera | None:
     """Return the camera of a `CameraInfo` whose `p` maps metres in the world to pixels.
 
-    None if it is not calibrated, that is, if `p` is 0.
+    `d` distorts the image whose camera matrix is `k`, or that of `p` where `k` is 0.
+
+    Returns:
+        None if it is not calibrated, that is, if `p` is 0.
+
+    Raises:
+        CameraError: `p` is none of a camera, or the model of distortion is not known.
     """
     matrix = np.array(message.p, np.float64).reshape(3, 4)
     if not matrix.any():
         return None
-    return Camera(message.width, message.height, matrix, message.header.frame_id)
+    name = message.header.frame_id
+    camera = make_camera(message.width, message.height, matrix, name)
+    k = np.array(message.k, np.float64).reshape(3, 3)
+    try:
+        check_range("k", k, -MATRIX, MATRIX)
+        if k.any():
+            check_range("focal length in k (px)", k.diagonal()[:2], *FOCAL_PX)
+        intrinsic = k if k.any() else decompose(camera.matrix)[0]
+        distortion = make_distortion(message.distortion_model, message.d, intrinsic)
+    except ValueError as error:
+        raise CameraError(f"{name}: {error}") from error
+    return replace(camera, distortion=distortion)
 
 
 def _keypoint_arrays(message: PoseMessage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -66,6 +66,11 @@ def mirrored(
 
     Returns:
         bool [N].
+
+    Example:
+        >>> truth = np.random.default_rng(0).uniform(0, 200, (1, 13, 2))
+        >>> mirrored(truth[:, list(MIRROR)], truth, np.ones((1, 13), bool)).tolist()
+        [True]
     """
     exchange = list(MIRROR)
     both = visible & visible[:, exchange]
@@ -80,7 +85,13 @@ def pck(
     visible: NDArray[np.bool_],
     threshold: float,
 ) -> float:
-    """Return the share of visible joints within ``threshold`` of their true place (NaN: none)."""
+    """Return the share of visible joints within ``threshold`` of their true place (NaN: none).
+
+    Example:
+        >>> truth = np.zeros((1, 13, 2))
+        >>> pck(truth + (3.0, 4.0), truth, np.ones((1, 13), bool), 10.0)
+        1.0
+    """
     return _mean(joint_errors(estimate, truth)[visible] <= threshold)
 
 

@@ -2,10 +2,11 @@
 """Errors of the poses of one recording against 2D labels, in px of the 346x260 view."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.labelled import PointLabels
@@ -81,6 +82,61 @@ class PoseScore:
         return figures
 
 
+@dataclass(frozen=True)
+class PoseComparison:
+    """Poses beside the truth.
+
+    Attributes:
+        estimate, truth: [N, 13, 2] in px of the 346x260 view.
+        visible: [N, 13], the joint has a label inside the picture.
+        outside: [N, 13], the estimate, or by the labels the true place, lies outside the picture.
+        confidence: [N, 13].
+    """
+
+    estimate: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    confidence: NDArray[np.float64]
+
+    @property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which joints are shown, [N, 13]."""
+        return self.confidence >= SHOWN_CONFIDENCE
+
+    @property
+    def mirrored(self) -> NDArray[np.bool_]:
+        """Which of the poses that have a label fit better with left and right exchanged."""
+        some = self.visible.any(-1)
+        return mirrored(self.estimate[some], self.truth[some], self.visible[some])
+
+    @classmethod
+    def joined(cls, parts: Sequence["PoseComparison"]) -> "PoseComparison":
+        """Join the poses of several recordings."""
+        names = [field.name for field in fields(cls)]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def compare_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels) -> PoseComparison:
+    """Set poses of one recording beside its labels.
+
+    Args:
+        poses: at least one.
+        view: tells the size of the sensor, and of the picture that errors are measured in.
+    """
+    points = np.stack([pose.keypoints for pose in poses]).astype(np.float64)
+    truth, sure = labels.at(np.array([pose.sensor_time_ns for pose in poses]))
+    known = sure >= LABEL_CONFIDENCE
+    truth_inside = view.inside(truth)
+    return PoseComparison(
+        estimate=view.scale * points,
+        truth=view.scale * truth,
+        visible=known & truth_inside,
+        outside=~view.inside(points) | (known & ~truth_inside),
+        confidence=np.stack([pose.confidence for pose in poses]).astype(np.float64),
+    )
+
+
 def score_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels | None) -> PoseScore:
     """Score poses of one recording.
 
@@ -89,34 +145,29 @@ def score_poses(poses: Sequence[Pose], view: GridView, labels: PointLabels | Non
     """
     if not poses:
         return PoseScore(0, float("nan"), float("nan"), None)
-    points = np.stack([pose.keypoints for pose in poses]).astype(np.float64)
-    shown = np.stack([pose.confidence for pose in poses]) >= SHOWN_CONFIDENCE
-    inside = view.inside(points)
     if labels is None:
-        return PoseScore(len(poses), _per_pose(shown), _per_pose(shown & ~inside), None)
-    truth, confidence = labels.at(np.array([pose.sensor_time_ns for pose in poses]))
-    sure = confidence >= LABEL_CONFIDENCE
-    truth_inside = view.inside(truth)
-    outside = ~inside | (sure & ~truth_inside)
-    visible = sure & truth_inside
-    labelled = visible.any(-1)
-    estimate, truth, visible = (
-        view.scale * points[labelled],
-        view.scale * truth[labelled],
-        visible[labelled],
-    )
+        points = np.stack([pose.keypoints for pose in poses])
+        shown = np.stack([pose.confidence for pose in poses]) >= SHOWN_CONFIDENCE
+        return PoseScore(
+            len(poses), _per_pose(shown), _per_pose(shown & ~view.inside(points)), None
+        )
+    compared = compare_poses(poses, view, labels)
+    estimate, truth, visible = compared.estimate, compared.truth, compared.visible
     distance = np.where(visible, joint_errors(estimate, truth), np.nan)
     counts = np.maximum(visible.sum(0), 1)
     means = np.where(visible.any(0), np.nansum(distance, 0) / counts, np.nan)
+    swapped = compared.mirrored
     errors = LabelErrors(
-        poses=int(labelled.sum()),
+        poses=len(swapped),
         mpjpe_px=mpjpe(estimate, truth, visible),
         mpjpe_offset_free_px=mpjpe(without_offset(estimate, truth, visible), truth, visible),
-        mirrored=float(mirrored(estimate, truth, visible).mean()) if len(truth) else float("nan"),
+        mirrored=float(swapped.mean()) if len(swapped) else float("nan"),
         pck10=pck(estimate, truth, visible, PCK_PX),
         per_joint_px=dict(zip(JOINTS, means.tolist(), strict=True)),
     )
-    return PoseScore(len(poses), _per_pose(shown), _per_pose(shown & outside), errors)
+    return PoseScore(
+        len(poses), _per_pose(compared.shown), _per_pose(compared.shown & compared.outside), errors
+    )
 
 
 def _per_pose(joints: np.ndarray) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a confidence is worth: how it goes with the error, and what it is where nothing is seen."""
+"""Reliability of a confidence: how it goes with the error."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -44,6 +44,18 @@ class Reliability:
     auc: float
     rank_correlation: float
 
+    @property
+    def calibration_error(self) -> float:
+        """Mean distance of confidence and share found over all joints, by bins; NaN of none.
+
+        It is the expected calibration error of Guo et al., "On Calibration of Modern Neural
+        Networks", ICML 2017.
+        """
+        filled = [b for b in self.bins if b.count]
+        count = sum(b.count for b in filled)
+        apart = sum(b.count * abs(b.mean_confidence - b.found) for b in filled)
+        return apart / count if count else float("nan")
+
 
 def reliability(confidence: NDArray[np.floating], error_px: NDArray[np.floating]) -> Reliability:
     """Judge the confidences of visible joints by their errors; both [n]."""
@@ -64,6 +76,6 @@ def reliability(confidence: NDArray[np.floating], error_px: NDArray[np.floating]
     auc = correlation = float("nan")
     if hits.size and misses.size:
         auc = float(mannwhitneyu(hits, misses).statistic) / (hits.size * misses.size)
-    if np.ptp(confidence) and np.ptp(error_px):
+    if confidence.size and np.ptp(confidence) and np.ptp(error_px):
         correlation = float(spearmanr(confidence, error_px).statistic)
     return Reliability(tuple(bins), auc, correlation)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.image import inside_image
+from hybrid_pose_ros.metrics.errors import joint_errors
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS, joint_id
 
 KEEP_TRUTH_NS: Final = 10_000_000_000
@@ -238,16 +240,15 @@ class RunningEvaluation:
             sums.unlabelled += 1
             return
         if name == _SPACE:
-            distance = np.linalg.norm(joints - truth, axis=-1) * 1e3
+            distance = joint_errors(joints, truth) * 1e3
             sums.add(distance, PCK_MM, np.asarray(np.isfinite(truth).all(-1)))
             return
         camera = self._cameras[name]
         points = camera.project(truth)
-        size = np.array((camera.width, camera.height)) - 0.5
-        inside = ((points >= -0.5) & (points < size)).all(-1)
+        inside = inside_image(points, camera.width, camera.height)
         known = np.asarray(inside & (camera.depth(truth) > 0))
         torso = float(np.max([np.linalg.norm(points[a] - points[b]) for a, b in _TORSO]))
-        sums.add(np.linalg.norm(joints - points, axis=-1), PCK_TORSO * torso, known)
+        sums.add(joint_errors(joints, points), PCK_TORSO * torso, known)
 
     def _truth_at(self, sensor_ns: int) -> NDArray[np.float64] | None:
         after = bisect_left(self._label_ns, sensor_ns)

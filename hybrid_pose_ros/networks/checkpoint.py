@@ -6,25 +6,30 @@ and every machine starts from the same values. The digest covers everything that
 on: the configuration and the stored weights.
 """
 
+import contextlib
 import hashlib
 import json
-import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.networks.config import VARIANTS, ModelConfig, variant_of
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.regular_files import find_obstacle
 
 FORMAT = "hybrid_pose_ros/2"
+
+_REMEDY = "fetch or train it again"
+_MAX_REASON = 500
 
 
 class CheckpointError(UserError):
@@ -95,11 +100,8 @@ def load_variant(
             "train it again or name the folder of this checkpoint's variants"
         )
     network = HybridPoseNetwork(variant_of(base.config, name))
-    ann = {k: v for k, v in base.network.state_dict().items() if k.startswith("ann.")}
-    try:
-        network.load_state_dict(tensors | ann)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
+    with _damage(path, "the weights do not fit the network"):
+        _fill(network, tensors | _stored(base.network, "ann."))
     return network.eval()
 
 
@@ -123,31 +125,58 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
         CheckpointError: the file is missing, damaged or not a checkpoint of this package.
     """
     path = Path(path) if path else shipped_checkpoint()
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise CheckpointError(
             f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
         )
     metadata, tensors = _read(path)
     if "variant" in metadata:
         raise CheckpointError(
-            f"{path}: a variant of checkpoint {metadata['base']} for comparisons; "
+            f"{path}: a variant of checkpoint {metadata.get('base')} for comparisons; "
             "give the checkpoint itself"
         )
-    if _digest(metadata["config"], tensors) != metadata["digest"]:
-        raise CheckpointError(f"{path}: the digest does not match, the file is damaged")
-    try:
-        network = HybridPoseNetwork(ModelConfig.from_dict(json.loads(metadata["config"])))
-        network.load_state_dict(tensors)
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: the weights do not fit the network ({error})") from error
-    return Checkpoint(network.eval(), metadata["digest"], json.loads(metadata["summary"]))
+    if missing := {"config", "digest", "summary"} - metadata.keys():
+        raise CheckpointError(f"{path}: damaged, without {', '.join(sorted(missing))}; {_REMEDY}")
+    with _damage(path, "damaged"):
+        if _digest(metadata["config"], tensors) != metadata["digest"]:
+            raise CheckpointError(f"{path}: the digest does not match: damaged; {_REMEDY}")
+        summary = json.loads(metadata["summary"])
+        if not isinstance(summary, dict):
+            raise TypeError("the summary is no table")
+    with _damage(path, "the weights do not fit the network"):
+        config = ModelConfig.from_dict(json.loads(metadata["config"]))
+        _check_types(config)
+        network = HybridPoseNetwork(config)
+        _fill(network, tensors)
+    return Checkpoint(network.eval(), metadata["digest"], summary)
 
 
-def _stored(network: HybridPoseNetwork) -> dict[str, Tensor]:
+def _stored(network: HybridPoseNetwork, prefix: str = "") -> dict[str, Tensor]:
     return {
         name: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype)
         for name, value in network.state_dict().items()
+        if name.startswith(prefix)
     }
+
+
+def _fill(network: HybridPoseNetwork, tensors: Mapping[str, Tensor]) -> None:
+    """Load weights into a network; of another type they would be other numbers."""
+    for name, value in _stored(network).items():
+        if name in tensors and tensors[name].dtype != value.dtype:
+            raise TypeError(f"{name} is {tensors[name].dtype} instead of {value.dtype}")
+    network.load_state_dict(dict(tensors))
+
+
+def _check_types(config: object) -> None:
+    """Raise TypeError where a number or text of a configuration is none."""
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if is_dataclass(value):
+            _check_types(value)
+        elif kind in (bool, str, int) and type(value) is not kind:
+            raise TypeError(f"{name} is {value!r} instead of {kind.__name__}")
+        elif kind is float and type(value) not in (int, float):
+            raise TypeError(f"{name} is {value!r} instead of a number")
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
@@ -158,15 +187,28 @@ def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) 
     partial.replace(path)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+@contextlib.contextmanager
+def _damage(path: Path, what: str) -> Iterator[None]:
+    """Turn any failure into the one error that callers know.
+
+    Damage reaches every layer (JSON, safetensors, torch, the configuration), each with its own
+    exceptions; to the user they say the same.
+    """
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, struct.error) as error:
-        raise CheckpointError(
-            f"{path}: damaged or not a safetensors file ({error}); fetch or train it again"
-        ) from error
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{error or type(error).__name__}".split())[:_MAX_REASON]
+        raise CheckpointError(f"{path}: {what} ({reason}); {_REMEDY}") from error
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if obstacle := find_obstacle(path, "a checkpoint"):
+        raise CheckpointError(f"{path}: damaged or no checkpoint: {obstacle}")
+    with _damage(path, "damaged or not a safetensors file"), safe_open(path, "pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: format {metadata.get('format')!r} instead of {FORMAT!r}; "

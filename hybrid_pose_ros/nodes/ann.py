@@ -150,8 +150,8 @@ class AnnNode(StepNode):
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
         assert self._worker is not None
+        self._worker.cancel()  # first, so that none begins that would be fed into what follows
         self._estimator.reset()
-        self._worker.cancel()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""

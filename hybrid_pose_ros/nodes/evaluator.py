@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64
 
+from hybrid_pose_ros.geometry.cameras import CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     joints_from_message,
@@ -164,7 +165,11 @@ class EvaluatorNode(ManagedNode):
 
     def _on_info(self, camera: str, message: CameraInfo) -> None:
         assert self._evaluation is not None
-        calibration = camera_from_info(message)
+        try:
+            calibration = camera_from_info(message)
+        except CameraError as error:
+            self._refuse(f"{camera}/camera_info", error)
+            return
         if calibration is None:
             self.complain(
                 f"{camera}/camera_info has no projection: its errors are unknown", camera

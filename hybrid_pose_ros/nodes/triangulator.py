@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from hybrid_pose_ros.geometry.cameras import CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     pose_3d_message,
@@ -101,7 +102,11 @@ class TriangulatorNode(ManagedNode):
         self._figures.report(report, self._triangulator)
 
     def _on_info(self, name: str, message: CameraInfo) -> None:
-        camera = camera_from_info(message)
+        try:
+            camera = camera_from_info(message)
+        except CameraError as error:
+            self.complain(f"{name}/camera_info refused: {error}", name)
+            return
         if camera is None:
             trouble = f"has no projection (p is 0): {name} is left out"
             self.complain(f"{name}/camera_info {trouble}", name)

@@ -5,6 +5,7 @@ import copy
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from hybrid_pose_ros.events.activity import LastActivity, encode_ages
 from hybrid_pose_ros.events.binning import GridView, Step
 from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.config import AnnConfig
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import fold_batchnorm
 from hybrid_pose_ros.pipeline.ann_runtime import chosen_precision, make_forward
@@ -37,12 +39,21 @@ def sum_windows(history: NDArray[np.generic], widths: Sequence[int]) -> NDArray[
     return np.concatenate(windows)
 
 
-def longest_block(window_steps: Sequence[int], period_steps: int) -> int:
+def longest_block(ann: AnnConfig, period_steps: int) -> int:
     """Return how many steps can be pushed as one, for an inference every ``period_steps``.
 
-    The edges of the windows then lie between blocks, and the ANN's input is the same.
+    The edges of the windows, and of the steps by which ages are counted, then lie between blocks,
+    and the ANN's input is the same.
     """
-    return math.gcd(period_steps, *window_steps)
+    ages = (ann.activity_steps,) if ann.activity_levels else ()
+    return math.gcd(period_steps, *ann.window_steps, *ages)
+
+
+@dataclass
+class _LastRun:
+    """The last run since a reset; one that is under way at the next reset leaves it alone."""
+
+    heatmaps: torch.Tensor | None = None
 
 
 class AnnEstimator:
@@ -92,7 +103,7 @@ class AnnEstimator:
         self.reset(view, block_steps)
 
     def reset(self, view: GridView | None = None, block_steps: int | None = None) -> None:
-        """Forget all events; go on with those of another sensor or in other blocks, if given."""
+        """Forget all events and answers; go on with another sensor or other blocks, if given."""
         if view is not None:
             self._view = view
         if block_steps is not None:
@@ -106,7 +117,7 @@ class AnnEstimator:
         )
         self._newest = -1
         self._activity.reset()
-        self._heatmaps: torch.Tensor | None = None  # of the last run
+        self._last_run = _LastRun()
 
     def push(self, step: Step) -> None:
         """Add a step. Steps that were skipped before it count as empty."""
@@ -147,15 +158,20 @@ class AnnEstimator:
         return inputs, (self._newest + 1) * self.block_ns
 
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
-        """Run the ANN and the initialiser, by default on the newest steps."""
+        """Run the ANN and the initialiser, by default on the newest steps.
+
+        A network with feedback is fed with the heatmaps of the run before, if there was one since
+        the last reset.
+        """
+        last_run = self._last_run
         inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         start = time.perf_counter_ns()
         with torch.inference_mode():
             given = torch.from_numpy(inputs)[None]
-            if self._heatmaps is not None and self._config.ann.feedback:
-                given = with_feedback(given, self._heatmaps)
+            if last_run.heatmaps is not None and self._config.ann.feedback:
+                given = with_feedback(given, last_run.heatmaps)
             state = self._forward(given)
-            self._heatmaps = state.heatmaps
+            last_run.heatmaps = state.heatmaps
             points, confidence = decode_heatmaps(state.heatmaps[0])
         tensors = encode_state(state)
         self._seq += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What computes the ANN and the initialiser: torch, or OpenVINO where it is installed.
+"""The runtimes of the ANN and the initialiser: torch, or OpenVINO where it is installed.
 
 Both work from the checkpoint alone; nothing is calibrated, and nothing written to disk. In
 bfloat16 activations and weights are rounded to 8 bits of mantissa, and products are summed in

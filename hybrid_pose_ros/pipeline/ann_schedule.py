@@ -12,7 +12,7 @@ def period_steps(rate_hz: float, step_ns: int) -> int:
 
 def block_steps(rate_hz: float, config: ModelConfig) -> int:
     """Return the longest block of steps that the ANN's windows and the period are made of."""
-    return longest_block(config.ann.window_steps, period_steps(rate_hz, config.step_ns))
+    return longest_block(config.ann, period_steps(rate_hz, config.step_ns))
 
 
 def rate_trouble(rate_hz: float, step_ns: int) -> str:

@@ -12,7 +12,7 @@ from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.pipeline.state import Pose, StateInit
+from hybrid_pose_ros.pipeline.state import Pose
 
 
 class PoseEstimator:
@@ -90,7 +90,7 @@ class PoseEstimator:
         self._ann.push(step)
         if (step.index + 1) % self._period_steps == 0:
             init = self._ann.infer()
-            self.last_ann = ann_pose(init)
+            self.last_ann = init.pose
             self._snn.initialise(init)
         return pose
 
@@ -134,7 +134,7 @@ class AnnPoseEstimator:
         for step in pushed.steps:
             self._ann.push(step)
             if (step.index + 1) % self._period_steps == 0:
-                poses.append(ann_pose(self._ann.infer()))
+                poses.append(self._ann.infer().pose)
         return poses
 
     def reset(self) -> None:
@@ -178,15 +178,3 @@ def whole_period(hz: float, step_ns: int) -> int:
             f"whole number of steps of {step_ns / 1e6:g} ms, as with 10, 20 or 50 Hz"
         )
     return steps
-
-
-def ann_pose(init: StateInit) -> Pose:
-    """Return the ANN's own pose of an initialisation."""
-    return Pose(
-        sensor_time_ns=init.sensor_time_ns,
-        keypoints=init.keypoints,
-        confidence=init.confidence,
-        source="ann",
-        steps_since_init=0,
-        init_age_ns=0,
-    )

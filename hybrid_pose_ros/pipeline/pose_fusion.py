@@ -28,7 +28,7 @@ MAX_PENDING = 1000
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """What is fused how.
+    """Fusion settings.
 
     Attributes:
         tolerance_ns: poses this far apart still belong together; 0 for synchronised clocks. It

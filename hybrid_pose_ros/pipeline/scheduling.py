@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the processor's time is shared among our threads, by Linux' own scheduler.
+"""The scheduler slice of our threads (Linux, EEVDF).
 
 A thread that wakes up to serve a message waits for its turn, behind threads that compute. Linux
-gives the turn first to those that ask for short ones: they get no more of the processor than
-others, but they get it sooner. No privilege is needed for that.
+gives the turn first to those with a short slice: they get no more of the processor than others,
+but they get it sooner. No privilege is needed for that.
 """
 
 import ctypes
@@ -12,8 +12,8 @@ import platform
 import struct
 from typing import Final
 
-SHORT_NS: Final = 100_000
-"""The shortest turn that Linux grants."""
+SHORT_SLICE_NS: Final = 100_000
+"""The shortest slice that Linux grants."""
 
 _ATTRIBUTES: Final = struct.Struct("<IIQiIQQQ")
 """The kernel's sched_attr: size, policy, flags, nice, priority, runtime, deadline, period."""
@@ -22,17 +22,17 @@ _SET: Final = {"x86_64": 314, "aarch64": 274}
 """Number of the system call sched_setattr, which the C library does not have before 2.41."""
 
 
-def take_short_turns() -> str:
-    """Ask for short turns for this thread and those that it starts from now on.
+def use_short_slice() -> str:
+    """Ask for a short slice for this thread and those that it starts from now on.
 
     Returns:
-        Why they are not granted, or "". Kernels before 6.12 grant them without effect.
+        Why it is not granted, or "". Kernels before 6.12 grant it without effect.
     """
-    return _set(SHORT_NS)
+    return _set(SHORT_SLICE_NS)
 
 
-def take_usual_turns() -> str:
-    """Undo :func:`take_short_turns` for this thread, which computes while nobody waits for it."""
+def use_default_slice() -> str:
+    """Undo :func:`use_short_slice` for this thread, which computes while nobody waits for it."""
     return _set(0)
 
 

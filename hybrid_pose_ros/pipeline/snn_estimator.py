@@ -25,7 +25,7 @@ CONFIDENCE_HALF_LIFE_NS = 500_000_000
 
 
 class InitPolicy(Enum):
-    """What to do with an initialisation that describes a moment already passed.
+    """The ways to treat an initialisation that describes a moment already passed.
 
     ``REPLAY`` runs the steps since that moment again, from the new state. ``IMMEDIATE`` takes the
     state as if it described the present: the paper's idealisation.
@@ -98,7 +98,7 @@ class SnnEstimator:
 
     @property
     def timeline(self) -> TimeLine:
-        """What has led to the state that the next step begins with."""
+        """The time line that has led to the state that the next step begins with."""
         return self._primary.line
 
     def state(self) -> SnnState:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the estimators exchange: poses, and the state that the ANN hands to the SNN (no torch)."""
+"""Poses, and the state that the ANN hands to the SNN: the estimators' exchange (no torch)."""
 
 from dataclasses import dataclass
 
@@ -75,3 +75,8 @@ class StateInit:
     keypoints: NDArray[np.float32]
     confidence: NDArray[np.float32]
     inference_ns: int
+
+    @property
+    def pose(self) -> Pose:
+        """The ANN's pose."""
+        return Pose(self.sensor_time_ns, self.keypoints, self.confidence, "ann", 0, 0)

@@ -49,7 +49,7 @@ class LoggedStep(NamedTuple):
 
 
 class TimeLine(NamedTuple):
-    """What has led to a network's state.
+    """The past of a network, from which its state follows.
 
     Attributes:
         start: the last state that it took over; None: it was at rest.

@@ -41,7 +41,8 @@ class Triangulator:
         if known is not None and np.array_equal(known.matrix, camera.matrix):
             return ""
         try:
-            camera = make_camera(camera.width, camera.height, camera.matrix, name)
+            size = (camera.width, camera.height)
+            camera = make_camera(*size, camera.matrix, name, camera.distortion)
         except CameraError as error:
             return str(error)
         if known is not None and np.allclose(known.matrix, camera.matrix, rtol=1e-12):

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from hybrid_pose_ros.pipeline.scheduling import take_usual_turns
+from hybrid_pose_ros.pipeline.scheduling import use_default_slice
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Worker(Generic[T]):
         self._thread.join()
 
     def _run(self) -> None:
-        take_usual_turns()
+        use_default_slice()
         while (item := self._take()) is not None:
             self._work(*item)
 

@@ -54,7 +54,7 @@ class Canvas:
         """Draw the scene at each time, and call ``seen`` with it."""
         scene = self._scene
         views = self._views(times_us)
-        moved = np.zeros((len(times_us), 2))
+        moved: NDArray[np.float64] = np.zeros((len(times_us), 2))
         if scene.camera_motion is not None:
             moved = scene.camera_motion.at(times_us)
             for view in views:
@@ -106,7 +106,7 @@ def _movement(scene: Scene, start_us: int, stop_us: int) -> tuple[float, float]:
     """The longest way of a point in the picture (px), and the highest speed (px per us)."""
     times = np.append(np.arange(start_us, stop_us, _SAMPLE_US), stop_us)
     camera = scene.camera
-    tracks = [np.zeros((len(times), 1, 2))]  # the room
+    tracks: list[NDArray[np.float64]] = [np.zeros((len(times), 1, 2))]  # the room
     tracks += [thing.corners(times) for thing in scene.things]
     people = [scene.motion] if scene.present else []
     for motion in people + [motion for _, motion in scene.others]:

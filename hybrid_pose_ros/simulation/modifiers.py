@@ -5,6 +5,7 @@ Each takes a motion and returns another; bones keep their lengths and nothing ju
 z = 0. Directions are yaws: radians counter-clockwise from +y, seen from above.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
@@ -59,11 +60,11 @@ def hold(motion: Motion, at_s: float, seconds: float) -> Motion:
     return Motion(times, motion.at(own), motion.name)
 
 
-def only_limb(motion: Motion, limb: str, from_s: float) -> Motion:
-    """Freeze the body from a moment on, all but one limb that goes on as it moved against it.
+def only_limbs(motion: Motion, limbs: Iterable[str], from_s: float) -> Motion:
+    """Freeze the body from a moment on, all but limbs that go on as they moved against it.
 
     Args:
-        limb: one of :data:`LIMBS`.
+        limbs: some of :data:`LIMBS`.
     """
     times = _times(motion.duration_s)
     frozen = np.minimum(times - _eased(times, from_s), from_s)
@@ -71,11 +72,11 @@ def only_limb(motion: Motion, limb: str, from_s: float) -> Motion:
     turn = np.einsum(
         "fai,faj->fij", np.stack(body_axes(resting), 1), np.stack(body_axes(moving), 1)
     )
-    root, joints = LIMBS[limb]
-    base, carrier = _root(moving, root), _root(resting, root)
-    for name in joints:
-        own = joint_id(name)
-        resting[:, own] = carrier + np.einsum("fij,fj->fi", turn, moving[:, own] - base)
+    for root, joints in (LIMBS[limb] for limb in limbs):
+        base, carrier = _root(moving, root), _root(resting, root)
+        for name in joints:
+            own = joint_id(name)
+            resting[:, own] = carrier + np.einsum("fij,fj->fi", turn, moving[:, own] - base)
     return Motion(times, resting, motion.name)
 
 
@@ -104,7 +105,7 @@ def walk_in(motion: Motion, rng: np.random.Generator, yaw: float, distance_m: fl
     )
     middle = _OVERLAP_S / 2
     meet = motion.at(np.array([middle]))
-    return _join(_moved(gait, gait.at(np.array([gait.duration_s - middle])), meet), motion)
+    return join(_moved(gait, gait.at(np.array([gait.duration_s - middle])), meet), motion)
 
 
 def walk_out(motion: Motion, rng: np.random.Generator, yaw: float, distance_m: float) -> Motion:
@@ -112,7 +113,7 @@ def walk_out(motion: Motion, rng: np.random.Generator, yaw: float, distance_m: f
     gait = _gait(motion, rng, yaw, heading_of(motion.joints_m[-1:]), distance_m, leave=True)
     middle = _OVERLAP_S / 2
     meet = motion.at(np.array([motion.duration_s - middle]))
-    return _join(motion, _moved(gait, gait.at(np.array([middle])), meet))
+    return join(motion, _moved(gait, gait.at(np.array([middle])), meet))
 
 
 def heading_of(joints_m: NDArray[np.floating]) -> float:
@@ -181,8 +182,8 @@ _WIDTHS: Final = tuple(
 )
 
 
-def _join(first: Motion, second: Motion) -> Motion:
-    """One motion after the other, gone over within the last and first moments of the two."""
+def join(first: Motion, second: Motion) -> Motion:
+    """Perform one motion after the other; the end of the first goes over into the second."""
     overlap = min(_OVERLAP_S, 0.9 * first.duration_s, 0.9 * second.duration_s)
     begin = first.duration_s - overlap
     times = _times(begin + second.duration_s)

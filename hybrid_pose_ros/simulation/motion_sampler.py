@@ -20,7 +20,7 @@ from hybrid_pose_ros.simulation.modifiers import (
     approach,
     heading_of,
     hold,
-    only_limb,
+    only_limbs,
     walk_in,
     walk_out,
 )
@@ -132,12 +132,13 @@ def _changed(motion: Motion, rng: np.random.Generator, seconds: float) -> Motion
     if rng.random() < _ONLY_LIMB:
         early = 0.0 if rng.random() < 0.2 else 0.5 + rng.exponential(0.15 * seconds)
         limb = _busy_limb(motion, rng)
-        motion = only_limb(motion, limb, _on_floor(motion, min(early, 0.7 * motion.duration_s)))
+        frozen_s = moment_on_floor(motion, min(early, 0.7 * motion.duration_s))
+        motion = only_limbs(motion, (limb,), frozen_s)
         said.append(f"only_{limb}")
     if rng.random() < _HOLD:
         still = float(np.exp(rng.uniform(0.0, np.log(max(seconds / 2, 1.5)))))
         at_s = rng.uniform(0.0, min(motion.duration_s, seconds - still))
-        motion = hold(motion, _on_floor(motion, at_s), still)
+        motion = hold(motion, moment_on_floor(motion, at_s), still)
         said.append("hold")
     if rng.random() < _APPROACH:
         motion = approach(motion, rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 1.5))
@@ -148,7 +149,7 @@ def _changed(motion: Motion, rng: np.random.Generator, seconds: float) -> Motion
     return replace(_lasting(motion, seconds), name="+".join(said))
 
 
-def _on_floor(motion: Motion, at_s: float) -> float:
+def moment_on_floor(motion: Motion, at_s: float) -> float:
     """The moment nearest to one in which the body touches the floor: nobody rests in the air."""
     times = np.arange(0.0, motion.duration_s, 0.02)
     height = clearance(motion.at(times)).min(1)

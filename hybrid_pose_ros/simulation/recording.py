@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a scene to a recording: events, and the joints' exact places in the image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.simulation.canvas import Canvas, frame_times
 from hybrid_pose_ros.simulation.figure import Figure
 from hybrid_pose_ros.simulation.scene import Scene
-from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor
+from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
 
 LABEL_US: Final = 10_000
 """Time between labels."""
@@ -87,33 +87,45 @@ class Recording:
 
 def simulate_chunks(scene: Scene, seconds: float) -> Iterator[Chunk]:
     """Simulate a scene from sensor time 0 on, in chunks of 100 ms; the last may be shorter."""
-    rng = np.random.default_rng(scene.seed)
+    for (chunk,) in _chunks(scene, (scene.sensor,), seconds):
+        yield chunk
+
+
+def _chunks(
+    scene: Scene, configs: Sequence[SensorConfig], seconds: float
+) -> Iterator[list[Chunk]]:
+    """Let several sensors see a scene, which is drawn once; a chunk for each."""
     figure = scene.body.figure(scene.motion)
     canvas = Canvas(scene, figure)
     canvas.show(np.zeros(1, np.int64), lambda time_us: None)
     flicker = scene.flicker
-    sensor = DynamicVisionSensor(
-        scene.sensor, canvas.image, rng, None if flicker is None else flicker.depth
-    )
+    depth = None if flicker is None else flicker.depth
+    sensors = [
+        DynamicVisionSensor(config, canvas.image, np.random.default_rng(scene.seed), depth)
+        for config in configs
+    ]
     end_us = round(seconds * 1e6 / LABEL_US) * LABEL_US
     seen_us = 0
 
     def see(time_us: int) -> None:
         nonlocal seen_us
         bright = 0.0 if flicker is None else flicker.at(time_us)
-        sensor.see(canvas.image, seen_us, time_us - seen_us, bright)
+        for sensor in sensors:
+            sensor.see(canvas.image, seen_us, time_us - seen_us, bright)
         seen_us = time_us
 
     for start in range(0, end_us, CHUNK_US):
         stop = min(start + CHUNK_US, end_us)
         canvas.show(frame_times(scene, start, stop), see)
         labels_us = np.arange(start + LABEL_US, stop + 1, LABEL_US)
-        yield _label(scene, figure, labels_us, sensor.collect(start, stop))
+        labels = _labels(scene, figure, labels_us)
+        yield [Chunk(sensor.collect(start, stop), *labels) for sensor in sensors]
 
 
-def _label(
-    scene: Scene, figure: Figure, labels_us: NDArray[np.int64], events: EventArray
-) -> Chunk:
+def _labels(
+    scene: Scene, figure: Figure, labels_us: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """What a chunk holds beside its events, in its order."""
     camera = scene.camera
     markers = figure.markers_m(labels_us * 1e-6)
     keypoints = camera.project(markers)
@@ -121,12 +133,11 @@ def _label(
         keypoints = keypoints + scene.camera_motion.at(labels_us)[:, None]
     size = np.array((camera.width, camera.height)) - 0.5
     inside = ((keypoints > -0.5) & (keypoints < size)).all(-1) & (camera.depth(markers) > 0)
-    return Chunk(
-        events=events,
-        label_ns=labels_us * 1000,
-        joints_m=markers.astype(np.float32),
-        keypoints_px=keypoints.astype(np.float32),
-        visible=inside & scene.present,
+    return (
+        labels_us * 1000,
+        markers.astype(np.float32),
+        keypoints.astype(np.float32),
+        inside & scene.present,
     )
 
 
@@ -142,6 +153,22 @@ def simulate_recording(
     for chunk in simulate_chunks(scene, seconds):
         chunks.append(chunk)
         progress(chunk.label_ns[-1] * 1e-9)
+    return _recording(scene, chunks)
+
+
+def simulate_sensors(
+    scene: Scene, sensors: Sequence[SensorConfig], seconds: float
+) -> list[Recording]:
+    """Simulate what several sensors make of a scene, which costs little more than one.
+
+    Each recording is that of the scene with this sensor.
+    """
+    parts = zip(*_chunks(scene, sensors, seconds), strict=True)
+    return [_recording(scene, chunks) for chunks in parts]
+
+
+def _recording(scene: Scene, chunks: Sequence[Chunk]) -> Recording:
+    """Join the chunks of a recording."""
     truth = Truth(
         label_ns=np.concatenate([chunk.label_ns for chunk in chunks]),
         keypoints_px=np.concatenate([chunk.keypoints_px for chunk in chunks]),

@@ -36,7 +36,7 @@ from hybrid_pose_ros.drawing import (
 )
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
-from hybrid_pose_ros.geometry.cameras import Camera, decompose
+from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
 from hybrid_pose_ros.interfaces.messages import camera_from_info, stamp_to_ns
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, POSE_TYPE, Topic
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
@@ -93,7 +93,10 @@ class Scene:
         if self._infos.get(camera) == matrix:
             return  # It is published again and again.
         self._infos[camera] = matrix
-        model = camera_from_info(message)
+        try:
+            model = camera_from_info(message)
+        except CameraError:
+            model = None
         # A driver's p has no place of the camera in the world, and then 0 in its last column.
         if model is None or not model.matrix[:, 3].any():
             return

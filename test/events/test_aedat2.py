@@ -21,7 +21,7 @@ from hybrid_pose_ros.events.aedat2 import (
     unpack,
 )
 from hybrid_pose_ros.events.array import check_events
-from hybrid_pose_ros.events.sources import Aedat2Source, SourceError
+from hybrid_pose_ros.events.sources import Aedat2Source, SourceError, open_source
 
 HEADER = b"#!AER-DAT2.0\r\n# created Fri Sep 18 2015\r\n# AEChip: eu.ini.chips.davis.DAVIS240C\r\n"
 
@@ -161,7 +161,7 @@ def test_a_source_turns_the_sensor_s_axes_into_those_of_an_image(tmp_path: Path)
     [
         (b"#!AER-DAT2.0\n# AEChip: a.MultiDAVIS346BCameraChip\n", b"", "of several cameras"),
         (b"#!AER-DAT2.0\n# AEChip: a.Dvs128\n", b"", "not known"),
-        (HEADER, event(240, 0, 5), "outside of 240x180"),
+        (HEADER, event(240, 0, 5) * 8, "8 of 8 events .* outside .* 240x180.* another camera"),
     ],
 )
 def test_a_source_refuses_what_it_would_misread(
@@ -170,6 +170,44 @@ def test_a_source_refuses_what_it_would_misread(
     path = write(tmp_path / "a.aedat", words, header=header)
     with pytest.raises(SourceError, match=message):
         Aedat2Source(path).read()
+
+
+def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.AEDAT2", event(1, 1, 10), event(240, 0, 11), event(2, 1, 12) + b"x")
+    source = open_source(path)
+    events = source.read()
+    assert events is not None
+    assert events["t"].tolist() == [10_000, 12_000]
+    assert source.losses.outside == 1
+    assert source.trouble == (
+        "1 events outside the sensor are left out; "
+        "the last 1 bytes are no whole word: the file is cut off"
+    )
+
+
+@pytest.mark.parametrize("place", [0, 20, 49])
+@pytest.mark.parametrize("us", [285_000_000, 2**31 + 5, 2**32 - 1, 0])
+def test_one_damaged_time_costs_itself(tmp_path: Path, place: int, us: int) -> None:
+    times = [5_000_000 + 10 * i for i in range(50)]
+    times[place] = us
+    source = open_source(write(tmp_path / "a.aedat", *[event(1, 1, t) for t in times]))
+    events = source.read()
+    assert events is not None
+    assert source.read() is None
+    # the last of all has none after it that shows its damage
+    assert len(events) == 50 or (place, len(events)) == (49, 49)
+    good = (5_000_000 + 10 * np.arange(len(events))) * 1000
+    assert set(np.flatnonzero(events["t"] != good).tolist()) <= {place}
+
+
+def test_the_size_of_an_unknown_sensor_may_be_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.aedat", event(99, 49, 5), header=b"#!AER-DAT2.0\n")
+    with pytest.raises(SourceError, match="--size WxH"):
+        open_source(path)
+    source = open_source(path, size=(100, 50))
+    events = source.read()
+    assert events is not None
+    assert (source.width, source.height, events["x"].tolist()) == (100, 50, [0])
 
 
 @pytest.mark.skipif("HYBRID_POSE_DATA" not in os.environ, reason="needs the development data")

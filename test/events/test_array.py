@@ -36,7 +36,7 @@ def test_good_events_pass() -> None:
         (make_events([1, 2], [0, 346], [0, 1], True), r"event 1 lies at \(346, 1\).*346x260"),
         (make_events([1, 2], [9, 0], [260, 0], True), r"event 0 lies at \(9, 260\)"),
         (make_events([3, 4, 3], [0] * 3, [0] * 3, True), "event 2 is older"),
-        (np.zeros(3, np.int64), "not an event array: int64"),
+        (np.zeros(3, np.int64), "not an event array but a ndarray of int64"),
         (make_events([1, 2], [0] * 2, [0] * 2, True).reshape(1, 2), "2 dimensions"),
     ],
 )

@@ -176,7 +176,7 @@ def test_evt3_is_sane_after_an_error() -> None:
     decoder = make_decoder("evt3", WIDTH, HEIGHT)
     decoder.decode(0, words(0x8001, 0x6001, 0x0001, 0x2001))
     with pytest.raises(MalformedPacketError):
-        decoder.decode(0, words(0x8002, 0x6001, 0x07FF, 0x2001))
+        decoder.decode(0, words(0x8002, 0x6001, 0x07FF, *[0x2001] * 8))
     assert len(decoder.decode(0, words(0x2001))) == 0  # the line is not known any more
     data = words(0x8003, 0x6001, 0x0001, 0x2001)
     assert decoder.decode(0, data).tolist() == [((3 * 4096 + 1) * 1000, 1, 1, OFF)]

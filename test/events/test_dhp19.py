@@ -394,7 +394,7 @@ def test_derived_labels(tmp_path: Path, joints: NDArray[np.float64]) -> None:
     times, found = load_derived_labels(tmp_path / "label.h5")
     assert times.tolist() == [10_000_000 * k for k in range(len(joints))]
     assert np.allclose(found, joints, equal_nan=True, atol=1e-12)
-    with pytest.raises(LabelError, match="no labels"):
+    with pytest.raises(LabelError, match="no such file"):
         load_derived_labels(tmp_path / "missing.h5")
 
 

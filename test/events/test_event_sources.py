@@ -108,7 +108,7 @@ def test_files_that_cannot_be_played(tmp_path: Path, recording: Path) -> None:
     old.write_bytes(b"#!AER-DAT2.0\r\n")
     for path, reason in (
         (tmp_path / "missing.aedat4", "no such file"),
-        (tmp_path, "no such file"),
+        (tmp_path, "a folder"),
         (cut_off, "damaged, cut off, or not AEDAT4"),
         (other, "damaged, cut off, or not AEDAT4"),
         (old, "not an AEDAT4 file"),

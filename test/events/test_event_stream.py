@@ -110,7 +110,7 @@ def test_a_malformed_first_packet_does_not_fix_the_sensor() -> None:
         ({"encoding": ""}, ""),
         ({"is_bigendian": True}, "big-endian"),
         ({"events": b"\x00" * 7}, ""),
-        ({"events": b"\xff" * 8}, ""),
+        ({"events": b"\xff" * 64}, "8 of 8 events lie outside"),
         ({"width": 0}, "0x48"),
         ({"height": 10**6}, "64x1000000"),
         ({"time_base": 2**63}, "time base"),
@@ -130,6 +130,23 @@ def test_lost_packets_are_the_missing_sequence_numbers(strides: list[int]) -> No
     for seq in seqs:
         reader.read(packet([seq], seq))
     assert reader.lost == seqs[-1] - seqs[0] + 1 - len(seqs)
+
+
+@pytest.mark.parametrize("far", [2**64 - 1, 10**12, 20_000_001])
+def test_a_sequence_number_that_is_far_ahead_is_no_loss(far: int) -> None:
+    reader = PacketReader()
+    for seq in (0, far, 1, 4):
+        reader.read(packet([1], seq))
+    assert reader.lost == 2
+
+
+def test_single_bad_events_are_dropped_and_counted() -> None:
+    reader = PacketReader()
+    good = packet([1, 2, 3])
+    data = np.frombuffer(bytearray(good.events), "<u2").copy()
+    data[6] = 64  # x of the second event, the sensor being 64 wide
+    assert len(reader.read(replace(good, events=data.tobytes()))) == 2
+    assert (reader.losses.outside, reader.malformed) == (1, 0)
 
 
 def test_a_publisher_that_starts_anew_has_lost_nothing() -> None:

@@ -82,6 +82,17 @@ def test_labels_without_confidence_are_sure_where_they_are_finite(tmp_path: Path
     assert load_point_labels(write(tmp_path / "b.npz", **EVENTS)) is None
 
 
+def test_labels_of_the_simulator_are_read(tmp_path: Path) -> None:
+    visible = np.ones((3, 13), bool)
+    visible[2, 7] = False
+    truth = {"label_ns": [0, 10, 20], "keypoints_px": np.full((3, 13, 2), 5.0), "visible": visible}
+    labels = load_point_labels(write(tmp_path / "a.truth.npz", **truth))
+    assert labels is not None
+    assert labels.t_ns.tolist() == [0, 10, 20]
+    assert (labels.points == 5.0).all()
+    assert labels.confidence.sum() == 38
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -32,12 +32,12 @@ def write_raw(path: Path) -> None:
     path.write_bytes(b"% evt 3.0\n% geometry 346x260\n% end\n" + encode("evt3", EVENTS).data)
 
 
-@pytest.mark.parametrize("suffix", [".aedat4", ".aedat", ".raw"])
+@pytest.mark.parametrize("suffix", [".aedat4", ".aedat", ".aedat2", ".raw", ".RAW", ".AEDAT"])
 def test_every_kind_of_file_gives_its_events(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     if suffix == ".aedat4":
         write_aedat4(path, [EVENTS], 346, 260)
-    elif suffix == ".aedat":
+    elif "aedat" in suffix.lower():
         write_aedat2(path)
     else:
         write_raw(path)
@@ -58,6 +58,6 @@ def test_every_kind_of_file_gives_its_events(tmp_path: Path, suffix: str) -> Non
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         open_source(tmp_path / "missing.raw")
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.txt").write_text("a")
     with pytest.raises(SourceError, match="no recording that can be read"):
         open_source(tmp_path / "a.txt")

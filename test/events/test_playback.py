@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hybrid_pose_ros.events.array import EventArray, empty_events, make_events
-from hybrid_pose_ros.events.playback import Pacer, packetise
+from hybrid_pose_ros.events.playback import MAX_GAP_NS, Pacer, packetise
 
 PACKET_NS = 100
 
@@ -121,6 +121,28 @@ def test_time_lost_is_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.now == start + 6_000
 
 
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+@pytest.mark.parametrize("damaged_ns", [285 * 10**9, 54 * 365 * 86_400 * 10**9, MAX_GAP_NS + 2000])
+def test_a_gap_that_no_camera_makes_is_named_and_skipped(
+    monkeypatch: pytest.MonkeyPatch, damaged_ns: int, rate: float
+) -> None:
+    """Forwards and back again: of all that, nothing is waited for, and the pace is kept."""
+    clock = Clock(monkeypatch)
+    pacer = Pacer(rate, clock.stop)
+    start = clock.now
+    skipped = [pacer.wait_until(t) for t in (0, 1000, damaged_ns, 2000, 3000)]
+    assert skipped == [0, 0, damaged_ns - 1000, 2000 - damaged_ns, 0]
+    assert clock.now - start == 2000 * rate
+
+
+def test_a_quiet_scene_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    pacer = Pacer(1.0, clock.stop)
+    start = clock.now
+    assert [pacer.wait_until(t) for t in (0, MAX_GAP_NS)] == [0, 0]
+    assert clock.now - start == MAX_GAP_NS
+
+
 def test_rate_zero_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     pacer = Pacer(0.0, clock.stop)
@@ -134,7 +156,7 @@ def test_stopping_ends_a_wait() -> None:
     stop = threading.Event()
     pacer = Pacer(1.0, stop)
     pacer.wait_until(0)
-    waiting = threading.Thread(target=pacer.wait_until, args=(3600 * 10**9,), daemon=True)
+    waiting = threading.Thread(target=pacer.wait_until, args=(MAX_GAP_NS,), daemon=True)
     waiting.start()
     stop.set()
     waiting.join(10.0)

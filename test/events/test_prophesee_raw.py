@@ -101,6 +101,8 @@ def test_evt3_is_read_whatever_the_pieces(
         (b"% format EVT3;height=320;width=320\n% end\n", "evt3", (320, 320)),
         (b"% evt 2.0\n% width 304\n% height 240\n", "evt2", (304, 240)),
         (b"% evt 3.0\n% plugin_name other\n", "evt3", None),
+        (b"% evt 3.0\n% width 64\xb2\n% height 48\n", "evt3", None),
+        (b"% evt 3.0\n% geometry 0x0\n", "evt3", None),
     ],
 )
 def test_headers_tell_format_and_size(
@@ -124,7 +126,7 @@ def test_a_size_is_given_where_the_file_does_not_tell(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"% format EVT21;height=720;width=1280\n% end\n", "says 'EVT21'"),
+        (b"% format EVT4;height=720;width=1280\n% end\n", "says 'EVT4'"),
         (b"% evt 4.0\n", "says '4.0'"),
         (b"\x00\x01\x02\x03", "does not tell the format"),
     ],
@@ -137,16 +139,75 @@ def test_other_formats_are_refused(tmp_path: Path, content: bytes, message: str)
 
 
 def test_damage_is_left_out_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", 8)
-    good = high(64) + event(70, 1, 1, True)
-    nonsense, outside = struct.pack("<II", 5 << 28, 5 << 28), event(71, 640, 1, True)
-    path = write(tmp_path / "a.raw", EVT2, good, nonsense, outside * 2, good, b"abc")
+    monkeypatch.setattr(prophesee_raw, "CHUNK_BYTES", 32)
+    good = high(64) + event(70, 1, 1, True) * 7
+    nonsense, outside = struct.pack("<I", 5 << 28), event(71, 640, 1, True)
+    path = write(tmp_path / "a.raw", EVT2, good, nonsense * 8, outside * 8, good, b"abc")
     events, trouble = read(path)
-    assert len(events) == 2
-    first = len(EVT2) + 8
-    damage = [f"bytes {first} to {first + 8}", f"bytes {first + 8} to {first + 16}"]
-    for words in (*damage, "type 5", "(640, 1), outside", "last 3 bytes", "cut off"):
+    assert len(events) == 14
+    first = len(EVT2) + 32
+    damage = [f"bytes {first} to {first + 32}", f"bytes {first + 32} to {first + 64}"]
+    for words in (*damage, "type 5", "(640, 1)", "last 3 bytes", "cut off"):
         assert words in trouble
+
+
+def test_one_bad_word_or_event_costs_itself(tmp_path: Path) -> None:
+    good = [high(us) + event(us + 5, 1, 1, True) for us in range(640, 640 + 64 * 100, 64)]
+    whole, trouble = read(write(tmp_path / "a.raw", EVT2, *good))
+    assert (len(whole), trouble) == (100, "")
+    parts = [*good[:50], struct.pack("<I", 5 << 28), event(9, 640, 1, True), *good[50:]]
+    events, trouble = read(write(tmp_path / "b.raw", EVT2, *parts))
+    assert np.array_equal(events, whole)
+    assert trouble == (
+        "1 events outside the sensor are left out, 1 words that make no sense are left out"
+    )
+    for bit in range(28):  # of one upper half of the time
+        damaged = struct.pack("<I", struct.unpack("<I", high(640 + 64 * 50))[0] ^ 1 << bit)
+        parts = [*good[:50], damaged + event(5, 1, 1, True), *good[51:]]
+        events, _ = read(write(tmp_path / "c.raw", EVT2, *parts))
+        assert len(events) == 100
+        assert (events["t"] != whole["t"]).sum() <= 127
+        assert abs(events["t"] - whole["t"]).max() <= 128 * 64_000
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_evt21_is_read_to_the_bit(tmp_path: Path, legacy: bool) -> None:
+    header = b"% format EVT21;height=480;width=640" + b";endianness=legacy" * legacy + b"\n% end\n"
+
+    def word(upper: bytes, mask: int) -> bytes:
+        lower = struct.pack("<I", mask)
+        return upper + lower if legacy else lower + upper
+
+    path = write(
+        tmp_path / "a.raw",
+        header,
+        word(high(1_000_000), 0),
+        word(event(1_000_001, 608, 3, True), 1 << 31 | 1),
+        word(event(1_000_002, 32, 4, False), 2),
+    )
+    events, trouble = read(path)
+    assert events["t"].tolist() == [1_000_001_000, 1_000_001_000, 1_000_002_000]
+    assert events["x"].tolist() == [608, 639, 33]
+    assert events["y"].tolist() == [3, 3, 4]
+    assert events["polarity"].tolist() == [True, True, False]
+    assert trouble == ""
+
+
+def test_dat_is_read_to_the_bit(tmp_path: Path) -> None:
+    def dat(us: int, x: int, y: int, on: int) -> bytes:
+        return struct.pack("<II", us % 2**32, x | y << 14 | on << 28)
+
+    header = b"% Data file containing CD events.\n% Version 2\n% Height 480\n% Width 640\n"
+    words = dat(2**32 - 1, 639, 0, 1) + dat(2**32 + 5, 0, 479, 0)
+    path = write(tmp_path / "a.DAT", header, bytes((12, 8)), words)
+    events, trouble = read(path)
+    assert events["t"].tolist() == [(2**32 - 1) * 1000, (2**32 + 5) * 1000]
+    assert events["x"].tolist() == [639, 0]
+    assert events["y"].tolist() == [0, 479]
+    assert events["polarity"].tolist() == [True, False]
+    assert trouble == ""
+    with pytest.raises(RawFileError, match="not a DAT file of events"):
+        RawReader(write(tmp_path / "b.dat", header, bytes((7, 8)), words))
 
 
 def test_evt2_whose_time_jumps_back_is_left_out_from_there(

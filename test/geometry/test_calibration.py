@@ -70,9 +70,9 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, message: 
 
 
 def test_a_missing_file_and_a_flat_projection_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="cannot be read"):
+    with pytest.raises(CameraError, match="no such file"):
         read_calibration(tmp_path / "none.yaml", [])
     with pytest.raises(CameraError, match="less than an image"):
         make_camera(3, 2, np.ones((3, 4)), "flat")
-    with pytest.raises(CameraError, match="positive"):
+    with pytest.raises(CameraError, match="from 1 to"):
         make_camera(0, 2, CAMERA.matrix, "empty")

@@ -106,7 +106,7 @@ def test_pose_with_unknown_source_or_ids_or_no_confidence_is_refused() -> None:
         pose_from_message(message)
     message = pose_message(sample_pose(), HEADER, SENSOR)
     message.keypoints[3].confidence = float("inf")
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="confidence: inf is not from 0 to 1"):
         pose_from_message(message)
 
 

@@ -24,7 +24,7 @@ from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 
 def ann_input(config: ModelConfig) -> torch.Tensor:
     view = config.view
-    return torch.zeros(1, 2 * len(config.ann.window_steps), view.grid_height, view.grid_width)
+    return torch.zeros(1, config.ann.input_planes, view.grid_height, view.grid_width)
 
 
 def snn_costs(network: HybridPoseNetwork, counts: torch.Tensor):  # type: ignore[no-untyped-def]
@@ -172,7 +172,9 @@ def test_the_ann_begins_membranes_heatmaps_and_velocities(name: str) -> None:
     with torch.no_grad():
         network.ann.head.conv.bias.fill_(0.3)
         network.motion.readout.weight.normal_()
-        heatmaps, state = network.initial_state(torch.poisson(torch.ones(2, 20, 65, 87)))
+        heatmaps, state = network.initial_state(
+            torch.poisson(torch.ones(2, EDGE.ann.input_planes, 65, 87))
+        )
     assert torch.equal(state.heatmaps, heatmaps)
     assert state.velocity is not None and state.velocity.shape == (2, 13, 2)
     assert state.velocity.all()
@@ -195,7 +197,7 @@ def test_a_trace_holds_every_state_in_turn(edge: HybridPoseNetwork) -> None:
 
 def test_folding_batchnorm_changes_nothing_but_rounding(edge: HybridPoseNetwork) -> None:
     network = HybridPoseNetwork(EDGE)
-    windows = torch.poisson(torch.full((2, 20, 65, 87), 0.5))
+    windows = torch.poisson(torch.full((2, EDGE.ann.input_planes, 65, 87), 0.5))
     with torch.no_grad():
         network.motion.readout.weight.normal_()
         network.train().initial_state(windows)  # gives BatchNorm statistics other than 0 and 1

@@ -39,7 +39,7 @@ def test_what_is_counted_in_steps_keeps_its_value_in_seconds(factor: float) -> N
 def test_joints_begin_at_the_same_speed() -> None:
     network, original = random_network(), random_network()
     retime(network, 0.5)
-    windows = torch.poisson(torch.ones(1, 20, 65, 87))
+    windows = torch.poisson(torch.ones(1, EDGE.ann.input_planes, 65, 87))
     with torch.no_grad():
         _, state = original.initial_state(windows)
         _, retimed = network.initial_state(windows)

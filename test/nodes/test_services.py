@@ -260,7 +260,7 @@ def test_a_model_of_another_step_sees_the_same_past(checkpoint: Path) -> None:
     half = with_step(model, STEP_NS // 2)
     assert half.config.step_ns == 5 * MS
     assert half.config.ann.history_steps == 2 * model.config.ann.history_steps
-    windows = torch.poisson(torch.ones(1, 2 * len(EDGE.ann.window_steps), 65, 87))
+    windows = torch.poisson(torch.ones(1, EDGE.ann.input_planes, 65, 87))
     with torch.no_grad():
         heatmaps, state = model.network.initial_state(windows)
         same, retimed = half.network.initial_state(windows)

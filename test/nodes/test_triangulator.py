@@ -205,7 +205,7 @@ def test_markers_have_fixed_ids_and_vanish_by_themselves(bench: Any, calibration
     [
         ({"cameras": "cam0"}, "two cameras or more"),
         ({"cameras": "cam0,/cam0"}, "two cameras or more"),
-        ({"calibration": "/no/such.yaml"}, "calibration: /no/such.yaml: cannot be read"),
+        ({"calibration": "/no/such.yaml"}, "calibration: /no/such.yaml: no such file"),
     ],
 )
 def test_a_wrong_start_says_what_is_wrong(

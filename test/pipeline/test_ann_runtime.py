@@ -38,9 +38,9 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def inputs() -> list[Tensor]:
-    """Windows with few events and with many."""
+    """Input planes as of few events and of many."""
     rng = np.random.default_rng(3)
-    shape = (1, 2 * len(EDGE.ann.window_steps), 65, 87)
+    shape = (1, EDGE.ann.input_planes, 65, 87)
     return [torch.from_numpy(rng.poisson(mean, shape).astype(np.float32)) for mean in (0.05, 3.0)]
 
 

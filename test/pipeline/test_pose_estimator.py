@@ -2,6 +2,7 @@
 """PoseEstimator: exact, independent of how events are cut, and unharmed by bad input."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,17 +104,18 @@ def test_a_jump_back_in_time_begins_anew(
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (np.zeros((3, 4)), "not an event array"),
+        (np.zeros((3, 4)), "not an event array but a ndarray of float64, 2 dim.*make_events"),
+        ([(1, 2, 3, True)], "not an event array but a list"),
         (make_events([10_100_000_000], [346], [5], True), "outside the sensor of 346x260"),
         (make_events([10_200_000_000, 10_100_000_000], 1, 1, True), "event 1 is older"),
     ],
-    ids=["type", "place", "order"],
+    ids=["type", "list", "place", "order"],
 )
 def test_bad_events_are_refused_and_nothing_is_lost(
     checkpoint: Checkpoint,
     events: EventArray,
     whole: list[Pose],
-    bad: np.ndarray,
+    bad: Any,
     words: str,
 ) -> None:
     estimator = PoseEstimator(*SIZE, checkpoint)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns of the processor as Linux' scheduler reports them."""
+"""The scheduler slice as Linux reports it."""
 
 import re
 import threading
@@ -7,41 +7,41 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.pipeline.scheduling import SHORT_NS, take_short_turns, take_usual_turns
+from hybrid_pose_ros.pipeline.scheduling import SHORT_SLICE_NS, use_default_slice, use_short_slice
 
 
-def turn_ns() -> int:
-    """Return the length of this thread's turns."""
+def slice_ns() -> int:
+    """Return this thread's slice."""
     report = Path(f"/proc/self/task/{threading.get_native_id()}/sched")
     if not report.is_file():
         pytest.skip("this kernel does not report its scheduling")
     found = re.search(r"se\.slice\s*:\s*(\d+)", report.read_text("utf-8"))
     if found is None:
-        pytest.skip("this kernel has turns of one length only")
+        pytest.skip("this kernel has slices of one length only")
     return int(found[1])
 
 
-def test_threads_inherit_short_turns_and_may_give_them_up() -> None:
+def test_threads_inherit_a_short_slice_and_may_give_it_up() -> None:
     lengths: list[int] = []
 
     def child() -> None:
-        lengths.append(turn_ns())
-        assert take_usual_turns() == ""
-        lengths.append(turn_ns())
+        lengths.append(slice_ns())
+        assert use_default_slice() == ""
+        lengths.append(slice_ns())
 
     def parent() -> None:
-        assert take_usual_turns() == ""  # whatever the thread that started this one has
-        lengths.append(turn_ns())
-        assert take_short_turns() == ""
+        assert use_default_slice() == ""  # whatever the thread that started this one has
+        lengths.append(slice_ns())
+        assert use_short_slice() == ""
         thread = threading.Thread(target=child)
         thread.start()
         thread.join()
-        lengths.append(turn_ns())
+        lengths.append(slice_ns())
 
-    turn_ns()  # skips, where there is nothing to see
+    slice_ns()  # skips, where there is nothing to see
     thread = threading.Thread(target=parent)
     thread.start()
     thread.join()
     usual = lengths[0]
-    assert usual > SHORT_NS
-    assert lengths == [usual, SHORT_NS, usual, SHORT_NS]
+    assert usual > SHORT_SLICE_NS
+    assert lengths == [usual, SHORT_SLICE_NS, usual, SHORT_SLICE_NS]

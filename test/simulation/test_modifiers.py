@@ -12,7 +12,7 @@ from hybrid_pose_ros.simulation.modifiers import (
     between,
     heading_of,
     hold,
-    only_limb,
+    only_limbs,
     walk_in,
     walk_out,
 )
@@ -70,7 +70,7 @@ def test_a_hold_at_the_end_prolongs_the_last_pose() -> None:
 @pytest.mark.parametrize("limb", LIMBS)
 def test_only_one_limb_moves(limb: str) -> None:
     motion = perform("slow_jogging")
-    alone = only_limb(motion, limb, 2.0)
+    alone = only_limbs(motion, (limb,), 2.0)
     check_body(alone)
     before = np.arange(0, 1.8, 0.1)
     assert alone.at(before) == pytest.approx(motion.at(before), abs=1e-4)
@@ -83,7 +83,7 @@ def test_only_one_limb_moves(limb: str) -> None:
 
 def test_a_limb_goes_on_as_it_moved_against_the_body() -> None:
     motion = perform("circle_hand_right")
-    alone = only_limb(motion, "right_arm", 1.0)
+    alone = only_limbs(motion, ("right_arm",), 1.0)
     shoulder, hand = joint_id("right_shoulder"), joint_id("right_hand")
     wanted = np.linalg.norm(motion.joints_m[:, hand] - motion.joints_m[:, shoulder], axis=-1)
     found = np.linalg.norm(alone.joints_m[:, hand] - alone.joints_m[:, shoulder], axis=-1)
@@ -91,7 +91,7 @@ def test_a_limb_goes_on_as_it_moved_against_the_body() -> None:
 
 
 def test_from_the_beginning_means_from_the_first_frame() -> None:
-    speed = speeds(only_limb(perform("star_jumps"), "left_arm", 0.0))
+    speed = speeds(only_limbs(perform("star_jumps"), ("left_arm",), 0.0))
     resting = [i for i, name in enumerate(JOINTS) if name not in ("left_elbow", "left_hand")]
     assert speed[20:, resting].max() < 1e-6
 

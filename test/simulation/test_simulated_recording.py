@@ -21,6 +21,7 @@ from hybrid_pose_ros.simulation.recording import (
     save_recording,
     simulate_chunks,
     simulate_recording,
+    simulate_sensors,
     truth_path,
 )
 from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
@@ -47,6 +48,16 @@ def test_labels_are_the_markers_seen_by_the_camera(scene: Scene, recording: Reco
     assert np.allclose(truth.joints_m, markers, atol=1e-6)
     assert np.allclose(truth.keypoints_px, scene.camera.project(markers), atol=1e-3)
     assert truth.visible.all()
+
+
+def test_sensors_that_share_a_scene_see_what_each_sees_alone(scene: Scene) -> None:
+    configs = (QUIET, SensorConfig(threshold_on=0.4, cutoff_hz=50.0, shot_hz=2.0, polarity="on"))
+    together = simulate_sensors(scene, configs, 0.25)
+    for recording, config in zip(together, configs, strict=True):
+        alone = simulate_recording(replace(scene, sensor=config), 0.25)
+        assert (recording.events == alone.events).all()
+        assert (recording.truth.keypoints_px == alone.truth.keypoints_px).all()
+    assert len(together[0].events) != len(together[1].events)
 
 
 def test_events_lie_on_the_body(recording: Recording) -> None:

@@ -20,6 +20,7 @@ from hybrid_pose_ros.events.array import EventArray, empty_events, make_events
 from hybrid_pose_ros.events.dhp19.cleaning import CAMERAS, HEIGHT, WIDTH
 from hybrid_pose_ros.events.dhp19.labels import LabelError
 from hybrid_pose_ros.events.dhp19.recording import RecordingError
+from hybrid_pose_ros.regular_files import find_obstacle
 
 BLOCK: Final = 2**18
 """So many events of a camera are read at once."""
@@ -36,8 +37,8 @@ class DerivedRecording:
     trouble = ""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise RecordingError(f"{path}: no such file; give the HDF5 file of the events")
+        if obstacle := find_obstacle(path, "the HDF5 file of the events"):
+            raise RecordingError(f"{path}: {obstacle}")
         try:
             self._file = h5py.File(path)
         except OSError as error:
@@ -100,6 +101,8 @@ def load_derived_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float
     Raises:
         LabelError: the file is missing, damaged, or holds no labels.
     """
+    if obstacle := find_obstacle(path, "the HDF5 file of the labels"):
+        raise LabelError(f"{path}: {obstacle}")
     try:
         with h5py.File(path) as file:
             poses = np.asarray(file["XYZ/3d_poses"], float)

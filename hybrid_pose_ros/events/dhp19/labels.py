@@ -14,6 +14,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.regular_files import find_obstacle
 from hybrid_pose_ros.skeleton import JOINTS
 
 LABEL_NS: Final = 10_000_000
@@ -42,8 +43,8 @@ def load_labels(path: Path) -> NDArray[np.float64]:
     Raises:
         LabelError: the file is missing, damaged, or holds no labels.
     """
-    if not path.is_file():
-        raise LabelError(f"{path}: no such file; give the Vicon labels (*.mat) of the recording")
+    if obstacle := find_obstacle(path, "the Vicon labels (*.mat) of the recording"):
+        raise LabelError(f"{path}: {obstacle}")
     try:
         columns = _read_matlab(path)
         joints = np.stack([np.asarray(columns[field], float) for field in FIELDS], axis=1)

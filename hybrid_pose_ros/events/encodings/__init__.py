@@ -25,6 +25,7 @@ from hybrid_pose_ros.events.encodings.packet import (
     MalformedPacketError,
     check_encodable,
 )
+from hybrid_pose_ros.events.losses import Losses
 
 __all__ = [
     "ENCODINGS",
@@ -65,13 +66,17 @@ def encode(encoding: str, events: EventArray) -> EncodedPacket:
     return packet
 
 
-def make_decoder(encoding: str, width: int, height: int, near_ns: int = 0) -> Decoder:
+def make_decoder(
+    encoding: str, width: int, height: int, near_ns: int = 0, losses: Losses | None = None
+) -> Decoder:
     """Return a decoder for one camera with a sensor of this size in pixels.
 
     Args:
         near_ns: about when the first packet was made, in ns of any clock that does not jump. Where
             an encoding leaves the upper part of sensor time open, the time nearest to this one is
             meant: whoever begins to decode a stream later has the same times.
+        losses: the account of bad events, which several decoders may share; None for one of its
+            own.
 
     Raises:
         MalformedPacketError: no such encoding.
@@ -79,8 +84,8 @@ def make_decoder(encoding: str, width: int, height: int, near_ns: int = 0) -> De
     if encoding not in _MODULES:
         raise MalformedPacketError(_unknown(encoding))
     if encoding == evt3.NAME:
-        return evt3.Decoder(width, height, near_ns)
-    decoder: Decoder = _MODULES[encoding].Decoder(width, height)
+        return evt3.Decoder(width, height, near_ns, losses)
+    decoder: Decoder = _MODULES[encoding].Decoder(width, height, losses)
     return decoder
 
 

@@ -37,6 +37,7 @@ from hybrid_pose_ros.events.encodings.words import (
     decode_words,
     encode_words,
 )
+from hybrid_pose_ros.events.losses import Losses
 
 __all__ = ["MAX_COORDINATE", "NAME", "Decoder", "encode"]
 
@@ -89,10 +90,14 @@ class Decoder:
     Args:
         width, height: of the sensor in pixels.
         near_ns: the first events are taken to be less than half a round away from this time.
+        losses: the account of bad events; None for one of its own.
     """
 
-    def __init__(self, width: int, height: int, near_ns: int = 0) -> None:
+    def __init__(
+        self, width: int, height: int, near_ns: int = 0, losses: Losses | None = None
+    ) -> None:
         self._size = (width, height)
+        self.losses = Losses() if losses is None else losses
         self._near_us: int | None = near_ns // 1000
         self._latest_us = 0
         self._state = WordState()
@@ -118,6 +123,7 @@ class Decoder:
             words = words[is_high.argmax() :] if self._synchronised else words[:0]
         decoded = decode_words(_FORMAT, words, self._state)
         self._state = decoded.state
+        self.losses.skipped += decoded.unknown
         us, x, y, polarity = decoded.us, decoded.position, decoded.line, decoded.polarity
         whole = (us >= 0) & (x >= 0) & (y >= 0)
         if not whole.all():
@@ -135,7 +141,7 @@ class Decoder:
         if not told:
             us = np.maximum(us, self._latest_us)
         us = np.maximum.accumulate(us)
-        events = assemble(NAME, self._size, us * 1000, x, y, polarity)
+        events = assemble(NAME, self._size, us * 1000, x, y, polarity, self.losses)
         self._latest_us = int(us[-1])
         return events
 

@@ -9,6 +9,7 @@ skipped. Sources: libcaer's polarity events and the documentation of event_camer
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings.packet import (
@@ -19,6 +20,7 @@ from hybrid_pose_ros.events.encodings.packet import (
     read_words,
     relative_us,
 )
+from hybrid_pose_ros.events.losses import Losses, is_nonsense
 
 NAME: Final = "libcaer"
 
@@ -49,31 +51,53 @@ def encode(events: EventArray) -> EncodedPacket:
 class Decoder:
     """Stateless decoder of `libcaer`."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, losses: Losses | None = None) -> None:
         self._size = (width, height)
+        self.losses = Losses() if losses is None else losses
 
     def decode(self, time_base: int, data: Buffer) -> EventArray:
         """Return the events of a packet; raises MalformedPacketError."""
         words = read_words(NAME, time_base, data, _WORD)
         if not (words["address"] & 1).all():
             words = words[words["address"] & 1 == 1]
-        if (words["us"] < 0).any():
-            first = int((words["us"] < 0).argmax())
-            raise MalformedPacketError(f"{NAME}: valid event {first} has a negative time")
-        times = words["us"].astype(np.int64)
-        # A step back by more than half the range is the time starting over.
-        restarts = times[:-1] - times[1:] > 2 ** (_TIME_BITS - 1)
-        if restarts.any():
-            times[1:] += np.cumsum(restarts) << _TIME_BITS
+        negative = words["us"] < 0
+        skipped = int(negative.sum())
+        if skipped:
+            if is_nonsense(skipped, len(words)):
+                raise MalformedPacketError(
+                    f"{NAME}: {skipped} of {len(words)} valid events have a negative time, the "
+                    f"first is event {negative.argmax()}"
+                )
+            words = words[~negative]
+        times = _count_rounds(words["us"].astype(np.int64))
         address = words["address"]
-        return assemble(
+        events = assemble(
             NAME,
             self._size,
             times * 1000 + time_base,
             address >> 17,
             (address >> 2) & 0x7FFF,
             address & 2,
+            self.losses,
         )
+        self.losses.skipped += skipped
+        return events
 
     def reset(self) -> None:
         """Nothing to forget."""
+
+
+def _count_rounds(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Add 2^31 us from where the time starts over, which is a step back by more than half of that.
+
+    A step back from or to a single time that stands apart from both its neighbours is none.
+    """
+    steps = np.diff(times)
+    half = 2 ** (_TIME_BITS - 1)
+    restarts = steps < -half
+    if restarts.any():
+        ahead = steps > half
+        restarts[1:] &= ~ahead[:-1]
+        restarts[:-1] &= ~ahead[1:]
+        times[1:] += np.cumsum(restarts) << _TIME_BITS
+    return times

@@ -13,7 +13,6 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings.packet import (
     Buffer,
     EncodedPacket,
-    MalformedPacketError,
     assemble,
     read_words,
     relative_us,
@@ -26,6 +25,7 @@ from hybrid_pose_ros.events.encodings.words import (
     decode_words,
     encode_words,
 )
+from hybrid_pose_ros.events.losses import Losses
 
 __all__ = ["MAX_COORDINATE", "NAME", "Decoder", "encode"]
 
@@ -51,25 +51,24 @@ def encode(events: EventArray) -> EncodedPacket:
 class Decoder:
     """Stateless decoder of `libcaer_cmp`."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, losses: Losses | None = None) -> None:
         self._size = (width, height)
+        self.losses = Losses() if losses is None else losses
 
     def decode(self, time_base: int, data: Buffer) -> EventArray:
-        """Return the events of a packet; raises MalformedPacketError."""
+        """Return the events of a packet; raises MalformedPacketError.
+
+        Events before the first ADDR_X, and vectors before the first VECT_BASE_Y, are skipped.
+        """
         decoded = decode_words(_FORMAT, read_words(NAME, time_base, data, "<u2"), _START)
-        for values, kind in ((decoded.line, "ADDR_X"), (decoded.position, "VECT_BASE_Y")):
-            if (values < 0).any():
-                raise MalformedPacketError(
-                    f"{NAME}: event {(values < 0).argmax()} comes before any {kind} word"
-                )
-        return assemble(
-            NAME,
-            self._size,
-            decoded.us * 1000 + time_base,
-            decoded.line,
-            decoded.position,
-            decoded.polarity,
-        )
+        us, x, y, polarity = decoded.us, decoded.line, decoded.position, decoded.polarity
+        whole = (x >= 0) & (y >= 0)
+        count = len(us)
+        if not whole.all():
+            us, x, y, polarity = us[whole], x[whole], y[whole], polarity[whole]
+        events = assemble(NAME, self._size, us * 1000 + time_base, x, y, polarity, self.losses)
+        self.losses.skipped += decoded.unknown + count - len(us)
+        return events
 
     def reset(self) -> None:
         """Nothing to forget."""

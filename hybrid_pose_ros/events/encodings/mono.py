@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, MalformedEventsError
 from hybrid_pose_ros.events.compiled import FIELDS, NEW_FIELDS, NEW_WORDS, WORDS
 from hybrid_pose_ros.events.encodings.packet import Buffer, EncodedPacket, assemble, read_words
+from hybrid_pose_ros.events.losses import Losses
 
 NAME: Final = "mono"
 
@@ -71,7 +72,7 @@ def _unpack(
     y: NDArray[np.uint16],
     polarity: NDArray[np.bool_],
 ) -> bool:
-    """Write the fields of each word; return False at the first that is malformed."""
+    """Write the fields of each word; return False at the first that is bad."""
     last = np.int64(0)
     for i in range(len(words)):
         word = words[i]
@@ -91,8 +92,9 @@ def _unpack(
 class Decoder:
     """Stateless decoder of `mono`."""
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, losses: Losses | None = None) -> None:
         self._size = (width, height)
+        self.losses = Losses() if losses is None else losses
 
     def decode(self, time_base: int, data: Buffer) -> EventArray:
         """Return the events of a packet; raises MalformedPacketError."""
@@ -101,7 +103,7 @@ class Decoder:
         fields = (events["t"], events["x"], events["y"], events["polarity"])
         if _unpack(words.view("<u8"), time_base, *self._size, *fields):
             return events
-        # What is wrong is said where all encodings have it said.
+        # What is wrong is mended where all encodings have it mended.
         y_polarity = words["y_polarity"]
         return assemble(
             NAME,
@@ -110,6 +112,7 @@ class Decoder:
             words["x"],
             y_polarity & 0x7FFF,
             y_polarity >> 15,
+            self.losses,
         )
 
     def reset(self) -> None:

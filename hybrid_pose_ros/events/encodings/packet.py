@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, MalformedEventsError
 from hybrid_pose_ros.events.compiled import FIELDS
+from hybrid_pose_ros.events.losses import Losses, is_nonsense
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
 """What a decoder reads: anything that lends its bytes."""
@@ -38,14 +39,22 @@ class EncodedPacket:
 
 
 class Decoder(Protocol):
-    """Decodes the packets of one camera in one encoding."""
+    """Decodes the packets of one camera in one encoding.
+
+    Attributes:
+        losses: single events of the packets decoded so far that were dropped or mended.
+    """
+
+    losses: Losses
 
     def decode(self, time_base: int, data: Buffer) -> EventArray:
         """Return the events of a packet in order of time, in an array of their own.
 
+        A bad event costs itself: it is dropped, or its time held, and counted in ``losses``.
+
         Raises:
-            MalformedPacketError: the packet has to be dropped; the decoder is as after
-                :meth:`reset`.
+            MalformedPacketError: the structure makes no sense and the packet has to be dropped;
+                the decoder is as after :meth:`reset`.
         """
         ...
 
@@ -127,33 +136,85 @@ def assemble(
     x: NDArray[np.integer],
     y: NDArray[np.integer],
     polarity: NDArray[Any],
+    losses: Losses,
 ) -> EventArray:
-    """Check decoded columns, each [n], and build the event array.
+    """Build the event array from decoded columns, each [n]: the one rule for bad events.
+
+    An event outside the sensor is dropped. One out of order keeps its place and gets the time of
+    the one before it; those are out of order whose removal leaves the most events in order, so
+    that a single time that is far ahead does not spoil all that follow.
 
     Args:
         encoding: name for the error.
         size: (width, height) of the sensor.
         t: sensor time in ns.
-        x, y: pixels.
+        x, y: pixels, not negative.
         polarity: not zero for ON.
+        losses: the account to which bad events are added.
 
     Raises:
-        MalformedPacketError: an event outside the sensor, or older than the one before it.
+        MalformedPacketError: most events are bad: this is no packet of this sensor and encoding.
     """
-    events = np.empty(len(t), EVENT_DTYPE)
     if not len(t):
-        return events
+        return np.empty(0, EVENT_DTYPE)
     width, height = size
     if x.max() >= width or y.max() >= height:
-        first = int(((x >= width) | (y >= height)).argmax())
-        raise MalformedPacketError(
-            f"{encoding}: event {first} lies at ({x[first]}, {y[first]}), outside the sensor of "
-            f"{width}x{height}"
-        )
-    backwards = t[1:] < t[:-1]
-    if backwards.any():
-        raise MalformedPacketError(
-            f"{encoding}: event {backwards.argmax() + 1} is older than the one before it"
-        )
+        outside = (x >= width) | (y >= height)
+        count, first = int(outside.sum()), int(outside.argmax())
+        if is_nonsense(count, len(t)):
+            raise MalformedPacketError(
+                f"{encoding}: {count} of {len(t)} events lie outside the sensor of "
+                f"{width}x{height}, the first at ({x[first]}, {y[first]})"
+            )
+        losses.outside += count
+        inside = ~outside
+        t, x, y, polarity = t[inside], x[inside], y[inside], polarity[inside]
+    if (t[1:] < t[:-1]).any():
+        t, held = hold_times(t)
+        if is_nonsense(held, len(t)):
+            raise MalformedPacketError(f"{encoding}: {held} of {len(t)} events are out of order")
+        losses.held += held
+    events = np.empty(len(t), EVENT_DTYPE)
     events["t"], events["x"], events["y"], events["polarity"] = t, x, y, polarity
     return events
+
+
+def hold_times(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Put times [n] in order by changing as few as possible; returns how many, too.
+
+    A time that is changed becomes that of the event before it, at the beginning that of the first
+    event that is in order.
+    """
+    kept = _longest_in_order(np.ascontiguousarray(t))
+    sources = np.where(kept, np.arange(len(t)), -1)
+    sources[0] = int(kept.argmax())
+    return t[np.maximum.accumulate(sources)], len(t) - int(kept.sum())
+
+
+@numba.njit(types.boolean[::1](types.int64[::1]), cache=True, nogil=True)
+def _longest_in_order(t: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which members make a longest subsequence that does not decrease (patience sort)."""
+    ends = np.empty(len(t), np.int64)  # of the subsequences of each length, where they end lowest
+    before = np.empty(len(t), np.int64)
+    length = 0
+    for i in range(len(t)):
+        if not length or t[i] >= t[ends[length - 1]]:
+            place = length
+        else:
+            low, high = 0, length - 1
+            while low < high:
+                middle = (low + high) // 2
+                if t[ends[middle]] > t[i]:
+                    high = middle
+                else:
+                    low = middle + 1
+            place = low
+        before[i] = ends[place - 1] if place else -1
+        ends[place] = i
+        length = max(length, place + 1)
+    kept = np.zeros(len(t), np.bool_)
+    i = ends[length - 1]
+    while i >= 0:
+        kept[i] = True
+        i = before[i]
+    return kept

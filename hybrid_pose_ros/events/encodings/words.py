@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.encodings.packet import MalformedPacketError
+from hybrid_pose_ros.events.losses import is_nonsense
 
 UNKNOWN: Final = -(2**48)
 """A value that no word has set yet: so low that no sum with it is positive."""
@@ -39,6 +40,10 @@ _SET_BITS: Final = (
     .sum(1, dtype=np.uint8)
 )
 """How many bits each value has set (NumPy before 2 does not count them)."""
+
+_MAX_STRAY_STEP: Final = 2
+"""TIME_HIGH goes on by 0 or 1; one that goes on by more, while the next is again within this many
+units (of 4096 us) of the one before, is a damaged word."""
 
 _MIN_VECTOR_EVENTS: Final = 3
 """A base and a vector are two words: with fewer events they save nothing."""
@@ -100,7 +105,8 @@ class WordState:
 class DecodedWords:
     """The events of a stream of words, in columns [n], and the state after the last word.
 
-    A value that depends on a word that has not come is negative.
+    A value that depends on a word that has not come is negative. ``unknown`` words had a code that
+    the format does not know, and were skipped.
     """
 
     us: NDArray[np.int64]
@@ -108,16 +114,17 @@ class DecodedWords:
     position: NDArray[np.int64]
     polarity: NDArray[np.int64]
     state: WordState
+    unknown: int
 
 
 def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState) -> DecodedWords:
     """Decode words that follow a state.
 
     Raises:
-        MalformedPacketError: a word has a code that the format does not know.
+        MalformedPacketError: most words have codes that the format does not know.
     """
     codes = words >> _VALUE_BITS
-    _check_codes(layout, codes)
+    unknown = _count_unknown(layout, codes)
     emits = codes == layout.single
     for code in layout.vectors:
         emits |= codes == code
@@ -145,7 +152,7 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
 
     about_vectors = np.flatnonzero((codes == layout.base) | (emits & (codes != layout.single)))
     if not len(about_vectors):
-        return DecodedWords(us, line, position, polarity, after)
+        return DecodedWords(us, line, position, polarity, after, unknown)
     vectors = _decode_vectors(layout, words[about_vectors], state)
     indices = emitted[about_vectors[vectors.places]] - 1
     position[indices], polarity[indices] = vectors.position, vectors.polarity
@@ -164,6 +171,7 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
         position=position[sources] + steps,
         polarity=polarity[sources],
         state=replace(after, base=vectors.last_base, base_polarity=vectors.last_polarity),
+        unknown=unknown,
     )
 
 
@@ -283,13 +291,16 @@ def _changes(values: NDArray[np.generic], before: int) -> NDArray[np.bool_]:
     return changes
 
 
-def _check_codes(layout: WordFormat, codes: NDArray[np.integer]) -> None:
+def _count_unknown(layout: WordFormat, codes: NDArray[np.integer]) -> int:
     unknown = layout.unknown[codes]
-    if unknown.any():
+    count = int(np.count_nonzero(unknown))
+    if is_nonsense(count, len(codes)):
         place = int(unknown.argmax())
         raise MalformedPacketError(
-            f"{layout.name}: word {place} has the code {codes[place]}, which does not exist"
+            f"{layout.name}: {count} of {len(codes)} words have codes that do not exist, the "
+            f"first is word {place} with the code {codes[place]}"
         )
+    return count
 
 
 def _unwrap(highs: NDArray[np.int64], before: int, max_step_back: int) -> NDArray[np.int64]:
@@ -297,6 +308,31 @@ def _unwrap(highs: NDArray[np.int64], before: int, max_step_back: int) -> NDArra
     if not len(highs):
         return highs
     start = int(highs[0]) if before == UNKNOWN else before
+    highs = hold_strays(highs, start, 2**_VALUE_BITS, _MAX_STRAY_STEP)
     steps = np.diff(highs, prepend=start) % 2**_VALUE_BITS
     steps[steps >= 2**_VALUE_BITS - max_step_back] -= 2**_VALUE_BITS
     return start + np.cumsum(steps)
+
+
+def hold_strays(
+    highs: NDArray[np.int64], before: int, modulus: int, max_step: int
+) -> NDArray[np.int64]:
+    """Replace upper halves of the time that are damaged by those before them.
+
+    One is damaged that is more than ``max_step`` ahead (modulo ``modulus``) of the one before it,
+    where the one after it is not. The first one may also be back: packets may come out of order.
+
+    Args:
+        highs: upper halves, [n].
+        before: the one before the first.
+    """
+    previous = np.concatenate(([before], highs[:-1]))
+    ahead = (highs[:-1] - previous[:-1]) % modulus
+    stray = ahead > max_step
+    stray[:1] &= ahead[:1] < modulus // 2
+    if not stray.any():
+        return highs
+    stray &= (highs[1:] - previous[:-1]) % modulus <= max_step
+    held = highs.copy()
+    held[:-1][stray] = previous[:-1][stray]
+    return held

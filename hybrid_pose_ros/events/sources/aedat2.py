@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader, unpack
-from hybrid_pose_ros.events.array import EventArray, make_events
+from hybrid_pose_ros.events.array import EventArray, empty_events
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.encodings.packet import assemble
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.base import SourceError
 
 
@@ -15,6 +18,10 @@ class Aedat2Source:
 
     Args:
         path: the file.
+        size: width and height of the sensor in pixels, for files that name no known camera.
+
+    Attributes:
+        losses: single events of the part read so far that were dropped.
 
     Raises:
         SourceError: the file cannot be read, is of another camera, or of several.
@@ -22,24 +29,29 @@ class Aedat2Source:
 
     live = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: tuple[int, int] | None = None) -> None:
         try:
             self._reader = Aedat2Reader(path)
         except Aedat2Error as error:
             raise SourceError(str(error)) from error
-        chip, size = self._reader.header.chip, self._reader.header.size
+        chip = self._reader.header.chip
+        size = self._reader.header.size or size
         if "multi" in chip.lower():
             raise SourceError(
                 f"{path}: events of several cameras ({chip}); convert it with "
                 "`hybrid-pose convert dhp19`"
             )
         if size is None:
-            raise SourceError(f"{path}: of a camera that is not known ({chip or 'not named'})")
+            raise SourceError(
+                f"{path}: of a camera that is not known ({chip or 'not named'}); give the "
+                "sensor's size (--size WxH)"
+            )
         self.name = str(path)
         self.width, self.height = size
+        self.losses = Losses()
         self._words = self._reader.words()
-        self._done, self._latest_us = 0, -(2**62)
-        self._closed = False
+        self._done, self._strays, self._latest_us = 0, 0, -(2**62)
+        self._taken = self._closed = False
 
     @property
     def progress(self) -> float:
@@ -49,7 +61,7 @@ class Aedat2Source:
     @property
     def trouble(self) -> str:
         """What of the file could not be read so far, or ""."""
-        return self._reader.trouble
+        return "; ".join(filter(None, (self.losses.describe(), self._reader.trouble)))
 
     def read(self) -> EventArray | None:
         """Return the next events, or None at the end and once closed.
@@ -66,17 +78,32 @@ class Aedat2Source:
         if words is None:
             return None
         self._done += len(words.us)
+        self.losses.held += self._reader.strays - self._strays
+        self._strays = self._reader.strays
         columns = unpack(words)
-        if ((columns.x >= self.width) | (columns.y >= self.height)).any():
-            raise SourceError(
-                f"{self.name}: events outside of {self.width}x{self.height}: damaged, or of "
-                "another camera than its header says"
-            )
         us = np.maximum.accumulate(np.maximum(columns.us, self._latest_us))
         if len(us):
             self._latest_us = int(us[-1])
-        x, y = self.width - 1 - columns.x, self.height - 1 - columns.y
-        return make_events(us * 1000, x, y, columns.polarity)
+        try:
+            events = assemble(
+                "aedat2",
+                (self.width, self.height),
+                us * 1000,
+                columns.x,
+                columns.y,
+                columns.polarity,
+                self.losses,
+            )
+        except MalformedPacketError as error:
+            if self._taken:
+                self.losses.refused += len(us)
+                return empty_events()
+            raise SourceError(
+                f"{self.name}: {error}: damaged, or of another camera than its header says"
+            ) from error
+        self._taken = self._taken or len(events) > 0
+        events["x"], events["y"] = self.width - 1 - events["x"], self.height - 1 - events["y"]
+        return events
 
     def close(self) -> None:
         """Release the file; may be called again."""

@@ -1,13 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings in AEDAT4, through dv-processing."""
+"""Recordings in AEDAT4, through dv-processing in a process of its own."""
 
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+import weakref
 from pathlib import Path
+from typing import Final
 
-import dv_processing as dv
+import numpy as np
 
-from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.events.dv_events import from_store
+from hybrid_pose_ros.events import aedat4_child
+from hybrid_pose_ros.events.aedat4_child import DAMAGED, END, Opening
+from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, empty_events
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.encodings.packet import assemble
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.base import SourceError
+from hybrid_pose_ros.regular_files import find_obstacle
+
+_REMEDY: Final = "record or copy it again"
+
+_MAGIC: Final = b"#!AER-DAT4.0\r\n"
+_MAX_HEADER: Final = 2**20
+_STREAM: Final = re.compile(
+    rb'key="typeIdentifier"[^>]*>(\w{4})<.*?key="source"[^>]*>([^<]*)<', re.DOTALL
+)
+_PIPE_BYTES: Final = 2**20
+_MAX_BATCH: Final = 2**26
+"""Events; a batch of a camera has thousands."""
 
 
 class Aedat4Source:
@@ -15,56 +39,163 @@ class Aedat4Source:
 
     Args:
         path: the file.
+        camera: which one of several: its name, or its number from 0 on.
+
+    Attributes:
+        losses: single events of the part read so far that were dropped or mended.
 
     Raises:
-        SourceError: there is no such file, or it cannot be read, is not AEDAT4, cut off, or
-            without events.
+        SourceError: there is no such file, or it cannot be read, is not AEDAT4, damaged, cut off,
+            without events, or has several cameras and none or no such one was chosen.
     """
 
     live = False
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise SourceError(f"{path}: no such file; give the path of an AEDAT4 recording")
-        if path.suffix != ".aedat4":
+    def __init__(self, path: Path, camera: str = "") -> None:
+        if obstacle := find_obstacle(path, "an AEDAT4 recording"):
+            raise SourceError(f"{path}: {obstacle}")
+        if path.suffix.lower() != ".aedat4":
             raise SourceError(f"{path}: not an AEDAT4 file (*.aedat4); convert it first")
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-        try:
-            self._reader: dv.io.MonoCameraRecording | None = dv.io.MonoCameraRecording(str(path))
-        except RuntimeError as error:
-            raise SourceError(
-                f"{path}: damaged, cut off, or not AEDAT4; record or copy it again"
-            ) from error
-        if not self._reader.isEventStreamAvailable():
-            raise SourceError(f"{path}: the recording holds no events")
+        cameras = _find_cameras(path)
         self.name = str(path)
-        self.width, self.height = self._reader.getEventResolution()
-        self._range_us = self._reader.getTimeRange()
-        self._latest_us = self._range_us[0]
-        self.trouble = ""
+        self.losses = Losses()
+        self._child = _start_child(path, _choose(path, cameras, camera))
+        self._close = weakref.finalize(self, _end, self._child)
+        opening = self._open()
+        self.width, self.height = opening.width, opening.height
+        self._range_us = (opening.first_us, opening.last_us)
+        self._latest_us = opening.first_us
 
     @property
     def progress(self) -> float:
         """Share of the recording's time that was read, 0 to 1."""
         first, last = self._range_us
-        return min((self._latest_us - first) / (last - first), 1.0) if last > first else 1.0
+        if last <= first:
+            return 1.0
+        return min(max((self._latest_us - first) / (last - first), 0.0), 1.0)
+
+    @property
+    def trouble(self) -> str:
+        """The source's own account of what was lost of the part read so far, or ""."""
+        return self.losses.describe()
 
     def read(self) -> EventArray | None:
-        """Return the next batch as it was recorded, or None at the end and once closed."""
-        if self._reader is None:
+        """Return the next batch as it was recorded, or None at the end and once closed.
+
+        Raises:
+            SourceError: the file is damaged from here on.
+        """
+        if not self._close.alive:
             return None
+        count = int.from_bytes(self._receive(8), "little")
+        if count == END:
+            self.close()
+            return None
+        if count == DAMAGED or count > _MAX_BATCH:
+            self._fail(f"damaged data; {_REMEDY}")
+        rows = np.frombuffer(self._receive(count * EVENT_DTYPE.itemsize), EVENT_DTYPE)
+        self._latest_us = int(rows["t"][-1]) // 1000
         try:
-            store = self._reader.getNextEventBatch()
-        except RuntimeError as error:
-            raise SourceError(f"{self.name}: damaged data; record or copy it again") from error
-        if store is None:
-            return None
-        self._latest_us = store.getHighestTime()
-        return from_store(store)
+            size = (self.width, self.height)
+            return assemble(
+                "aedat4", size, rows["t"], rows["x"], rows["y"], rows["polarity"], self.losses
+            )
+        except MalformedPacketError:
+            self.losses.refused += count
+            return empty_events()
 
     def close(self) -> None:
-        """Release the file; may be called again."""
-        self._reader = None
+        """Release the file and end the process that reads it; may be called again."""
+        self._close()
+
+    def _open(self) -> Opening:
+        assert self._child.stdout is not None
+        if self._child.stdout.readline() != b"\n":
+            self._fail("the process that reads AEDAT4 does not start; is dv-processing installed?")
+        line = self._child.stdout.readline()
+        if not line.endswith(b"\n"):
+            self._give_up()
+        answer = json.loads(line)
+        if answer.get("error") == "empty":
+            self._fail("the recording holds no events")
+        if "error" in answer or not (answer["width"] > 0 and answer["height"] > 0):
+            self._fail(f"damaged, cut off, or not AEDAT4; {_REMEDY}")
+        return Opening(**answer)
+
+    def _receive(self, size: int) -> bytearray:
+        assert self._child.stdout is not None
+        data = bytearray(size)
+        done, view = 0, memoryview(data)
+        while done < size:
+            received = self._child.stdout.readinto(view[done:])  # type: ignore[attr-defined]
+            if not received:
+                self._give_up()
+            done += received
+        return data
+
+    def _give_up(self) -> None:
+        """Say that the child ended without a word: by its watchdog, or with dv-processing."""
+        limit = f"{aedat4_child.LIMIT_S:.0f} s"
+        self._fail(f"damaged: dv-processing broke off, or gave nothing for {limit}; {_REMEDY}")
+
+    def _fail(self, reason: str) -> None:
+        self.close()
+        raise SourceError(f"{self.name}: {reason}")
+
+
+def _find_cameras(path: Path) -> list[str]:
+    """Return the names of the cameras with events, in the order of the file."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(_MAGIC) + 4)
+            if not begin.startswith(_MAGIC):
+                raise SourceError(f"{path}: damaged, cut off, or not AEDAT4; {_REMEDY}")
+            size = int.from_bytes(begin[len(_MAGIC) :], "little")
+            header = file.read(min(size, _MAX_HEADER))
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    streams = _STREAM.findall(header)
+    names = [source.decode("utf-8", "replace") for kind, source in streams if kind == b"EVTS"]
+    return list(dict.fromkeys(names))
+
+
+def _choose(path: Path, cameras: list[str], wanted: str) -> str:
+    """Return the name of the camera that is wanted; "" leaves the only one to dv-processing."""
+    if wanted in cameras:
+        return wanted
+    if wanted.isdecimal() and int(wanted) < len(cameras):
+        return cameras[int(wanted)]
+    listed = ", ".join(f"{number}: {name}" for number, name in enumerate(cameras))
+    if wanted:
+        raise SourceError(f"{path}: no camera {wanted}; there are {listed or 'none'}")
+    if len(cameras) > 1:
+        raise SourceError(
+            f"{path}: events of several cameras; choose one by name or number ({listed})"
+        )
+    return ""
+
+
+def _start_child(path: Path, camera: str) -> "subprocess.Popen[bytes]":
+    root = str(Path(aedat4_child.__file__).parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    child = subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-m", aedat4_child.__name__, str(path)),
+            *([camera] if camera else []),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        bufsize=2**16,
+    )
+    assert child.stdout is not None
+    fcntl.fcntl(child.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return child
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.kill()
+    assert child.stdout is not None
+    child.stdout.close()
+    child.wait()

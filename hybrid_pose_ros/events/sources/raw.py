@@ -9,11 +9,14 @@ from hybrid_pose_ros.events.sources.base import SourceError
 
 
 class RawSource:
-    """Reads a RAW file (EVT 2.0 or EVT 3.0) piece by piece.
+    """Reads a RAW file (EVT 2.0, 2.1 or 3.0) or a DAT file piece by piece.
 
     Args:
         path: the file.
         size: width and height of the sensor in pixels, for files that do not tell.
+
+    Attributes:
+        losses: single events of the part read so far that were dropped or mended.
 
     Raises:
         SourceError: the file cannot be read, or is of another kind.
@@ -28,6 +31,7 @@ class RawSource:
             raise SourceError(str(error)) from error
         self.name = str(path)
         self.width, self.height = self._reader.width, self._reader.height
+        self.losses = self._reader.losses
         self._events = self._reader.events()
         self._closed = False
 

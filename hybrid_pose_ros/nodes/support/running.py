@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
-from hybrid_pose_ros.pipeline.scheduling import take_short_turns
+from hybrid_pose_ros.pipeline.scheduling import use_short_slice
 
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
@@ -40,7 +40,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     Args:
         argv: arguments including the program's name; default: those of the process.
     """
-    refusal = take_short_turns()  # before there are other threads, which take over what this has
+    refusal = use_short_slice()  # before there are other threads, which take over what this has
     # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
     # Ours only ask: the node ends between two callbacks, with everything still at hand.
     stop = threading.Event()

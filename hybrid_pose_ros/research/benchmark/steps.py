@@ -77,15 +77,13 @@ def initialisations(
     config = checkpoint.config
     ann = AnnEstimator(checkpoint, config.view.fit(stream.width, stream.height))
     period = max(1, INIT_NS // config.step_ns)
-    states = {}
+    inputs = {}
     for step in steps:
         if step.index % period == 0 and step.index:
-            windows, _ = ann.snapshot()
-            _, states[step.index] = checkpoint.network.initial_state(
-                torch.from_numpy(windows)[None]
-            )
+            inputs[step.index] = torch.from_numpy(ann.snapshot()[0])[None]
         ann.push(step)
-    return states
+    found = checkpoint.network.initial_states(inputs.values())
+    return {index: state for index, (_, state) in zip(inputs, found, strict=True)}
 
 
 def measure_steps(checkpoint: Checkpoint, stream: Stream, max_steps: int) -> dict[str, Any]:

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The per-frame CNN that the authors of DHP19 trained on the real recordings and published.
+"""The per-frame CNN of DHP19's authors, and other networks of its layout.
 
 Calabrese et al., "DHP19: Dynamic Vision Sensor 3D Human Pose Dataset", CVPRW 2019. Its weights are
-not part of this package; `DHP_CNN.model` of the data set's repository is read where it lies. The
-network has 218,592 parameters and no biases; on the recordings its 2D error is 7.7 px.
+not part of this package; `DHP_CNN.model` of the data set's repository is read where it lies. It
+was trained on the real recordings, where its 2D error is 7.7 px. The network has 218,592
+parameters and no biases.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Final
 
 import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
@@ -82,30 +87,98 @@ class Dhp19Cnn(nn.Module):
 
 
 def load_dhp19_cnn(path: Path) -> Dhp19Cnn:
-    """Read the published file (Keras 2, HDF5).
+    """Read the weights of a network of this layout.
+
+    A ``.pt``, ``.pth`` or ``.safetensors`` holds the kernels as torch has them; all else is HDF5
+    as Keras writes it, such as the published file. Layers are found by the published names, or
+    by their order where they have others.
 
     Raises:
-        CnnError: there is no such file, or it does not hold this network.
+        CnnError: there is no such file, or it does not hold such a network.
     """
+    if not path.is_file():
+        raise CnnError(f"{path}: no such file")
     cnn = Dhp19Cnn()
+    read = {".pt": _read_torch, ".pth": _read_torch, ".safetensors": _read_safetensors}
+    stored = read.get(path.suffix, _read_keras)(path)
+    names = list(cnn.kernels)
+    if set(stored) != set(names):
+        if len(stored) != len(names):
+            absent = next((name for name in names if name not in stored), "of any other name")
+            raise CnnError(
+                f"{path}: holds {len(stored)} arrays instead of {len(names)} kernels, no layer "
+                f"{absent}; it has not the layout of DHP19's CNN"
+            )
+        stored = dict(zip(names, stored.values(), strict=True))
+    for name, parameter in cnn.kernels.items():
+        if stored[name].shape != parameter.shape:
+            raise CnnError(
+                f"{path}: layer {name} has the shape {tuple(stored[name].shape)}, "
+                f"not {tuple(parameter.shape)}; it has not the layout of DHP19's CNN"
+            )
+        parameter.data = stored[name].float()
+    return cnn.eval().requires_grad_(False)
+
+
+def _read_keras(path: Path) -> dict[str, Tensor]:
+    """Kernels of a Keras file, a whole model or weights alone, in the order of the layers."""
+    kernels = {}
     try:
         with h5py.File(path) as file:
-            for name, parameter in cnn.kernels.items():
-                place = f"model_weights/{name}/{name}/kernel:0"
-                if place not in file:
-                    raise CnnError(f"{path}: has no layer {name}; it is not DHP19's CNN")
-                stored = np.asarray(file[place])
-                # [row, column, in, out]; transposed ones [row, column, out, in]
-                kernel = torch.from_numpy(stored.transpose(3, 2, 0, 1).copy())
-                if kernel.shape != parameter.shape:
-                    raise CnnError(
-                        f"{path}: layer {name} has the shape {tuple(kernel.shape)}, "
-                        f"not {tuple(parameter.shape)}; it is not DHP19's CNN"
+            layers = file.get("model_weights", file)
+            names = [
+                name.decode() if isinstance(name, bytes) else name
+                for name in layers.attrs.get("layer_names", list(layers))
+            ]
+            for name in names:
+                found = _datasets(layers[name])
+                if len(found) > 1 or (found and found[0].ndim != 4):
+                    raise CnnError(f"{path}: layer {name} is no convolution without bias")
+                if found:
+                    # [row, column, in, out]; transposed ones [row, column, out, in]
+                    kernels[name] = torch.from_numpy(
+                        np.asarray(found[0]).transpose(3, 2, 0, 1).copy()
                     )
-                parameter.data = kernel
-    except OSError as error:
-        raise CnnError(f"{path}: cannot be read as HDF5 ({error})") from error
-    return cnn.eval().requires_grad_(False)
+    except (OSError, KeyError, AttributeError) as error:
+        raise CnnError(f"{path}: cannot be read as a network in HDF5 ({error})") from error
+    return kernels
+
+
+def _datasets(group: h5py.Group) -> list[h5py.Dataset]:
+    """All arrays in a group and in the groups in it."""
+    found = []
+
+    def keep(_: str, part: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(part, h5py.Dataset):
+            found.append(part)
+
+    group.visititems(keep)
+    return found
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        raise CnnError(f"{path}: cannot be read as weights in torch's format") from error
+    if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
+        raise CnnError(f"{path}: holds no dictionary of tensors (a state_dict)")
+    return _layers(stored)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return _layers(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise CnnError(f"{path}: cannot be read as safetensors ({error})") from error
+
+
+def _layers(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Kernels by layer: ``kernels.conv1`` and ``conv1.weight`` are ``conv1``."""
+    return {
+        name.removeprefix("kernels.").removesuffix(".weight"): kernel
+        for name, kernel in stored.items()
+    }
 
 
 def count_image(events: EventArray) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ NAMES: Final = {
 }
 """Models by the names that people read."""
 
-_COLOURS: Final = {
+COLOURS: Final = {
     "ann": "#555555",
     "ann_held": "#e69f00",
     "hybrid": "#0072b2",
@@ -41,6 +41,7 @@ _COLOURS: Final = {
     "hybrid_300ms": "#56b4e9",
     "snn": "#d55e00",
 }
+"""Colours of the models, the same on all pages."""
 
 
 Plot = tuple[tuple[float, float], Callable[["Figure", Any], None], Any]
@@ -118,7 +119,7 @@ def _steps(figure: "Figure", figures: Mapping[str, Any]) -> None:
             axes.plot(
                 times,
                 errors,
-                color=_COLOURS[name],
+                color=COLOURS[name],
                 label=NAMES[name],
                 linewidth=2.5 if name == "hybrid" else 1.5,
                 marker="." if len(errors) == 10 else None,
@@ -138,7 +139,7 @@ def _movements(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes.barh(
         places,
         [hybrid[name] for name in order],
-        color=["#f0a35e" if name in new else _COLOURS["hybrid"] for name in order],
+        color=["#f0a35e" if name in new else COLOURS["hybrid"] for name in order],
     )
     ann = models["ann"]["mpjpe_px_per_movement"]
     axes.plot([ann[name] for name in order], places, "|", color="black", markersize=9)
@@ -147,7 +148,7 @@ def _movements(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes.grid(visible=False, axis="y")
     _legend(
         figure,
-        (_COLOURS["hybrid"], "hybrid"),
+        (COLOURS["hybrid"], "hybrid"),
         ("#f0a35e", "hybrid, movement never trained on"),
         ("black", "ANN at every step (line)"),
     )
@@ -160,7 +161,7 @@ def _energy(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes = figure.subplots()
     for key, shift, colour in (
         ("power_w_paper", 0.2, "#9ecae1"),
-        ("power_w_honest", -0.2, _COLOURS["hybrid"]),
+        ("power_w_honest", -0.2, COLOURS["hybrid"]),
     ):
         power = [1e3 * models[name][key] for name in names]
         bars = axes.barh([i + shift for i in range(len(names))], power, 0.38, color=colour)
@@ -169,7 +170,7 @@ def _energy(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes.set(xlabel="power (mW, logarithmic)", xscale="log")
     axes.set_xlim(right=2.5 * 1e3 * models["ann"]["power_w_honest"])
     axes.grid(visible=False, axis="y")
-    _legend(figure, ("#9ecae1", "the paper's proxy"), (_COLOURS["hybrid"], "the honest proxy"))
+    _legend(figure, ("#9ecae1", "the paper's proxy"), (COLOURS["hybrid"], "the honest proxy"))
 
 
 def _reliability(figure: "Figure", figures: Mapping[str, Any]) -> None:
@@ -178,9 +179,9 @@ def _reliability(figure: "Figure", figures: Mapping[str, Any]) -> None:
         bins = [b for b in figures["reliability"][name]["bins"] if b["count"]]
         confidence = [b["mean_confidence"] for b in bins]
         left.plot(
-            confidence, [b["found"] for b in bins], style, color=_COLOURS[name], label=NAMES[name]
+            confidence, [b["found"] for b in bins], style, color=COLOURS[name], label=NAMES[name]
         )
-        right.plot(confidence, [b["mean_error_px"] for b in bins], style, color=_COLOURS[name])
+        right.plot(confidence, [b["mean_error_px"] for b in bins], style, color=COLOURS[name])
     near = figures["reliability"]["hybrid"]["near_px"]
     left.plot((0, 1), (0, 1), ":", color="grey", linewidth=1)
     left.set(xlabel="confidence", ylabel=f"share within {near:g} px", xlim=(0, 1), ylim=(0, 1))

@@ -43,6 +43,41 @@ class RecordingReport:
         return {"ann": self.ann.to_dict(), "hybrid": self.hybrid.to_dict()}
 
 
+@dataclass(frozen=True)
+class CountedPoses:
+    """Poses of a recording that count, every 50 ms of the ANN and every 10 ms of the hybrid."""
+
+    ann: list[Pose]
+    hybrid: list[Pose]
+
+
+def estimate_poses(
+    events: EventArray, width: int, height: int, checkpoint: Checkpoint, start_ns: int
+) -> CountedPoses:
+    """Run the ANN every 50 ms, and the hybrid every 10 ms with the ANN every 100 ms.
+
+    Args:
+        events: of the whole recording, in order of time.
+        width, height: of the sensor in pixels.
+        checkpoint: the model.
+        start_ns: sensor time from which on poses count.
+
+    Raises:
+        MalformedEventsError: events out of order or outside the sensor.
+    """
+    ann_poses = AnnPoseEstimator(width, height, checkpoint, hz=ANN_HZ).push(events)
+    hybrid_poses = PoseEstimator(width, height, checkpoint, ann_hz=HYBRID_ANN_HZ).push(events)
+
+    def counted(poses: list[Pose], every_ns: int) -> list[Pose]:
+        return [
+            pose
+            for pose in poses
+            if pose.sensor_time_ns >= start_ns and pose.sensor_time_ns % every_ns == 0
+        ]
+
+    return CountedPoses(counted(ann_poses, 1), counted(hybrid_poses, HYBRID_POSE_NS))
+
+
 def evaluate_recording(
     events: EventArray,
     width: int,
@@ -50,7 +85,9 @@ def evaluate_recording(
     labels: PointLabels | None,
     checkpoint: Checkpoint,
 ) -> RecordingReport:
-    """Run the ANN every 50 ms, the hybrid every 10 ms with the ANN every 100 ms, and score both.
+    """Run and score the ANN and the hybrid, as :func:`estimate_poses` does.
+
+    The first 0.6 s, or 40 % of a shorter recording, do not count.
 
     Args:
         events: of the whole recording, in order of time.
@@ -61,25 +98,14 @@ def evaluate_recording(
     Raises:
         MalformedEventsError: events out of order or outside the sensor.
     """
-    ann_poses = AnnPoseEstimator(width, height, checkpoint, hz=ANN_HZ).push(events)
-    hybrid_poses = PoseEstimator(width, height, checkpoint, ann_hz=HYBRID_ANN_HZ).push(events)
-    view = checkpoint.config.view.fit(width, height)
-    if not len(events):
-        start_ns = 0
-    else:
+    start_ns = 0
+    if len(events):
         first_ns, last_ns = events["t"][[0, -1]].tolist()
         start_ns = first_ns + round(min(SETTLING_NS, SETTLING_SHARE * (last_ns - first_ns)))
-
-    def counted(poses: list[Pose], every_ns: int) -> list[Pose]:
-        return [
-            pose
-            for pose in poses
-            if pose.sensor_time_ns >= start_ns and pose.sensor_time_ns % every_ns == 0
-        ]
-
-    counted_poses = counted(hybrid_poses, HYBRID_POSE_NS)
+    poses = estimate_poses(events, width, height, checkpoint, start_ns)
+    view = checkpoint.config.view.fit(width, height)
     return RecordingReport(
-        ann=score_poses(counted(ann_poses, 1), view, labels),
-        hybrid=score_poses(counted_poses, view, labels),
-        counted_poses=counted_poses,
+        ann=score_poses(poses.ann, view, labels),
+        hybrid=score_poses(poses.hybrid, view, labels),
+        counted_poses=poses.hybrid,
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.geometry.triangulation import triangulate
+from hybrid_pose_ros.metrics.errors import joint_errors
 from hybrid_pose_ros.metrics.reliability import NEAR_PX, reliability
 from hybrid_pose_ros.research.evaluation.energy import (
     Activity,
@@ -54,7 +55,7 @@ class Result:
 def errors_px(result: Result, model: str, cell: int) -> NDArray[np.float64]:
     """Distance of each joint in view pixels, [cameras, instants, 13]; NaN if not visible."""
     found = result.poses[model].points.astype(np.float64) * cell
-    distance = np.linalg.norm(found - result.truth.points_px, axis=-1)
+    distance = joint_errors(found, result.truth.points_px)
     return np.where(result.truth.visible, distance, np.nan)
 
 
@@ -128,10 +129,7 @@ def difference(results: Sequence[Result], model: str, base: str, cell: int) -> d
     """
     chosen = [r for r in results if r.performance.kind == "movement"]
     errors = [np.concatenate([errors_px(r, m, cell) for r in chosen]) for m in (model, base)]
-    apart = [
-        cell * np.linalg.norm(r.poses[model].points - r.poses[base].points, axis=-1)
-        for r in chosen
-    ]
+    apart = [cell * joint_errors(r.poses[model].points, r.poses[base].points) for r in chosen]
     distance = np.concatenate(apart)
     return {
         "error_px": _mean(errors[0]) - _mean(errors[1]),
@@ -149,7 +147,7 @@ def error_3d_mm(
         if result.performance.kind == "movement":
             images = view.to_sensor(result.poses[model].points)
             found = triangulate(cameras, images).points
-            distance = 1000.0 * np.linalg.norm(found - result.truth.joints_m, axis=-1)
+            distance = 1000.0 * joint_errors(found, result.truth.joints_m)
             distances.append(distance[result.truth.visible.all(0)])
     joined = np.concatenate(distances)
     return {"mean": float(joined.mean()), "median": float(np.median(joined))}

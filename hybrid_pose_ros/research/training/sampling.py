@@ -27,6 +27,9 @@ _ARMS, _LEGS = (
 _FIRST = 10
 """Samples begin after so many steps of a recording."""
 
+_PAUSE_S = (0.3, 90.0)
+"""Shortest and longest pause in seconds."""
+
 
 class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
@@ -227,10 +230,6 @@ def _past(
         history[:-known] = 0
         last = np.where(last < start - known, NEVER, last)
     return _Past(history, last, start, config)
-
-
-_PAUSE_S = (0.3, 90.0)
-"""Shortest and longest pause in seconds."""
 
 
 def draw_feedback(

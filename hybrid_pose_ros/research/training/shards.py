@@ -76,7 +76,7 @@ def last_active(
         return before
     events = counts.sum(1, dtype=np.uint16)[::-1]
     newest = first + len(counts) - 1
-    active = np.stack([events >= level for level in levels])
+    active = events >= np.reshape(levels, (-1, 1, 1, 1))
     ago = active.argmax(1)
     return np.where(active.any(1), newest - ago, before)
 
@@ -128,7 +128,7 @@ def write_shard(
     folder.mkdir(parents=True)
     np.save(folder / "counts.npy", counts)
     np.save(folder / "labels.npy", labels)
-    np.save(folder / "last.npy", _keys(counts, config.ann.activity_levels))
+    np.save(folder / "last.npy", activity_keys(counts, config.ann.activity_levels))
     record = {
         **meta,
         "step_ns": config.step_ns,
@@ -138,8 +138,16 @@ def write_shard(
     (folder / META).write_text(json.dumps(record))
 
 
-def _keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.int32]:
-    """The step in which each cell was last active, before every 50th step; -1: in none."""
+def activity_keys(counts: NDArray[np.uint8], levels: Sequence[int]) -> NDArray[np.int32]:
+    """Return the step in which each cell was last active, before every 50th step; -1: in none.
+
+    Args:
+        counts: of all steps, [steps, 2, H, W].
+        levels: numbers of events that make a cell active.
+
+    Returns:
+        ``Shard.last``, int32 [keys, levels, H, W].
+    """
     last = np.full((len(levels), *counts.shape[2:]), -1, np.int64)
     keys = [last]
     for first in range(0, len(counts) - _KEY_STEPS + 1, _KEY_STEPS):
@@ -182,8 +190,19 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
                 f"{folder}: binned with the noise filter {meta.get('noise_filter')}, the model's "
                 f"is {_filter_record(config)}; render the shards anew into an empty folder"
             )
+        levels = config.ann.activity_levels
+        if not (folder / "last.npy").is_file():
+            raise ShardError(
+                f"{folder}: has no last.npy, the cells' last activity, for it was made by an "
+                "earlier version; render the shards anew into an empty folder"
+            )
         labels, last = np.load(folder / "labels.npy"), np.load(folder / "last.npy", mmap_mode="r")
-        shards.append(Shard(counts, labels, last, config.ann.activity_levels, meta))
+        if last.shape[1] != len(levels):
+            raise ShardError(
+                f"{folder}: made for {last.shape[1]} levels of activity, the model has "
+                f"{len(levels)}; render the shards anew into an empty folder"
+            )
+        shards.append(Shard(counts, labels, last, levels, meta))
     if not shards:
         raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
     return shards

@@ -126,7 +126,8 @@ def _ann_loss(network: HybridPoseNetwork, batch: Batch) -> Tensor:
     points, visible = batch.points[0], batch.visible[0]
     sigma = network.config.sigma
     heatmaps, activations = network.ann(inputs)
-    targets = draw_heatmaps(points, visible, *inputs.shape[-2:], sigma)
+    height, width = inputs.shape[-2:]
+    targets = draw_heatmaps(points, visible, height, width, sigma)
     loss = _heatmap_loss(heatmaps.float(), targets, sigma)
     if network.config.snn.motion:
         # at this rate the ANN is asked for the mean velocity of the steps to come
@@ -157,9 +158,10 @@ def fed(network: HybridPoseNetwork, batch: Batch) -> list[Tensor]:
     first, *later = batch.windows
     if not network.config.ann.feedback:
         return [first, *later]
-    points, sure = batch.feedback[..., :2], batch.feedback[..., 2, None, None]
-    maps = draw_heatmaps(points, sure[..., 0, 0] > 0, *first.shape[-2:], network.config.sigma)
-    return [with_feedback(first, sure * maps), *later]
+    points, sure = batch.feedback[..., :2], batch.feedback[..., 2]
+    height, width = first.shape[-2:]
+    maps = draw_heatmaps(points, sure > 0, height, width, network.config.sigma)
+    return [with_feedback(first, sure[..., None, None] * maps), *later]
 
 
 def _last_inputs(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, Batch]:

@@ -37,7 +37,7 @@ class _Place:
 
 
 # Fitted to DHP19's published CNN on simulated people, by tools/fit_markers.py; metres of a person
-# of 1.7 m. Those of head and shoulders float: the real labels do, too.
+# of 1.7 m. Those of head and shoulders float above the skin, as the fit would have them.
 _PLACES: Final = {
     "head": _Place("head", (0.0, -0.05, 0.0), 2, 0.045),
     "shoulder": _Place("clavicle", (0.012, 0.003, 0.0), 2, 0.058),

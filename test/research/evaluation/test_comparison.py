@@ -50,10 +50,11 @@ def test_errors_per_step_in_pixels_of_the_view() -> None:
     # the truth moves by half a cell per step; a cell is 4 pixels
     moves = torch.tensor((0.5, 0.0)) * torch.arange(4).reshape(4, 1, 1, 1)
     batch = Batch(
-        windows=torch.zeros(1, 2, 20, 65, 87),
+        windows=torch.zeros(1, 2, EDGE.ann.input_planes, 65, 87),
         counts=torch.zeros(3, 2, 2, 65, 87),
         points=network.points + moves,
         visible=torch.ones(4, 2, 13, dtype=torch.bool),
+        feedback=torch.zeros(2, 13, 3),
     )
     mean = network.points.mean(0).numpy()
     errors = compare(network, [batch], mean)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import (
@@ -102,6 +103,40 @@ def test_a_file_that_is_another_one_is_named(tmp_path: Path) -> None:
     kernels["conv2b"] = passing_kernels()["conv2b"]
     with pytest.raises(CnnError, match="pred_cube"):
         load_dhp19_cnn(write_cnn(tmp_path / "layer", kernels))
+
+
+def test_weights_of_torch_and_layers_of_other_names_are_read(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    cnn = Dhp19Cnn()
+    for parameter in cnn.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save(cnn.state_dict(), tmp_path / "own.pt")
+    others = {f"body.{k}.weight": kernel for k, kernel in enumerate(cnn.parameters())}
+    torch.save(others, tmp_path / "other.pt")
+    save_file({f"{k}.weight": v for k, v in cnn.kernels.items()}, tmp_path / "own.safetensors")
+    names = [f"layer_{k}" for k in range(len(others))][::-1]  # not in order of the alphabet
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        for name, (layer, kernel) in zip(names, cnn.kernels.items(), strict=True):
+            assert stored_shape(layer, kernel) == tuple(kernel.permute(2, 3, 1, 0).shape)
+            file[f"{name}/{name}/kernel:0"] = kernel.detach().permute(2, 3, 1, 0).numpy()
+        file.create_group("input")
+        file.attrs["layer_names"] = ["input", *names]
+    for name in ("own.pt", "other.pt", "own.safetensors", "weights.h5"):
+        read = load_dhp19_cnn(tmp_path / name)
+        for layer, kernel in cnn.kernels.items():
+            assert torch.equal(read.kernels[layer], kernel), (name, layer)
+
+
+def test_weights_that_are_no_such_network_are_named(tmp_path: Path) -> None:
+    torch.save({"one.weight": torch.zeros(16, 1, 3, 3)}, tmp_path / "small.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    (tmp_path / "text.safetensors").write_text("no safetensors")
+    (tmp_path / "text.pt").write_text("no weights")
+    with_bias = {f"{k}.weight": v for k, v in Dhp19Cnn().kernels.items()}
+    torch.save(with_bias | {"conv1.bias": torch.zeros(16)}, tmp_path / "bias.pt")
+    for path in tmp_path.iterdir():
+        with pytest.raises(CnnError, match=path.name):
+            load_dhp19_cnn(path)
 
 
 def test_the_published_file_can_be_read() -> None:

@@ -9,7 +9,13 @@ from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.research.evaluation.energy import Activity, SpikeMeter
 from hybrid_pose_ros.research.evaluation.engine import Engine, EngineRun
-from hybrid_pose_ros.research.evaluation.runs import Input, Poses, run_torch, samples
+from hybrid_pose_ros.research.evaluation.runs import (
+    Input,
+    Poses,
+    initialise,
+    run_torch,
+    samples,
+)
 from hybrid_pose_ros.research.evaluation.test_set import BinnedPerformance, Truth
 
 CAMERAS = 2
@@ -26,7 +32,7 @@ def make_input(network: HybridPoseNetwork) -> Input:
 
 def states(network: HybridPoseNetwork, data: Input) -> SnnState:
     with torch.inference_mode():
-        return network.initial_state(data.histories(STARTS))[1]
+        return initialise(network, data, STARTS)[1]
 
 
 def same(found: Poses, expected: Poses) -> bool:

@@ -131,12 +131,19 @@ def _write(path: Path, value: object) -> str:
 
 
 def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_path: Path) -> None:
-    gauge = {
+    part = {
         "mpjpe_px": {"ch2": 9.87, "ch3": 9.12},
         "median_px": {"ch2": 6.54, "ch3": 6.1},
+        "mpjpe_px_spread": {"ch2": 0.25, "ch3": None},
+        "beyond_20px": {"ch2": 0.1, "ch3": 0.2},
+        "mpjpe_px_per_movement": {"walking": {"ch2": 9.87, "ch3": 9.12}},
+    }
+    gauge = part | {
+        "by_bodies": {"capsules": part},
+        "network": "cnn.model",
         "published_px": 7.7,
         "seconds": 2,
-        "seed": 0,
+        "seeds": [1, 2],
     }
     page = tmp_path / "docs" / "results.md"
     arguments = ["--json", _write(tmp_path / "e.json", figures), "--out", str(page)]
@@ -162,7 +169,7 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
     assert "| kick left (new) |" in text and "| left hand |" in text
     assert "| head | 3.10 |" in text
     assert "| all neurons | 2.75 |" in text
-    assert "| channel 2 | 9.87 | 6.54 |" in text
+    assert "| capsules | channel 2 | 9.87 | 0.25 | 6.54 | 10.0 |" in text
     assert "4321" in text
     assert (
         "in thousands of samples, the hybrid 85, without state initialisation 8, "

@@ -14,7 +14,17 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
-from hybrid_pose_ros.research.evaluation.gauge import CHANNELS, clean, cut_frames, locate
+from hybrid_pose_ros.research.evaluation.gauge import (
+    CHANNELS,
+    MESH_SHARE,
+    Take,
+    clean,
+    cut_frames,
+    locate,
+    simulate_cameras,
+    summarise_bodies,
+    take_of,
+)
 from hybrid_pose_ros.simulation.recording import Recording, Truth
 
 MS = 1_000_000
@@ -118,35 +128,77 @@ def test_command_prints_and_writes_the_errors(
     blind_cnn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gauge.json"
-    arguments = ["--cnn", str(blind_cnn), "--seconds", "0.6", "--workers", "1", "--json", str(out)]
+    arguments = ["--network", str(blind_cnn), "--seconds", "0.6", "--workers", "1"]
+    arguments += ["--json", str(out), "--bodies", "capsules", "--seeds", "0"]
     assert main(["gauge", *arguments, "--movement", "star_jumps"]) == 0
     figures = json.loads(out.read_text())
     assert set(figures["mpjpe_px"]) == {"ch2", "ch3"}
     assert figures["mpjpe_px"] == figures["mpjpe_px_per_movement"]["star_jumps"]
+    assert figures["mpjpe_px"] == figures["mpjpe_px_per_seed"]["0"]
+    assert figures["mpjpe_px_spread"] == {"ch2": None, "ch3": None}
     # the person stands near the middle of the image, (173, 130)
     assert all(120 < error < 300 for error in figures["mpjpe_px"].values())
-    assert "star_jumps" in capsys.readouterr().out
+    assert figures["beyond_20px"] == {"ch2": 1.0, "ch3": 1.0}
+    said = capsys.readouterr().out
+    assert "star_jumps" in said
+    assert "prove" in said  # seed 0 is one that markers were fitted on
 
 
-def test_cameras_beside_the_cnn_are_taken_and_processes_change_nothing(
+def test_capsules_and_mesh_differ_in_the_body_alone_and_the_mixture_takes_from_both() -> None:
+    cameras = dict(zip((2, 3, 0, 1), DHP19_LIKE, strict=True))
+    takes = [Take("walking", body, 1) for body in ("capsules", "mesh")]
+    first, second = (simulate_cameras(take, cameras, 0.1)[2] for take in takes)
+    near = np.linalg.norm(first.truth.keypoints_px - second.truth.keypoints_px, axis=-1)
+    assert 0.5 < near.mean() < 12.0  # the markers lie on another skin
+    assert len(first.events) != len(second.events)
+    names = [f"movement {number}" for number in range(400)]
+    mixed = [take_of(name, "mixture", 1) for name in names]
+    assert np.mean([take.body == "mesh" for take in mixed]) == pytest.approx(MESH_SHARE, abs=0.08)
+    assert [take.movement for take in mixed] == names
+    assert take_of("walking", "capsules", 1) == takes[0]
+
+
+def test_seeds_are_summarised_with_their_spread() -> None:
+    errors = {
+        Take(name, "mesh", seed): {
+            channel: np.full(4, float(seed + channel)) for channel in (2, 3)
+        }
+        for name in ("a", "b")
+        for seed in (1, 2, 24)
+    }
+    figures = summarise_bodies(errors, "mesh", ["a", "b"], [1, 2, 24])
+    assert figures["mpjpe_px"] == {"ch2": 11.0, "ch3": 12.0}
+    assert figures["median_px"] == {"ch2": 4.0, "ch3": 5.0}
+    assert figures["mpjpe_px_per_seed"]["24"] == {"ch2": 26.0, "ch3": 27.0}
+    assert figures["mpjpe_px_spread"]["ch2"] == pytest.approx(np.std([1, 2, 24], ddof=1), abs=1e-3)
+    assert figures["beyond_20px"]["ch2"] == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
     blind_cnn: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--cnn", str(blind_cnn), "--seconds", "0.2", "--movement", "star_jumps"]
+    arguments = ["--network", str(blind_cnn), "--seconds", "0.2", "--movement", "star_jumps"]
     for number in (1, 2, 3, 4):
         np.save(tmp_path / f"P{number}.npy", PROJECTION)
     figures = []
     for workers in ("1", "2"):
         out = tmp_path / f"{workers}.json"
-        assert main(["gauge", *arguments, "--workers", workers, "--json", str(out)]) == 0
+        own = ["--workers", workers, "--seeds", "1,2", "--json", str(out)]
+        assert main(["gauge", *arguments, *own]) == 0
         figures.append(json.loads(out.read_text()))
     assert figures[0] == figures[1]
     assert figures[0]["cameras"] == ["dhp19_P4", "dhp19_P1", "dhp19_P3", "dhp19_P2"]
+    assert figures[0]["bodies"] == "mixture"
+    assert figures[0]["mpjpe_px"] == figures[0]["by_bodies"]["mixture"]["mpjpe_px"]
+    assert figures[0]["mpjpe_px_spread"]["ch2"] > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--cnn", "absent.model"), "absent.model"),
+        (("--network", "absent.model"), "absent.model"),
+        (("--bodies", "capsules,wood"), "wood"),
+        (("--seeds", "1,x"), "--seeds"),
         (("--movement", "moonwalk"), "moonwalk"),
         (("--seconds", "0"), "--seconds"),
         (("--workers", "0"), "--workers"),
@@ -160,5 +212,5 @@ def test_cameras_beside_the_cnn_are_taken_and_processes_change_nothing(
 def test_a_wrong_argument_is_named(
     arguments: tuple[str, ...], says: str, blind_cnn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gauge", "--cnn", str(blind_cnn), *arguments]) == 1
+    assert main(["gauge", "--network", str(blind_cnn), *arguments]) == 1
     assert says in capsys.readouterr().err

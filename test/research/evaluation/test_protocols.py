@@ -21,7 +21,7 @@ from hybrid_pose_ros.research.evaluation.protocols import (
     answers_late,
     in_short_steps,
 )
-from hybrid_pose_ros.research.evaluation.runs import Input, Poses
+from hybrid_pose_ros.research.evaluation.runs import Input, Poses, initialise
 from hybrid_pose_ros.research.evaluation.test_set import BinnedPerformance, Truth
 
 WINDOWS = 3
@@ -66,13 +66,33 @@ class Alone:
         self.per_instant = 10_000_000 // network.config.step_ns
         self.steps = performance.steps(network.config.step_ns).astype(np.float32)
 
+    def inputs(self, camera: int, instant: int) -> np.ndarray:
+        """What the ANN sees at the start of an instant, without feedback."""
+        ann = self.network.config.ann
+        steps = self.steps[camera, : (LEAD + instant) * self.per_instant]
+        windows = sum_windows(steps[-ann.history_steps :], ann.window_steps)
+        events = steps.reshape(-1, ann.activity_steps, *steps.shape[1:]).sum((1, 2))
+        ages = np.zeros((len(ann.activity_levels), *steps.shape[2:]), np.float32)
+        for age, level in zip(ages, ann.activity_levels, strict=True):
+            ago = (events >= level)[::-1].argmax(0)  # in steps of 10 ms
+            never = ~(events >= level).any(0)
+            age[:] = np.where(never, 0.0, 1.0 - np.log1p(ago) / np.log1p(12_000))
+        return np.concatenate((windows, ages, np.zeros((13, *steps.shape[2:]), np.float32)))
+
+    def answers(self, camera: int, instants: Sequence[int]) -> list[tuple[torch.Tensor, SnnState]]:
+        """The ANN at the start of each instant, fed with its answer of the one before."""
+        found: list[tuple[torch.Tensor, SnnState]] = []
+        for instant in instants:
+            inputs = torch.from_numpy(self.inputs(camera, instant)[None])
+            if found:
+                inputs[:, -13:] = found[-1][0].clamp(0, 1)
+            with torch.inference_mode():
+                found.append(self.network.initial_state(inputs))
+        return found
+
     def begin(self, camera: int, instant: int) -> tuple[np.ndarray, SnnState]:
-        """The ANN at the start of an instant."""
-        widths = self.network.config.ann.window_steps
-        end = (LEAD + instant) * self.per_instant
-        windows = sum_windows(self.steps[camera, end - sum(widths) : end], widths)
-        with torch.inference_mode():
-            heatmaps, state = self.network.initial_state(torch.from_numpy(windows[None]))
+        """The ANN at the start of an instant, after all starts of windows before it."""
+        heatmaps, state = self.answers(camera, [*range(-10, instant, 10), instant])[-1]
         return decode_heatmaps(heatmaps)[0][0].numpy(), state
 
     def chain(
@@ -80,10 +100,9 @@ class Alone:
     ) -> SnnState:
         """The state after the last of several initialisations, the first of which is whole."""
         own, before = None, 0
-        for start in starts:
+        for start, (_, state) in zip(starts, self.answers(camera, starts), strict=True):
             if own is not None:
                 own = self.run(camera, own, before + takes_effect, start - before)[-1]
-            state = self.begin(camera, start)[1]
             if at_rest:
                 state = state._replace(membranes=self.network.snn.rest(1, 20, 26).membranes)
             with torch.inference_mode():
@@ -143,8 +162,11 @@ def test_hybrid_from_its_initialisations(
     alone = Alone(networks.hybrid, performance)
     period = RARE_MS.get(model, 100) // 10
     start = instant // period * period
-    starts = [start] if model == "hybrid_reset" else [-10, *range(0, start + 1, period)]
-    state = alone.chain(camera, starts, at_rest=model == "hybrid_no_init_untrained")
+    if model == "hybrid_reset":
+        state = alone.begin(camera, start)[1]
+    else:
+        starts = [-10, *range(0, start + 1, period)]
+        state = alone.chain(camera, starts, at_rest=model == "hybrid_no_init_untrained")
     check(outcome, model, camera, instant, alone.after(camera, state, start, instant - start + 1))
 
 
@@ -268,7 +290,7 @@ def test_initialisations_of_short_steps_are_those_of_the_converted_network(
     whole, short = networks.hybrid, networks.variants[name]
     with torch.inference_mode():
         states = [
-            network.initial_state(Input(performance, network).histories([-10, 10]))[1]
+            initialise(network, Input(performance, network), [-10, 10])[1]
             for network in (whole, short)
         ]
     found = in_short_steps(states[0], whole.config.step_ns / short.config.step_ns)

@@ -11,8 +11,9 @@ from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.training.carry_fit import SHARES, best, fit_carry
 from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, Batch, BatchSource
-from hybrid_pose_ros.research.training.shards import Shard
 from hybrid_pose_ros.skeleton import MIRROR, joint_id
+
+from .conftest import make_shard
 
 SMALL = replace(
     EDGE,
@@ -26,7 +27,7 @@ def batches() -> list[Batch]:
     rng = np.random.default_rng(0)
     labels = np.ones((60, 13, 3), np.float32)
     labels[..., :2] = rng.uniform(2, 10, (60, 13, 2))
-    shard = Shard(rng.poisson(0.3, (60, 2, 12, 16)).astype(np.uint8), labels, {})
+    shard = make_shard(rng.poisson(0.3, (60, 2, 12, 16)).astype(np.uint8), labels, SMALL)
     source = BatchSource(
         [shard], SMALL, batch=3, steps=4, seed=0, augmentation=NO_AUGMENTATION, earlier=(2,)
     )
@@ -59,9 +60,11 @@ def test_no_other_share_has_a_smaller_error() -> None:
             network.carry.heatmaps_logit.fill_(share).logit_()
             total = torch.zeros(13)
             for batch in samples:
-                own = None
+                own, said = None, torch.zeros(3, 13, 12, 16)  # no answer before
                 for number in range(3):
-                    _, state = network.initial_state(batch.windows[number])
+                    inputs = batch.windows[number].clone()
+                    inputs[:, -13:] = said.clamp(0, 1)
+                    said, state = network.initial_state(inputs)
                     state = state if own is None else network.reinitialise(state, own)
                     states = network.trace(state, batch.counts[4 * number : 4 * number + 4])
                     own = states[-1]

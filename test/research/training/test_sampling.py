@@ -27,6 +27,11 @@ from hybrid_pose_ros.research.training.shards import (
 from hybrid_pose_ros.simulation.recording import Truth
 from hybrid_pose_ros.skeleton import joint_id
 
+from .conftest import make_shard
+
+COUNTS = 2 * len(EDGE.ann.window_steps)
+"""Planes of the ANN's input that are counts."""
+
 
 @pytest.fixture(scope="module")
 def shard() -> Shard:
@@ -41,7 +46,7 @@ def shard() -> Shard:
         x, y = 30 + step % 20, 20 + step % 7
         counts[step, 1, y, x] = 1 + step % 3
         labels[step, hand, :2] = x, y
-    return Shard(counts, labels, {})
+    return make_shard(counts, labels)
 
 
 def make_truth(label_ns: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarray) -> Truth:
@@ -50,11 +55,11 @@ def make_truth(label_ns: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarr
 
 def test_a_sample_holds_the_history_the_steps_after_it_and_the_labels(shard: Shard) -> None:
     rng = np.random.default_rng(0)
-    windows, counts, points, visible = make_sample(shard, 120, 5, EDGE, NO_AUGMENTATION, rng)
+    windows, counts, points, visible, _ = make_sample(shard, 120, 5, EDGE, NO_AUGMENTATION, rng)
     assert len(windows) == 1
     assert np.array_equal(windows[0, 0:2], shard.counts[119])
     assert np.array_equal(windows[0, 8:10], shard.counts[114:116].sum(0))  # the fifth: two steps
-    assert windows.sum() == shard.counts[120 - 98 : 120].sum()
+    assert windows[:, :COUNTS].sum() == shard.counts[120 - 98 : 120].sum()
     assert np.array_equal(counts, shard.counts[120:125])
     assert np.array_equal(points, shard.labels[119:125, :, :2])
     assert visible.all()
@@ -65,7 +70,7 @@ def test_later_windows_of_the_ann_end_where_they_part_the_steps(shard: Shard) ->
         rng = np.random.default_rng(0)
         return make_sample(shard, start, steps, EDGE, NO_AUGMENTATION, rng, inits)
 
-    windows, counts, points, _ = cut(100, 20, 2)
+    windows, counts, points, *_ = cut(100, 20, 2)
     assert np.array_equal(windows[0], cut(100, 10, 1)[0][0])
     assert np.array_equal(windows[1], cut(110, 10, 1)[0][0])
     assert len(counts) == 20 and len(points) == 21
@@ -83,14 +88,14 @@ def test_batches_with_earlier_windows_are_longer(shard: Shard) -> None:
 
 def test_before_the_recording_there_is_silence(shard: Shard) -> None:
     rng = np.random.default_rng(0)
-    windows, _, _, _ = make_sample(shard, 12, 5, EDGE, NO_AUGMENTATION, rng)
-    assert windows.sum() == shard.counts[:12].sum()
+    windows, *_ = make_sample(shard, 12, 5, EDGE, NO_AUGMENTATION, rng)
+    assert windows[:, :COUNTS].sum() == shard.counts[:12].sum()
 
 
 def test_mirroring_moves_events_and_joints_together_and_swaps_sides(shard: Shard) -> None:
     mirror = replace(NO_AUGMENTATION, mirror=1.0)
     rng = np.random.default_rng(0)
-    _, counts, points, _ = make_sample(shard, 120, 1, EDGE, mirror, rng)
+    _, counts, points, *_ = make_sample(shard, 120, 1, EDGE, mirror, rng)
     left = points[1, joint_id("left_hand")]
     y, x = np.argwhere(counts[0, 1])[0]
     assert left.tolist() == [x, y]
@@ -104,7 +109,7 @@ def test_a_shift_moves_events_and_joints_together(shard: Shard) -> None:
     seen = set()
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        _, counts, points, _ = make_sample(shard, 120, 1, EDGE, shifted, rng)
+        _, counts, points, *_ = make_sample(shard, 120, 1, EDGE, shifted, rng)
         y, x = np.argwhere(counts[0, 1])[0]
         assert points[1, hand].tolist() == [x, y]
         seen.add((x, y))
@@ -114,21 +119,21 @@ def test_a_shift_moves_events_and_joints_together(shard: Shard) -> None:
 def test_joints_shifted_out_of_the_grid_do_not_count(shard: Shard) -> None:
     labels = shard.labels.copy()
     labels[:, 0, :2] = 86.0, 10.0
-    edge = Shard(shard.counts, labels, {})
+    edge = make_shard(shard.counts, labels)
     for seed in range(20):
         rng = np.random.default_rng(seed)
         shifted = replace(NO_AUGMENTATION, shift=(8, 0))
-        _, _, points, visible = make_sample(edge, 120, 1, EDGE, shifted, rng)
+        _, _, points, visible, _ = make_sample(edge, 120, 1, EDGE, shifted, rng)
         assert visible[1, 0] == (points[1, 0, 0] < 86.5)
 
 
 def test_inverted_polarity_and_forgotten_history(shard: Shard) -> None:
     invert = replace(NO_AUGMENTATION, invert=1.0)
-    _, counts, _, _ = make_sample(shard, 120, 1, EDGE, invert, np.random.default_rng(0))
+    _, counts, *_ = make_sample(shard, 120, 1, EDGE, invert, np.random.default_rng(0))
     assert np.array_equal(counts[0, ::-1], shard.counts[120])
     forget = replace(NO_AUGMENTATION, forget=1.0)
-    windows, _, _, _ = make_sample(shard, 120, 1, EDGE, forget, np.random.default_rng(3))
-    assert 0 < windows.sum() < shard.counts[22:120].sum()
+    windows, *_ = make_sample(shard, 120, 1, EDGE, forget, np.random.default_rng(3))
+    assert 0 < windows[:, :COUNTS].sum() < shard.counts[22:120].sum()
     assert np.array_equal(windows[0, :8:2], [shard.counts[119 - k, 0] for k in range(4)])
 
 
@@ -140,7 +145,13 @@ def test_batches_are_a_function_of_seed_and_number(shard: Shard) -> None:
     assert all(map(torch.equal, first, again))
     assert not torch.equal(first.windows, source(1)[8].windows)
     assert not torch.equal(first.windows, source(2)[7].windows)
-    assert first.windows.shape == (1, 3, 20, 65, 87) and first.counts.shape == (4, 3, 2, 65, 87)
+    assert first.windows.shape == (1, 3, EDGE.ann.input_planes, 65, 87) and first.counts.shape == (
+        4,
+        3,
+        2,
+        65,
+        87,
+    )
     assert first.points.shape == (5, 3, 13, 2) and first.visible.shape == (5, 3, 13)
 
 
@@ -158,10 +169,13 @@ def test_fast_movements_are_drawn_more_often() -> None:
     def fast_share(still: float | None) -> float:
         plain = replace(NO_AUGMENTATION, still=still)
         source = BatchSource(
-            [Shard(counts, labels, {})], EDGE, batch=64, steps=4, seed=0, augmentation=plain
+            [make_shard(counts, labels)], EDGE, batch=64, steps=4, seed=0, augmentation=plain
         )
         starts = np.concatenate(
-            [source[i].counts[0, :, 0, 0, :2] @ torch.tensor([1.0, 200.0]) for i in range(6)]
+            [
+                source[i].counts[0, :, 0, 0, :2].float() @ torch.tensor([1.0, 200.0])
+                for i in range(6)
+            ]
         )
         assert starts.min() >= 10 and starts.max() <= 496
         return float((starts >= 400).mean())
@@ -207,6 +221,12 @@ def test_shards_hold_each_step_with_the_label_at_its_end(tmp_path: Path) -> None
         open_shards(tmp_path, EDGE)
     with pytest.raises(ShardError, match="no training data"):
         open_shards(tmp_path / "nothing", EDGE)
+    more = replace(config, ann=replace(config.ann, activity_levels=(1, 2, 3)))
+    with pytest.raises(ShardError, match="made for 2 levels of activity, the model has 3"):
+        open_shards(tmp_path, more)
+    (tmp_path / "0" / "last.npy").unlink()
+    with pytest.raises(ShardError, match=r"has no last\.npy.* render the shards anew"):
+        open_shards(tmp_path, config)
 
 
 def test_labels_between_two_are_interpolated(tmp_path: Path) -> None:
@@ -239,8 +259,13 @@ def test_a_strip_holds_the_person_and_moves_events_and_joints_together(shard: Sh
     narrow = replace(NO_AUGMENTATION, strip=40)
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        windows, counts, points, visible = make_sample(shard, 120, 1, EDGE, narrow, rng)
-        assert windows.shape == (1, 20, 65, 40) and counts.shape == (1, 2, 65, 40)
+        windows, counts, points, visible, _ = make_sample(shard, 120, 1, EDGE, narrow, rng)
+        assert windows.shape == (1, EDGE.ann.input_planes, 65, 40) and counts.shape == (
+            1,
+            2,
+            65,
+            40,
+        )
         inside = (points[..., 0] > -0.5) & (points[..., 0] < 39.5)
         assert np.array_equal(visible, inside) and visible.mean() > 0.8
         if visible[1, hand]:
@@ -256,8 +281,8 @@ def test_targets_decode_to_the_labels(shard: Shard) -> None:
 
 
 def test_recordings_are_told_apart(shard: Shard) -> None:
-    other = Shard(shard.counts, shard.labels + 1, {})
+    other = make_shard(shard.counts, shard.labels + 1)
     sets = ([shard], [other], [shard, other], [other, shard])
     assert len({recordings_digest(shards) for shards in sets}) == 4
-    same = Shard(shard.counts, shard.labels.copy(), {})
+    same = make_shard(shard.counts, shard.labels.copy())
     assert recordings_digest([same, other]) == recordings_digest([shard, other])

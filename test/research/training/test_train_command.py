@@ -15,6 +15,7 @@ from hybrid_pose_ros.installation import find_prefix
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, shipped_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.research.training.shards import activity_keys
 from hybrid_pose_ros.research.training.stages import Stage
 
 SHORT = ("--updates", "2", "--batch", "2", "--report-every", "2", "--samples", "2")
@@ -58,7 +59,9 @@ def write_recording(folder: Path, seed: int) -> None:
     """A recording of noise, as long as training needs."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
-    np.save(folder / "counts.npy", rng.integers(0, 2, (150, 2, 65, 87), np.uint8))
+    counts = rng.integers(0, 2, (150, 2, 65, 87), np.uint8)
+    np.save(folder / "counts.npy", counts)
+    np.save(folder / "last.npy", activity_keys(counts, EDGE.ann.activity_levels))
     labels = rng.uniform(20, 40, (150, 13, 3)).astype(np.float32)
     labels[..., 2] = 1
     np.save(folder / "labels.npy", labels)

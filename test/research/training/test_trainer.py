@@ -22,6 +22,8 @@ from hybrid_pose_ros.research.training.trainer import (
     weights_digests,
 )
 
+from .conftest import make_shard
+
 SMALL = replace(
     EDGE,
     view=replace(EDGE.view, view_width=64, view_height=48, grid_width=16, grid_height=12),
@@ -37,7 +39,7 @@ def small_shard(config: ModelConfig, steps: int = 40) -> Shard:
     labels[..., :2] = rng.uniform(2, min(height, width) - 2, (13, 2))
     labels[..., 0] += 0.5 * np.sin(0.3 * np.arange(steps))[:, None]
     counts = rng.poisson(0.3, (steps, 2, height, width)).astype(np.uint8)
-    return Shard(counts, labels, {})
+    return make_shard(counts, labels, config)
 
 
 def source(config: ModelConfig = SMALL, batch: int = 4) -> BatchSource:

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fuzzed inputs of every decoder and reader: good results, or the one error that callers know.
+
+By hand, for a million inputs: ``python test/faults/test_fuzzed_inputs.py 1000000 [SEED]``.
+"""
+
+import collections
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hybrid_pose_ros.events.aedat2 import Columns, pack, pack_specials, write_header
+from hybrid_pose_ros.events.array import check_events, make_events
+from hybrid_pose_ros.events.encodings import (
+    ENCODINGS,
+    MalformedPacketError,
+    encode,
+    make_decoder,
+)
+from hybrid_pose_ros.events.sources import SourceError, open_source
+from hybrid_pose_ros.geometry.calibration import read_calibration
+from hybrid_pose_ros.geometry.cameras import CameraError, load_dhp19_cameras
+
+WIDTH, HEIGHT = 346, 260
+MAX_S = 2.0
+"""No input may take longer."""
+
+Rng = np.random.Generator
+
+_INDEX = np.arange(120)
+EVENTS = make_events(
+    10**9 + _INDEX * 7000, _INDEX * 2, _INDEX % 7 * 30 + _INDEX // 100, _INDEX % 3 == 0
+)
+
+
+def check_sentence(error: Exception, name: str) -> None:
+    assert name in str(error) and "\n" not in str(error)
+
+
+def damage(content: bytes, rng: Rng) -> bytes:
+    """Flip, overwrite, cut, repeat or insert something; now and then make all of it up."""
+    data = bytearray(content)
+    kind = int(rng.integers(8))
+    if kind == 0:
+        return rng.bytes(int(rng.integers(0, 400)))
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(len(data) + 1))
+        size = int(rng.integers(1, 17))
+        if kind <= 3 and place < len(data):
+            data[place] ^= 1 << int(rng.integers(8))
+        elif kind == 4:
+            data[place : place + size] = rng.bytes(size)
+        elif kind == 5:
+            data[place:place] = rng.bytes(size)
+        elif kind == 6:
+            del data[place : place + size]
+        else:
+            data[place:place] = data[max(0, place - size) : place]
+    return bytes(data)
+
+
+def fuzz_encoding(encoding: str) -> Callable[[Rng, Path], str]:
+    """Return a target: packets of one decoder, the last of which is good."""
+    packet = encode(encoding, EVENTS)
+
+    def run(rng: Rng, folder: Path) -> str:
+        decoder = make_decoder(encoding, WIDTH, HEIGHT)
+        time_base = int(rng.integers(0, 2**62)) if rng.random() < 0.1 else packet.time_base
+        try:
+            found = decoder.decode(time_base, damage(packet.data, rng))
+        except MalformedPacketError:
+            outcome = "refused"
+        else:
+            check_events(found, WIDTH, HEIGHT)
+            outcome = "decoded"
+        again = decoder.decode(packet.time_base, packet.data)
+        check_events(again, WIDTH, HEIGHT)
+        assert len(again) == len(EVENTS), "a good packet after a bad one"
+        return outcome
+
+    return run
+
+
+def evt2() -> bytes:
+    us = EVENTS["t"] // 1000
+    high = (8 << 28 | us >> 6).astype("<u4")
+    low = us % 64 << 22 | EVENTS["x"].astype(int) << 11 | EVENTS["y"] | EVENTS["polarity"] << 28
+    return np.stack((high, low.astype("<u4")), axis=1).tobytes()
+
+
+def aedat2(folder: Path) -> bytes:
+    path = folder / "whole.aedat"
+    x, y = WIDTH - 1 - EVENTS["x"], HEIGHT - 1 - EVENTS["y"]
+    columns = Columns(EVENTS["t"] // 1000, np.zeros(len(x), int), x, y, EVENTS["polarity"])
+    with path.open("wb") as file:
+        write_header(file, "a.Davis346B", "today")
+        file.write(pack(columns).tobytes() + pack_specials(np.array([10**9])).tobytes())
+    return path.read_bytes()
+
+
+def dat() -> bytes:
+    pixel = EVENTS["x"].astype("<u4") | EVENTS["y"].astype("<u4") << 14
+    words: NDArray[np.uint32] = np.stack(((EVENTS["t"] // 1000).astype("<u4"), pixel), axis=1)
+    return bytes((12, 8)) + words.tobytes()
+
+
+def fuzz_file(name: str, content: bytes) -> Callable[[Rng, Path], str]:
+    """Return a target: a damaged recording, read to its end."""
+
+    def run(rng: Rng, folder: Path) -> str:
+        path = folder / name
+        path.write_bytes(damage(content, rng))
+        try:
+            source = open_source(path)
+            while (events := source.read()) is not None:
+                check_events(events, source.width, source.height)
+        except SourceError as error:
+            check_sentence(error, str(path))
+            return "refused"
+        return "lost some" if source.trouble else "read"
+
+    return run
+
+
+CALIBRATION = b"""
+cameras:
+  cam0:
+    width: 346
+    height: 260
+    projection: [[345.0, 0.0, 172.5, 0.0], [0.0, 345.0, 129.5, 0.0], [0.0, 0.0, 1.0, 3.0]]
+    distortion_model: plumb_bob
+    distortion: [-0.2, 0.05, 0.0, 0.0, 0.0]
+"""
+
+
+def fuzz_calibration(rng: Rng, folder: Path) -> str:
+    """Read a damaged YAML calibration."""
+    path = folder / "calibration.yaml"
+    path.write_bytes(damage(CALIBRATION, rng))
+    try:
+        camera = read_calibration(path, ["cam0"])["cam0"]
+    except CameraError as error:
+        check_sentence(error, str(path))
+        return "refused"
+    assert np.isfinite(camera.project(np.array([0.1, 0.2, 0.3]))).all()
+    camera.undistort(np.array([[3.0, 4.0]]))
+    return "read"
+
+
+def fuzz_matrices(rng: Rng, folder: Path) -> str:
+    """Read a damaged matrix of DHP19."""
+    whole = folder / "whole.npy"
+    if not whole.exists():
+        matrix = np.array([[300.0, 9, 170, 5e5], [2, 300, 130, 6e5], [0.01, 0.02, 1, 3e3]])
+        for name in ("whole", "P1", "P2", "P3", "P4"):
+            np.save(folder / f"{name}.npy", matrix)
+    (folder / "P4.npy").write_bytes(damage(whole.read_bytes(), rng))
+    try:
+        cameras = load_dhp19_cameras(folder)
+    except CameraError as error:
+        check_sentence(error, "P4.npy")
+        return "refused"
+    assert np.isfinite(cameras[0].matrix).all()
+    return "read"
+
+
+def make_targets(folder: Path) -> dict[str, Callable[[Rng, Path], str]]:
+    """Return the targets by name."""
+    raw = b"% geometry 346x260\n% end\n"
+    dat_header = b"% Version 2\n% Width 346\n% Height 260\n"
+    return {
+        **{encoding: fuzz_encoding(encoding) for encoding in ENCODINGS},
+        "EVT2": fuzz_file("evt2.raw", b"% evt 2.0\n" + raw + evt2()),
+        "EVT2.1": fuzz_file("evt21.raw", b"% evt 2.1\n" + raw + evt2()),
+        "EVT3": fuzz_file("evt3.raw", b"% evt 3.0\n" + raw + encode("evt3", EVENTS).data),
+        "DAT": fuzz_file("a.dat", dat_header + dat()),
+        "AEDAT2": fuzz_file("a.aedat", aedat2(folder)),
+        "calibration": fuzz_calibration,
+        "matrices": fuzz_matrices,
+    }
+
+
+def fuzz(
+    target: Callable[[Rng, Path], str], count: int, seed: int, folder: Path
+) -> dict[str, int]:
+    """Run a target; returns how often what came of it. The seed of a failure is in its note."""
+    outcomes: collections.Counter[str] = collections.Counter()
+    for turn in range(count):
+        start = time.perf_counter()
+        try:
+            outcomes[target(np.random.default_rng((seed, turn)), folder)] += 1
+        except Exception as error:
+            error.add_note(f"seed ({seed}, {turn})")
+            raise
+        assert time.perf_counter() - start < MAX_S, f"seed ({seed}, {turn}) takes too long"
+    return dict(outcomes)
+
+
+NAMES = (*ENCODINGS, "EVT2", "EVT2.1", "EVT3", "DAT", "AEDAT2", "calibration", "matrices")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fuzzed_inputs_give_good_results_or_the_error(tmp_path: Path, name: str) -> None:
+    outcomes = fuzz(make_targets(tmp_path)[name], 150, 1, tmp_path)
+    assert outcomes.get("refused", 0) > 0
+    assert sum(outcomes.values()) > outcomes.get("refused", 0)
+
+
+def main() -> None:
+    """Run all targets, as many inputs as the first argument says."""
+    total, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    with tempfile.TemporaryDirectory() as folder:
+        targets = make_targets(Path(folder))
+        for name, target in targets.items():
+            start = time.perf_counter()
+            outcomes = fuzz(target, -(-total // len(targets)), seed, Path(folder))
+            print(f"{name:12} {time.perf_counter() - start:7.1f} s  {outcomes}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples hold what the ANN remembers in use: the age of each cell's activity, its last answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hybrid_pose_ros.events.activity import NEVER, LastActivity, encode_ages
+from hybrid_pose_ros.events.binning import Step
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.networks.config import EDGE, PAPER
+from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.research.training.sampling import (
+    NO_AUGMENTATION,
+    Augmentation,
+    BatchSource,
+    Sample,
+    draw_feedback,
+    make_sample,
+)
+from hybrid_pose_ros.research.training.shards import Shard
+from hybrid_pose_ros.skeleton import MIRROR
+
+from .conftest import make_shard
+
+COUNTS = 2 * len(EDGE.ann.window_steps)
+AGES = slice(COUNTS, COUNTS + len(EDGE.ann.activity_levels))
+
+
+@pytest.fixture(scope="module")
+def shard() -> Shard:
+    """Sparse events, so that many cells are active only now and then, and joints that wander."""
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.004, (330, 2, 65, 87)).astype(np.uint8)
+    counts *= rng.integers(1, 4, counts.shape, dtype=np.uint8)
+    labels = np.ones((330, 13, 3), np.float32)
+    labels[..., :2] = rng.uniform(10, 50, (13, 2)) + 0.02 * np.arange(330)[:, None, None]
+    return make_shard(counts, labels)
+
+
+def cut(
+    shard: Shard, start: int, augmentation: Augmentation, seed: int = 0, inits: int = 1
+) -> Sample:
+    rng = np.random.default_rng(seed)
+    return make_sample(shard, start, 10 * inits, EDGE, augmentation, rng, inits)
+
+
+def plain_last(shard: Shard, step: int) -> np.ndarray:
+    activity = LastActivity(EDGE.ann.activity_levels, 65, 87)
+    for index in range(step):
+        activity.add(index, shard.counts[index])
+    return activity.last
+
+
+@pytest.mark.parametrize("step", [0, 1, 49, 50, 51, 99, 100, 299, 330])
+def test_the_last_activity_before_a_step_is_that_of_a_plain_loop(shard: Shard, step: int) -> None:
+    assert np.array_equal(shard.last_before(step), plain_last(shard, step))
+
+
+@pytest.mark.parametrize("start", [10, 60, 230])
+def test_inputs_are_what_the_estimator_sees_of_the_same_steps(shard: Shard, start: int) -> None:
+    checkpoint = Checkpoint(HybridPoseNetwork(EDGE).eval(), "0123456789abcdef", {})
+    estimator = AnnEstimator(checkpoint, EDGE.view.fit(346, 260))
+    windows = cut(shard, start, NO_AUGMENTATION, inits=3).windows
+    assert windows.shape == (3, EDGE.ann.input_planes, 65, 87)
+    for index in range(start + 20):
+        if index in (start, start + 10):
+            assert np.array_equal(windows[(index - start) // 10], estimator.snapshot()[0])
+        counts = shard.counts[index].astype(np.uint16)
+        estimator.push(Step(index, counts, int(counts.sum())))
+    assert np.array_equal(windows[2], estimator.snapshot()[0])
+    assert windows[:, AGES].any(axis=(1, 2, 3)).all()
+
+
+def test_a_model_without_memory_has_samples_without_it(shard: Shard) -> None:
+    config = replace(PAPER, view=EDGE.view)
+    bare = make_shard(shard.counts, shard.labels, config)
+    sample = make_sample(bare, 100, 10, config, NO_AUGMENTATION, np.random.default_rng(0))
+    assert sample.windows.shape == (1, 20, 65, 87)
+    assert np.array_equal(sample.windows[0, :2], shard.counts[99])
+
+
+def test_a_pause_ages_what_is_older_and_leaves_the_newer_alone(shard: Shard) -> None:
+    rested = replace(NO_AUGMENTATION, pause=1.0)
+    start = 230
+    last = plain_last(shard, start)
+    plain = cut(shard, start, NO_AUGMENTATION).windows[0]
+    pauses = []
+    for seed in range(30):
+        found = cut(shard, start, rested, seed).windows[0]
+        assert (found[AGES] <= plain[AGES]).all()
+        aged = (found[AGES] < plain[AGES]) & (last != NEVER)
+        if not aged.any():
+            continue  # the pause lies before all
+        boundary = last[aged].max() + 1
+        older = (last < boundary) & (last != NEVER)
+        assert np.array_equal(aged, older)
+        # one length of the pause explains all ages
+        age = np.exp((1 - found[AGES][older & (found[AGES] > 0)]) * np.log(12_001)) - 1
+        shown = last[older & (found[AGES] > 0)]
+        if len(age):
+            pause = np.median(age - (start - 1 - shown))
+            assert 29.5 < pause < 9000.5
+            again = encode_ages(last - older * round(pause), start - 1, 0.01)
+            assert np.abs(again - found[AGES]).max() < 1e-4
+            pauses.append(pause)
+            silent = shard.counts[boundary:start].sum((0, 1)) > 0
+            assert found[:COUNTS].sum() >= shard.counts[max(boundary, start - 98) : start].sum()
+            assert silent.any() or boundary >= start - 2
+    assert len(pauses) > 15 and max(pauses) > 30 * min(pauses)
+
+
+def test_what_a_stream_that_has_just_begun_has_not_seen_has_no_age(shard: Shard) -> None:
+    forget = replace(NO_AUGMENTATION, forget=1.0)
+    last = plain_last(shard, 230)
+    lengths = set()
+    for seed in range(10):
+        ages = cut(shard, 230, forget, seed).windows[0, AGES]
+        oldest = last[ages > 0].min()
+        assert np.array_equal(ages > 0, last >= oldest)
+        lengths.add(230 - int(oldest))
+    assert max(lengths) <= 98 and len(lengths) > 4
+
+
+def test_mirroring_takes_ages_and_feedback_along_and_exchanges_sides(shard: Shard) -> None:
+    plain = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0), 5)
+    turned = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0, mirror=1.0), 5)
+    assert np.array_equal(turned.windows, plain.windows[..., ::-1])
+    expected = plain.feedback[list(MIRROR)]
+    expected[:, 0] = 86 - expected[:, 0]
+    assert plain.feedback[:, 2].any()
+    assert np.allclose(turned.feedback, expected, atol=1e-4)
+
+
+def test_a_shift_moves_ages_and_feedback_with_the_joints(shard: Shard) -> None:
+    plain = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0), 2)
+    moved = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0, shift=(8, 6)), 2)
+    dx, dy = (moved.points - plain.points)[0, 0].round().astype(int)
+    assert dx or dy
+    by = moved.feedback - plain.feedback
+    assert np.allclose(by, (dx, dy, 0), atol=1e-4)
+    rolled = np.roll(plain.windows, (dy, dx), (-2, -1))
+    inside = (slice(6, -6), slice(8, -8))
+    assert np.array_equal(moved.windows[..., *inside], rolled[..., *inside])
+
+
+def test_exchanged_polarities_leave_the_ages(shard: Shard) -> None:
+    plain = cut(shard, 200, NO_AUGMENTATION).windows
+    inverted = cut(shard, 200, replace(NO_AUGMENTATION, invert=1.0)).windows
+    assert np.array_equal(inverted[:, COUNTS:], plain[:, COUNTS:])
+    assert np.array_equal(inverted[:, 0:COUNTS:2], plain[:, 1:COUNTS:2])
+    assert np.array_equal(inverted[:, 1:COUNTS:2], plain[:, 0:COUNTS:2])
+
+
+def test_feedback_is_near_an_earlier_pose_or_nothing(shard: Shard) -> None:
+    rng = np.random.default_rng(0)
+    assert not draw_feedback(shard.labels, 200, 0.0, rng).any()
+    drawn = np.stack([draw_feedback(shard.labels, 200, 1.0, rng) for _ in range(400)])
+    sure = drawn[..., 2]
+    assert ((sure == 0) | ((sure >= 0.3) & (sure <= 1.0))).all()
+    assert 0.05 < (sure == 0).mean() < 0.15  # joints not found
+    off = np.linalg.norm(drawn[..., :2] - shard.labels[190, :, :2], axis=-1)
+    assert np.median(off) < 3.0
+    swapped = np.linalg.norm(drawn[..., :2] - shard.labels[190, list(MIRROR), :2], axis=-1)
+    mirrored = (swapped[:, 1:].mean(1) < 3.0).mean()
+    assert 0.03 < mirrored < 0.2
+    unseen = shard.labels.copy()
+    unseen[:, 4, 2] = 0.0
+    assert not draw_feedback(unseen, 200, 1.0, rng)[4, 2]
+
+
+def test_batches_with_memory_are_a_function_of_seed_and_number(shard: Shard) -> None:
+    def source(seed: int) -> BatchSource:
+        always = Augmentation(pause=1.0, feedback=1.0, forget=0.5)
+        return BatchSource([shard], EDGE, batch=3, steps=4, seed=seed, augmentation=always)
+
+    first = source(1)[7]
+    assert all(map(torch.equal, first, source(1)[7]))
+    assert first.feedback.shape == (3, 13, 3)
+    for other in (source(1)[8], source(2)[7]):
+        assert not torch.equal(first.feedback, other.feedback)
+        assert not torch.equal(first.windows[:, :, AGES], other.windows[:, :, AGES])
