@@ -102,7 +102,7 @@ def test_initialisation_and_age(snn: SnnBench, state_init: StateInit) -> None:
 MALFORMED: dict[str, Callable[[EventPacket], None]] = {
     "size": lambda packet: setattr(packet, "events", packet.events[:-1]),
     "encoding": lambda packet: setattr(packet, "encoding", "morse"),
-    "coordinates": lambda packet: setattr(packet, "events", b"\xff" * 8),
+    "coordinates": lambda packet: setattr(packet, "events", b"\xff" * 8 * 20),
     "resolution": lambda packet: setattr(packet, "width", 640),
     "no resolution": lambda packet: setattr(packet, "height", 0),
     "byte order": lambda packet: setattr(packet, "is_bigendian", True),
