@@ -54,7 +54,9 @@ class PacketPoses:
             return []
         if self._estimator is None:
             size = packet.width, packet.height
-            self._estimator = PoseEstimator(*size, self._checkpoint, ann_hz=self._ann_hz)
+            self._estimator = PoseEstimator(
+                *size, self._checkpoint, ann_hz=self._ann_hz, ann_answers_late=True
+            )
         return self._estimator.push(events)
 
 

@@ -6,8 +6,11 @@ and steps are absolute bins of sensor time: the poses depend on the events alone
 are cut into arrays nor on how fast they are pushed.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid_pose_ros.events.array import EventArray, check_events
-from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
+from hybrid_pose_ros.events.binning import StepBinner, TimeJumpError
 from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
@@ -27,6 +30,9 @@ class PoseEstimator:
         ann_hz: runs of the ANN per second of sensor time; its period is a whole number of steps.
         runtime: what computes the ANN, ``torch`` or ``openvino``.
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
+        ann_answers_late: the ANN's answer takes effect only after all steps of a push, as with
+            the nodes, whose poses of a packet are out before it; poses then depend on how the
+            events are cut. Else it takes effect at the end of its own step.
 
     Attributes:
         model: the model in use.
@@ -47,6 +53,7 @@ class PoseEstimator:
         ann_hz: float = 10.0,
         runtime: str = "torch",
         precision: str = "auto",
+        ann_answers_late: bool = False,
     ) -> None:
         self.model = load_checkpoint() if model is None else model
         self._period_steps = whole_period(ann_hz, self.model.config.step_ns)
@@ -54,6 +61,7 @@ class PoseEstimator:
         self._binning = _Binning(self.model, width, height)
         self._ann = AnnEstimator(self.model, view, runtime, precision)
         self._snn = SnnEstimator(self.model, view)
+        self._answers_late = ann_answers_late
         self.last_ann: Pose | None = None
 
     def push(self, events: EventArray) -> list[Pose]:
@@ -73,7 +81,17 @@ class PoseEstimator:
         pushed = self._binning.push(events)
         if pushed.restarted:
             self._forget()
-        return [self._step(step) for step in pushed.steps]
+        poses, due = [], None
+        for step in pushed.steps:
+            poses.append(self._snn.step(step))
+            self._ann.push(step)
+            if (step.index + 1) % self._period_steps == 0:
+                due = self._ann.snapshot()
+                if not self._answers_late:
+                    self._initialise(due)
+        if due is not None and self._answers_late:
+            self._initialise(due)
+        return poses
 
     def reset(self) -> None:
         """Forget all events and the pose, as for another recording."""
@@ -85,14 +103,10 @@ class PoseEstimator:
         self._snn.reset()
         self.last_ann = None
 
-    def _step(self, step: Step) -> Pose:
-        pose = self._snn.step(step)
-        self._ann.push(step)
-        if (step.index + 1) % self._period_steps == 0:
-            init = self._ann.infer()
-            self.last_ann = init.pose
-            self._snn.initialise(init)
-        return pose
+    def _initialise(self, snapshot: tuple[NDArray[np.float32], int]) -> None:
+        init = self._ann.infer(snapshot)
+        self.last_ann = init.pose
+        self._snn.initialise(init)
 
 
 class AnnPoseEstimator:
