@@ -32,7 +32,7 @@ def room_for_events() -> Iterator[None]:
     shared memory is scarce. Child processes that are started later do not inherit ours.
 
     Raises:
-        GraphError: the package is not installed.
+        NotInstalledError: the package is not installed.
     """
     chosen = PROFILES in os.environ or TRANSPORTS in os.environ
     if chosen or _free_bytes() < NEEDED_BYTES:

@@ -4,8 +4,8 @@
 `paper` is, layer for layer, the network of Aydin et al. (CVPRW 2024, section 4 and its published
 code). `edge` keeps the method and fits two CPU cores: the image is pooled four times, every SNN
 convolution has binary inputs (it convolves first and upsamples the currents afterwards), and the
-ANN sees windows that grow towards the past, when each cell was last active, and its own last
-answer, so that limbs at rest are not forgotten.
+ANN sees windows that grow towards the past, and when each cell was last active, so that limbs at
+rest are not forgotten.
 """
 
 import dataclasses
@@ -234,7 +234,6 @@ EDGE = ModelConfig(
         head_kernel=3,
         norm=True,
         activity_levels=(1, 3),
-        feedback=True,
     ),
     snn=SnnConfig(
         levels=(1, 3),

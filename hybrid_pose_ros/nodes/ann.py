@@ -9,23 +9,21 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import GridView
-from hybrid_pose_ros.events.encodings import MalformedPacketError, evt3
-from hybrid_pose_ros.interfaces.cdr import header_message, read_packet
+from hybrid_pose_ros.interfaces.cdr import header_message
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_message
 from hybrid_pose_ros.interfaces.topics import STATE_INIT
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.nodes.support.base import StartError
-from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.support.health import Report
+from hybrid_pose_ros.nodes.support.packet_inbox import PeriodBatcher
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value
 from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.nodes.support.step_figures import AnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
-from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, longest_block
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
+from hybrid_pose_ros.pipeline.ann_schedule import block_steps, period_steps, rate_trouble
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
-
-MAX_WAITING = 64
-"""Packets that wait to be decoded together."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class AnnNode(StepNode):
     def prepare(self, checkpoint: Checkpoint) -> AnnEstimator:
         """Build the estimator and run it without events."""
         config = checkpoint.config
-        if trouble := _rate_trouble(self.number("rate_hz"), config.step_ns):
+        if trouble := rate_trouble(self.number("rate_hz"), config.step_ns):
             raise StartError(trouble)
         view = config.view.fit(config.view.view_width, config.view.view_height)
         runtime, precision = self.text("runtime"), self.text("precision")
@@ -99,7 +97,7 @@ class AnnNode(StepNode):
                 view,
                 runtime,
                 precision,
-                block_steps=_block_steps(self.number("rate_hz"), config),
+                block_steps=block_steps(self.number("rate_hz"), config),
             )
         except RuntimeMissingError as error:
             raise StartError(str(error)) from error
@@ -119,15 +117,14 @@ class AnnNode(StepNode):
     def objection(self, name: str, value: Value) -> str:
         """Refuse a rate that does not fit the steps of the model that runs."""
         if isinstance(value, float) and name == "rate_hz" and self.state in ("active", "inactive"):
-            return _rate_trouble(value, self.checkpoint.config.step_ns)
+            return rate_trouble(value, self.checkpoint.config.step_ns)
         return ""
 
     def activate(self) -> None:
         """Start the worker and listen."""
-        self._inferences, self._skipped = Meter(), Meter()
-        self._durations, self._latency = Durations(), Durations()
+        self.figures = AnnFigures()
         self._worker = Worker(self._infer, "inference")
-        self._packet_ns = 2**64  # the first packet does not wait
+        self._batcher = PeriodBatcher(self._events_topic.message_class)
         super().activate()
 
     def deactivate(self) -> None:
@@ -144,16 +141,7 @@ class AnnNode(StepNode):
 
     def may_wait(self, waiting: list[bytes]) -> bool:
         """Let packets wait that end before the period does: to decode many at once costs less."""
-        try:
-            packet = read_packet(waiting[-1], self._events_topic.message_class)
-        except MalformedPacketError:
-            return False
-        last_ns, self._packet_ns = self._packet_ns, packet.time_base
-        length_ns = packet.time_base - last_ns  # as long as the one before it
-        if packet.encoding == evt3.NAME or length_ns <= 0 or len(waiting) >= MAX_WAITING:
-            return False
-        period_ns = self._period_ns()
-        return packet.time_base + length_ns < (last_ns // period_ns + 1) * period_ns
+        return self._batcher.may_wait(waiting, self._period_ns())
 
     def begin(self, view: GridView) -> None:
         """Begin without a past with this sensor."""
@@ -176,68 +164,40 @@ class AnnNode(StepNode):
         for stamped in steps:
             self._estimator.push(stamped.step)
             if (stamped.step.index + 1) % period == 0:
-                self._skipped.add(job is not None)
+                self.figures.skipped.add(job is not None)
                 header = header_message(stamped.header)
                 job = _Job(self._estimator, self._estimator.snapshot(), header)
         if job is not None:
             assert self._worker is not None
-            self._skipped.add(self._worker.put(job))
+            self.figures.skipped.add(self._worker.put(job))
 
     def _period_ns(self) -> int:
         step_ns = self.checkpoint.config.step_ns
-        return _period_steps(self.number("rate_hz"), step_ns) * step_ns
+        return period_steps(self.number("rate_hz"), step_ns) * step_ns
 
     def _begin_anew(self) -> None:
         """Go on in blocks that fit the rate, without a past."""
         config, view = self.checkpoint.config, self._stream.view
-        self._estimator.reset(view, _block_steps(self.number("rate_hz"), config))
+        self._estimator.reset(view, block_steps(self.number("rate_hz"), config))
         self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
 
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""
         self.serve_waiting()
         super().diagnose(report)
-        inferences, rate = self._inferences.take()
-        skipped, _ = self._skipped.take()
+        self.figures.report(report)
         report.values |= {
             "runtime": f"{self._estimator.runtime}, {self._estimator.precision}",
-            "inferences per second": f"{rate:.1f}",
-            "inference ms, mean / max": self._durations.take(),
-            "latency ms, mean / max": self._latency.take(),
-            "inferences skipped": str(self._skipped.total),
             "subscribers of state_init": str(self._publisher.get_subscription_count()),
         }
-        if skipped:
-            report.add(
-                Level.WARN,
-                f"too slow for rate_hz: {skipped} of {skipped + inferences} inferences skipped",
-            )
 
     def _infer(self, job: _Job, is_valid: IsValid) -> None:
         init = job.estimator.infer(job.snapshot)
         if not is_valid():
             return
         self._publisher.publish(state_init_message(init, job.header, self.sensor))
-        self._inferences.add()
-        self._durations.add(init.inference_ns)
-        self._latency.add(self.now_ns() - stamp_to_ns(job.header.stamp))
-
-
-def _period_steps(rate_hz: float, step_ns: int) -> int:
-    return max(1, round(1e9 / rate_hz / step_ns))
-
-
-def _block_steps(rate_hz: float, config: ModelConfig) -> int:
-    return longest_block(config.ann, _period_steps(rate_hz, config.step_ns))
-
-
-def _rate_trouble(rate_hz: float, step_ns: int) -> str:
-    """Say in what way a rate does not fit steps of this length, if it does not."""
-    if abs(_period_steps(rate_hz, step_ns) * step_ns * rate_hz - 1e9) <= 1e3:
-        return ""
-    return (
-        f"rate_hz {rate_hz}: its period is no multiple of the model's step of {step_ns / 1e6:g} ms"
-    )
+        latency_ns = self.now_ns() - stamp_to_ns(job.header.stamp)
+        self.figures.count(init.inference_ns, latency_ns)
 
 
 def main() -> int:

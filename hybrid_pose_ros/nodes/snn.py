@@ -15,13 +15,14 @@ from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_from_mes
 from hybrid_pose_ros.interfaces.topics import INITIALISED, POSE, STATE_INIT
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.support.health import Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
+from hybrid_pose_ros.nodes.support.step_figures import SnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
-from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
+from hybrid_pose_ros.pipeline.state import InitRejectedError, StateInit
 
 
 class SnnNode(StepNode):
@@ -108,12 +109,7 @@ class SnnNode(StepNode):
 
     def activate(self) -> None:
         """Listen, with the network at rest."""
-        self._first_index: int | None = None
-        self._last_pose: Pose | None = None
-        self._poses, self._merged, self._inits = Meter(), Meter(), Meter()
-        self._superseded = Meter()
-        self._refused, self._refusal = Meter(), ""
-        self._durations, self._latency = Durations(), Durations()
+        self.figures = SnnFigures()
         self.worker = SnnWorker(_decode, self._on_taken, self._on_refused)
         self.listen_to(STATE_INIT, self._on_state_init, raw=True)
         super().activate()
@@ -134,84 +130,54 @@ class SnnNode(StepNode):
         """Begin at rest with this sensor."""
         assert self.worker is not None
         self.worker.begin(self._network, view)
-        self._first_index = None
-        self._last_pose = None
+        self.figures.forget_age()
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
         assert self.worker is not None
         self.worker.reset()
-        self._first_index = None
-        self._last_pose = None
+        self.figures.forget_age()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Step the network and publish; merge steps first when they come late."""
         assert self.worker is not None
         max_delay_ns = round(self.number("max_delay_ms") * 1e6)
         for group in group_late_steps(steps, delay_ns, max_delay_ns):
-            self._merged.add(len(group) - 1)
+            self.figures.merged.add(len(group) - 1)
             step = merge_steps([stamped.step for stamped in group])
-            start = time.perf_counter_ns()
+            start_ns = time.perf_counter_ns()
             pose = self.worker.step(step)
-            self._durations.add(time.perf_counter_ns() - start)
+            duration_ns = time.perf_counter_ns() - start_ns
             header = group[-1].header
             self._publisher.publish(serialised_pose(pose, header, self.sensor))
-            self._poses.add()
-            self._latency.add(self.now_ns() - stamp_to_ns(header.stamp))
-            self._last_pose = pose
-            if self._first_index is None:
-                self._first_index = step.index
+            self.figures.count(
+                pose,
+                step.index * self.checkpoint.config.step_ns,
+                duration_ns,
+                self.now_ns() - stamp_to_ns(header.stamp),
+            )
 
     def diagnose(self, report: Report) -> None:
         """Report on poses and on the age of the state."""
         super().diagnose(report)
-        _, pose_rate = self._poses.take()
-        _, init_rate = self._inits.take()
-        merged, _ = self._merged.take()
-        refused, _ = self._refused.take()
-        report.values |= {
-            "poses per second": f"{pose_rate:.1f}",
-            "initialisations per second": f"{init_rate:.1f}",
-            "step ms, mean / max": self._durations.take(),
-            "latency ms, mean / max": self._latency.take(),
-            "steps merged": str(self._merged.total),
-            "initialisations accepted": str(self._inits.total),
-            "initialisations refused": str(self._refused.total),
-            "initialisations superseded": str(self._superseded.total),
-            "subscribers of pose": str(self._publisher.get_subscription_count()),
-        }
-        if merged:
-            report.add(Level.WARN, f"overload: {merged} steps merged into later ones")
-        if refused:
-            report.add(
-                Level.WARN, f"{refused} initialisations refused, the last because {self._refusal}"
-            )
-        if self._last_pose is not None:
-            self._report_age(self._last_pose, report)
-
-    def _report_age(self, pose: Pose, report: Report) -> None:
-        assert self._first_index is not None
-        age_ns, trouble = pose.init_age_ns, "the state is {:.0f} ms old; is `ann` running?"
-        report.values["state age ms"] = f"{age_ns / 1e6:.0f}" if age_ns >= 0 else "-"
-        if age_ns < 0:
-            age_ns = pose.sensor_time_ns - self._first_index * self.checkpoint.config.step_ns
-            trouble = "not initialised for {:.0f} ms; is `ann` running?"
-        for level, parameter in ((Level.ERROR, "error_age_ms"), (Level.WARN, "warn_age_ms")):
-            if age_ns >= self.number(parameter) * 1e6:
-                report.add(level, trouble.format(age_ns / 1e6))
-                return
+        self.figures.report(
+            report,
+            warn_age_ms=self.number("warn_age_ms"),
+            error_age_ms=self.number("error_age_ms"),
+        )
+        report.values["subscribers of pose"] = str(self._publisher.get_subscription_count())
 
     def _on_state_init(self, data: bytes) -> None:
         if not self._paused and self.worker is not None:
-            self._superseded.add(self.worker.submit(data))
+            self.figures.superseded.add(self.worker.submit(data))
 
     def _on_taken(self, init: StateInit) -> None:
-        self._inits.add()
+        self.figures.inits.add()
         self._taken.publish(UInt64(data=init.sensor_time_ns))
 
     def _on_refused(self, init: StateInit, error: InitRejectedError) -> None:
-        self._refused.add()
-        self._refusal = str(error)
+        self.figures.refused.add()
+        self.figures.refusal = str(error)
         self.complain(f"initialisation {init.seq} refused: {error}")
 
 

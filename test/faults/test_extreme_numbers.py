@@ -8,13 +8,13 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
+from hybrid_pose_ros.interfaces.cdr import serialised_pose
 from hybrid_pose_ros.interfaces.messages import (
     MAX_AGE_NS,
     MAX_STEPS,
     Sensor,
     pose_from_message,
     pose_message,
-    serialised_pose,
     stamp_from_ns,
 )
 from hybrid_pose_ros.msg import PoseKeypoints

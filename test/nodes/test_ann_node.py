@@ -117,7 +117,7 @@ def test_behind_it_skips_to_the_newest(
     events, inits = events_and_inits
     events.publish(bench.packet(0, 300))  # sixty periods in one packet
     bench.until(lambda: inits and inits[-1].sensor_time == 295 * STEP_NS)
-    bench.until(lambda: bench.nodes[0]._inferences.total == len(inits))
+    bench.until(lambda: bench.nodes[0].figures.inferences.total == len(inits))
     report = bench.report(bench.nodes[0])
     assert int(report.values["inferences skipped"]) == 59 - len(inits)
     assert report.level == Level.WARN

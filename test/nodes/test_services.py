@@ -179,7 +179,7 @@ def test_reload_takes_another_model_and_a_bad_file_changes_nothing(
     assert operated.poses[count].init_age == -1
     # the ann still holds the first model: refused with the reason
     bench.until(lambda: operated._once() or bench.report(operated.snn).values[REFUSED] != "0")
-    assert "it comes from model " + first in operated.snn._refusal
+    assert "it comes from model " + first in operated.snn.figures.refusal
     operated.ann.set_parameters([Parameter("checkpoint", value=str(other))])
     assert call(bench, "ann/reload")[0]
     operated.initialised()
@@ -216,7 +216,9 @@ def test_steps_of_5_ms_make_200_poses_a_second(bench: Any, checkpoint: Path) -> 
     assert operated.poses[-1].steps_since_init * 5 * MS == operated.poses[-1].init_age
     periods, rests = np.divmod(np.diff([init.sensor_time for init in operated.inits]), 100 * MS)
     assert not rests.any() and (periods > 0).all()
-    assert (periods - 1).sum() <= operated.ann._skipped.total  # on a busy machine; else none
+    assert (
+        periods - 1
+    ).sum() <= operated.ann.figures.skipped.total  # on a busy machine; else none
     assert operated.value(operated.ann, "step ms") == "5"
 
 
@@ -233,7 +235,7 @@ def test_the_step_length_changes_at_a_reload(bench: Any, operated: Operated) -> 
     assert set(np.diff(times)) == {5 * MS}
     # the ann still has steps of 10 ms
     bench.until(lambda: operated._once() or operated.value(operated.snn, REFUSED) != "0")
-    assert "@5ms" in operated.snn._refusal
+    assert "@5ms" in operated.snn.figures.refusal
     operated.ann.set_parameters([Parameter("step_ms", value=5.0)])
     assert call(bench, "ann/reload")[0]
     operated.initialised()
@@ -372,4 +374,7 @@ def test_an_initialisation_of_another_step_length_is_refused(
     )
     inits.publish(state_init_message(foreign, Header(), Sensor(346, 260)))
     bench.until(lambda: bench.report(node).values[REFUSED] == "1")
-    assert f"model {state_init.model_id}@5ms, this one is {state_init.model_id}" in node._refusal
+    assert (
+        f"model {state_init.model_id}@5ms, this one is {state_init.model_id}"
+        in node.figures.refusal
+    )

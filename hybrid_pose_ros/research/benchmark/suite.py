@@ -105,7 +105,7 @@ def run_suite(plan: BenchPlan, logs: Path, say: Callable[[str], None]) -> Iterat
 
     Raises:
         CheckpointError: the model cannot be read.
-        GraphError: the package is not installed, which the parts with processes need.
+        NotInstalledError: the package is not installed, which the parts with processes need.
         BenchError: a node failed.
     """
     torch.set_num_threads(1)

@@ -111,7 +111,7 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
     """Start the nodes, listen until the end, and stop them.
 
     Raises:
-        GraphError: the installation is incomplete.
+        GraphError, NotInstalledError: the installation is incomplete.
         BenchError: a node did not start or ended too early; the message names its log.
     """
     nodes = graph_of(run, share_directory(prefix))
