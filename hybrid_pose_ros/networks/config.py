@@ -234,6 +234,7 @@ EDGE = ModelConfig(
         head_kernel=3,
         norm=True,
         activity_levels=(1, 3),
+        feedback=True,
     ),
     snn=SnnConfig(
         levels=(1, 3),
