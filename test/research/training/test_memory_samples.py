@@ -13,12 +13,12 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import EDGE, PAPER
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, sum_windows
+from hybrid_pose_ros.research.training.draws import draw_feedback
 from hybrid_pose_ros.research.training.sampling import (
     NO_AUGMENTATION,
     Augmentation,
     BatchSource,
     Sample,
-    draw_feedback,
     make_sample,
 )
 from hybrid_pose_ros.research.training.shards import Shard
