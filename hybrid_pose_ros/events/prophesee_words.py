@@ -79,6 +79,7 @@ class Evt2Decoder:
             which, column = np.nonzero(bits)
             us, x, y, polarity = us[which], x[which] + column, y[which], polarity[which]
         if not len(us):
+            self.losses.skipped += unknown
             return empty_events()
         sent_us, us = us, np.maximum.accumulate(np.maximum(us, self._latest_us))
         if (us - sent_us > MAX_STEP_BACK_US).any():

@@ -65,7 +65,6 @@ def has_ended(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.xfail(reason="the stand-in library is not seen by an installed child", strict=False)
 def test_a_batch_that_never_comes_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recording: Path
 ) -> None:
@@ -80,7 +79,6 @@ def test_a_batch_that_never_comes_is_given_up(
     assert source.read() is None
 
 
-@pytest.mark.xfail(reason="the stand-in library is not seen by an installed child", strict=False)
 @pytest.mark.parametrize(
     ("opening", "batch"),
     [

@@ -177,7 +177,7 @@ def _choose(path: Path, cameras: list[str], wanted: str) -> str:
 
 def _start_child(path: Path, camera: str) -> "subprocess.Popen[bytes]":
     root = str(Path(aedat4_child.__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), root]
     child = subprocess.Popen(
         [
             *(sys.executable, "-P", "-m", aedat4_child.__name__, str(path)),

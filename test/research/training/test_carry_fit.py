@@ -4,7 +4,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 
 from hybrid_pose_ros.networks.config import EDGE
@@ -46,7 +45,6 @@ def test_pairs_share_the_choice_of_their_smallest_error() -> None:
     assert chosen[joint_id("head")] == 0
 
 
-@pytest.mark.xfail(reason="depends on the shipped weights", strict=False)
 def test_no_other_share_has_a_smaller_error() -> None:
     torch.manual_seed(0)
     network = HybridPoseNetwork(SMALL).eval()
