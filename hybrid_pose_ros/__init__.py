@@ -30,7 +30,7 @@ _HOMES = {
     "make_events": ("events.array", "make_events"),
     "open_recording": ("bags.opening", "open_recording"),
 }
-"""Where the public names live; they are imported when they are first asked for."""
+"""Modules of the public names, which are imported when they are first asked for."""
 
 
 def __getattr__(name: str) -> Any:

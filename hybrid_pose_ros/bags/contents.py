@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a bag can be played through the pipeline."""
+"""The part of a bag that can be played through the pipeline."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _PACKET: Final = "/msg/EventPacket"
 
 @dataclass(frozen=True)
 class BagContents:
-    """What a bag holds that can be played through the pipeline.
+    """The part of a bag that can be played through the pipeline.
 
     Attributes:
         path: of the bag.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long ago each cell of the grid was last active: the memory of what rests.
+"""Ages of each cell's last activity: the memory of what rests.
 
 A limb at rest makes no events; where its outline was last seen moving is all that is known of it.
 The age of a cell's last activity keeps that for minutes, at one number per cell.

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class Opening(NamedTuple):
-    """What a file says about itself: sensor in pixels; first and last time in us."""
+    """A file's account of itself: sensor in pixels; first and last time in us."""
 
     width: int
     height: int

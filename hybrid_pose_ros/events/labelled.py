@@ -39,7 +39,7 @@ class LabelledFileError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class PointLabels:
-    """Where the joints of one person are in the picture of one camera.
+    """Places of one person's joints in the picture of one camera.
 
     Attributes:
         t_ns: sensor time in ns, int64 [F], in order.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 NONSENSE_SHARE: Final = 0.5
-"""Where a larger part of a packet or block is bad, it is no damage but another format or sensor,
-and refused as a whole."""
+"""Share of bad events from which on a packet or block is taken for another format or sensor, and
+refused as a whole."""
 
 NONSENSE_COUNT: Final = 8
 """Fewer bad events than this never condemn the others, however short a packet is."""
@@ -30,7 +30,7 @@ class Losses:
 
     @property
     def dropped(self) -> int:
-        """How many events and words were dropped."""
+        """Number of events and words that were dropped."""
         return self.outside + self.skipped + self.refused
 
     def describe(self) -> str:
