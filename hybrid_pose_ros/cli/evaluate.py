@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
-from hybrid_pose_ros.cli.stress import add_options, run_stress
+from hybrid_pose_ros.cli.evaluate_stress import add_options, run_stress
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.test_set import TestPlan

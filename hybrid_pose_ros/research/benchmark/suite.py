@@ -11,7 +11,7 @@ import torch
 
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.step_length import with_step
-from hybrid_pose_ros.research.benchmark.ann import measure_ann
+from hybrid_pose_ros.research.benchmark.ann_cost import measure_ann
 from hybrid_pose_ros.research.benchmark.environment import describe_environment
 from hybrid_pose_ros.research.benchmark.poses import measure_poses
 from hybrid_pose_ros.research.benchmark.scaling import RATES_MEV_S, measure_scaling

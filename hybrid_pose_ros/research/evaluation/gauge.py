@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.geometry.cameras import Camera
-from hybrid_pose_ros.metrics.errors import joint_errors
+from hybrid_pose_ros.metrics.pose_errors import joint_errors
 from hybrid_pose_ros.networks.heatmaps import highest_cells
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 from hybrid_pose_ros.research.training.rendering import RenderPlan

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from hybrid_pose_ros.networks.motion import MAX_VELOCITY
+from hybrid_pose_ros.networks.heatmap_motion import MAX_VELOCITY
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.research.evaluation.energy import Activity, SpikeMeter
 from hybrid_pose_ros.research.evaluation.engine import Engine, EngineRun

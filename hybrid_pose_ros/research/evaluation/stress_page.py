@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.metrics.pose_score import SHOWN_CONFIDENCE
 from hybrid_pose_ros.research.evaluation.markdown import Figures, number, table
-from hybrid_pose_ros.research.evaluation.plots import COLOURS, Plot, save_plots
+from hybrid_pose_ros.research.evaluation.results_plots import COLOURS, Plot, save_plots
 from hybrid_pose_ros.research.evaluation.stress import FORMAT
 from hybrid_pose_ros.research.evaluation.stress_axes import AXES, USUAL_SIZE
 from hybrid_pose_ros.research.evaluation.stress_scenes import LEAD_S

@@ -13,7 +13,7 @@ from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
 from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
 from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS
-from hybrid_pose_ros.research.evaluation.plots import NAMES, draw_plots
+from hybrid_pose_ros.research.evaluation.results_plots import NAMES, draw_plots
 from hybrid_pose_ros.skeleton import JOINTS
 
 STEP_MS = {"hybrid_200hz": 5.0, "hybrid_500hz": 2.0, "hybrid_1000hz": 1.0}
