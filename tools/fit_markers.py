@@ -4,7 +4,8 @@
     python tools/fit_markers.py DHP_CNN.model
 
 P1.npy to P4.npy are taken from the CNN's folder. The recordings are seeded with 100
-(FIRST_MESH_SEED) and more; the sim-to-real check (`hybrid-pose gauge`) is read on other seeds.
+(FIRST_MESH_SEED) and more; the sim-to-real check (`hybrid-pose research gauge`) is read on other
+seeds.
 What is printed, in metres sideways, forwards and up, is to be added to the table of
 hybrid_pose_ros/simulation/mesh/skin_markers.py.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose bench`: what a pose costs, beside its peers, and a page of it."""
+"""`hybrid-pose research bench`: what a pose costs, beside its peers, and a page of it."""
 
 import argparse
 import json

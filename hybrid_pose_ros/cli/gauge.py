@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose gauge`: judge simulated recordings by a network trained on real ones."""
+"""`hybrid-pose research gauge`: judge simulated recordings by a network trained on real ones."""
 
 import argparse
 import json

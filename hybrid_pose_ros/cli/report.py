@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose report`: a page of results from the figures of `hybrid-pose evaluate`."""
+"""`hybrid-pose research report`: a page of results from the figures of `hybrid-pose evaluate`."""
 
 import argparse
 import json

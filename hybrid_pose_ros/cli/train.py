@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose train`: make the data, train the stages, export a checkpoint."""
+"""`hybrid-pose research train`: make the data, train the stages, export a checkpoint."""
 
 import argparse
 import json
@@ -247,7 +247,9 @@ def _start(
             _load_part(network.ann, state, "ann.")
             _load_part(network.motion, state, "motion.")
         elif start is None:
-            raise CommandError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
+            raise CommandError(
+                f"{ann}: train the ANN first, with `hybrid-pose research train ann`"
+            )
         if start is None and snn.is_file():
             _load_part(network.snn, _state(snn)["network"], "snn.")
     if variant is None:

@@ -85,7 +85,7 @@ class BenchPlan:
     @property
     def command(self) -> str:
         """What measures and writes the page, without the places of one machine."""
-        words = ["hybrid-pose bench --json bench.json --page performance.md"]
+        words = ["hybrid-pose research bench --json bench.json --page performance.md"]
         if self.model is not None:
             words.append(f"--model {self.model.name}")
         if self.parts != PARTS:

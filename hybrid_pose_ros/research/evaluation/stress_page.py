@@ -93,7 +93,7 @@ def _beginning(figures: Figures) -> str:
     return (
         "# Robustness\n\n"
         "How the networks bear what training rarely shows. This page is made by "
-        "`hybrid-pose report` from the figures of\n\n"
+        "`hybrid-pose research report` from the figures of\n\n"
         f"```sh\n{figures['command']}\n```\n\n"
         f"Model `{figures['model']}`, checkpoint {figures['checkpoint']}. All recordings are "
         f"**simulated**: a person 3 m before a camera, {100 * USUAL_SIZE:g} % as high as its "

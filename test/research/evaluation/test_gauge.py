@@ -130,7 +130,7 @@ def test_command_prints_and_writes_the_errors(
     out = tmp_path / "gauge.json"
     arguments = ["--network", str(blind_cnn), "--seconds", "0.6", "--workers", "1"]
     arguments += ["--json", str(out), "--bodies", "capsules", "--seeds", "0"]
-    assert main(["gauge", *arguments, "--movement", "star_jumps"]) == 0
+    assert main(["research", "gauge", *arguments, "--movement", "star_jumps"]) == 0
     figures = json.loads(out.read_text())
     assert set(figures["mpjpe_px"]) == {"ch2", "ch3"}
     assert figures["mpjpe_px"] == figures["mpjpe_px_per_movement"]["star_jumps"]
@@ -184,7 +184,7 @@ def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
     for workers in ("1", "2"):
         out = tmp_path / f"{workers}.json"
         own = ["--workers", workers, "--seeds", "1,2", "--json", str(out)]
-        assert main(["gauge", *arguments, *own]) == 0
+        assert main(["research", "gauge", *arguments, *own]) == 0
         figures.append(json.loads(out.read_text()))
     assert figures[0] == figures[1]
     assert figures[0]["cameras"] == ["dhp19_P4", "dhp19_P1", "dhp19_P3", "dhp19_P2"]
@@ -212,5 +212,5 @@ def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
 def test_a_wrong_argument_is_named(
     arguments: tuple[str, ...], says: str, blind_cnn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gauge", "--network", str(blind_cnn), *arguments]) == 1
+    assert main(["research", "gauge", "--network", str(blind_cnn), *arguments]) == 1
     assert says in capsys.readouterr().err
