@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, training_data
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.research.training.shards import Shard
 
 STAGES = ("ann", "snn", "hybrid")
-
-WINDOW_NS = 100_000_000
-"""Length of the windows that are validated: the time between two runs of the ANN."""
 
 _EARLIER_WINDOWS = 3
 _CARRY_SAMPLES = 192

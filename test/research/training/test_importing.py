@@ -26,7 +26,7 @@ from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSou
 from hybrid_pose_ros.research.training.shards import Shard, ShardError, open_shards
 from hybrid_pose_ros.research.training.stages import Stage, stage_loss
 from hybrid_pose_ros.simulation.dhp19 import (
-    CHANNELS,
+    CHANNEL_CAMERAS,
     LEAD_S,
     four_scenes,
     write_calibration,
@@ -43,14 +43,14 @@ def dhp19(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dhp19")
     (folder / "P_matrices").mkdir()
     (folder / "Vicon_data").mkdir()
-    write_calibration(folder / "P_matrices", CHANNELS)
+    write_calibration(folder / "P_matrices", CHANNEL_CAMERAS)
     places = [folder / "DVS_movies" / f"S{subject}" / "session2" for subject in (3, 13)]
     labels = [folder / "Vicon_data" / f"S{subject}_2_1.mat" for subject in (3, 13)]
     for place in places:
         place.mkdir(parents=True)
     rng = np.random.default_rng(3)
     motion = make_motion("walking", rng, SECONDS + 2 * LEAD_S)
-    scenes = four_scenes(motion, CHANNELS, rng)
+    scenes = four_scenes(motion, CHANNEL_CAMERAS, rng)
     write_dhp19(places[0] / "mov1.aedat", labels[0], scenes, SECONDS)
     shutil.copy(places[0] / "mov1.aedat", places[1])
     shutil.copy(*labels)
