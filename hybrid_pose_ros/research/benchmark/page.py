@@ -6,7 +6,7 @@ from typing import Any
 
 from hybrid_pose_ros.research.benchmark.performance_plots import NAMES
 from hybrid_pose_ros.research.benchmark.poses import CNN_EVENTS
-from hybrid_pose_ros.research.evaluation.markdown import number, table
+from hybrid_pose_ros.research.markdown import number, table
 
 
 def write_page(figures: Mapping[str, Any], plots: Mapping[str, str]) -> str:

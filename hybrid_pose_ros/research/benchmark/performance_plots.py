@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plots of the benchmarks' page, as small SVG files."""
+"""The plots of the benchmarks' page."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hybrid_pose_ros.research.evaluation.results_plots import save_plots
+from hybrid_pose_ros.research.plotting import save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.errors import UserError
-from hybrid_pose_ros.research.evaluation.markdown import number, table
+from hybrid_pose_ros.research.markdown import number, table
 
 
 class DemoError(UserError):

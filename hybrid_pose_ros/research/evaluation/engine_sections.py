@@ -4,9 +4,9 @@
 from typing import Final
 
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
-from hybrid_pose_ros.research.evaluation.markdown import Figures, px, rate, table
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES
 from hybrid_pose_ros.research.evaluation.summary import SAME_PX
+from hybrid_pose_ros.research.markdown import Figures, px, rate, table
 
 TARGET_PX: Final = 0.02
 """The engine may change the mean error by so much."""
