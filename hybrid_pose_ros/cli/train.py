@@ -25,7 +25,7 @@ STAGES = ("ann", "snn", "hybrid")
 
 _EARLIER_WINDOWS = 3
 _CARRY_SAMPLES = 192
-"""What the carry is fitted on: so many samples at most, each after so many earlier windows."""
+"""Samples at most that state blending is fitted on, each after so many earlier windows."""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -28,7 +28,7 @@ NAMES: Final = {
     "openvino_bfloat16": "OpenVINO, bfloat16",
     "openvino_int8": "OpenVINO, int8",
 }
-"""What is measured by the names that people read."""
+"""Names that people read of all that is measured."""
 
 _OURS, _THEIRS, _FLOOR = "#0072b2", "#999999", "#d55e00"
 

@@ -18,7 +18,7 @@ class DemoError(UserError):
 
 @dataclass(frozen=True)
 class Demo:
-    """What `hybrid-pose demo` left in its folder.
+    """Results of `hybrid-pose demo` in its folder.
 
     Attributes:
         name: of the folder.

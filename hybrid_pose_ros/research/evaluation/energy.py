@@ -65,7 +65,7 @@ _UPSAMPLED = ("up1", "up2", "up3")
 
 @dataclass(frozen=True)
 class Activity:
-    """What an SNN did, summed over samples and steps.
+    """Operations of an SNN, summed over samples and steps.
 
     Attributes:
         steps: samples times steps.
@@ -114,7 +114,7 @@ class SpikeMeter:
 
     @property
     def activity(self) -> Activity:
-        """What was counted so far."""
+        """Counts so far."""
         return Activity(self._steps, self._entered, self._accumulated, self._fired)
 
     def __enter__(self) -> "SpikeMeter":

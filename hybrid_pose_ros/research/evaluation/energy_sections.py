@@ -49,7 +49,7 @@ def energy(figures: Figures, plot: str) -> str:
 
 
 def rare(figures: Figures) -> str:
-    """What the time between two runs of the ANN costs and saves."""
+    """Costs and savings by the time between two runs of the ANN."""
     models = figures["models"]
     ann = models["ann"]
     rows = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: the models by name, and the networks that they need."""
+"""The models that are compared, by name, and the networks that they need."""
 
 from collections.abc import Mapping
 from contextlib import suppress
