@@ -126,7 +126,7 @@ def _command(options: argparse.Namespace) -> str:
 
 
 def _show(figures: dict[str, Any], console: Console) -> None:
-    table = Table("model", "error (px)", "captured", "within 10 px", "power (mW)", "honest (mW)")
+    table = Table("model", "error (px)", "captured", "within 10 px", "power (mW)", "extended (mW)")
     for name, model in figures["models"].items():
         captured = model["mpjpe_px_mocap"]
         table.add_row(

@@ -151,7 +151,8 @@ def _system(figures: Mapping[str, Any]) -> Iterator[str]:
         "packet per step. Latency runs from the publication of the packet that completed a step "
         "to the arrival of its pose in another process. *lost* counts packets that the SNN did "
         "not get and steps without a pose, *merged* the steps that were merged into later ones. "
-        "The nodes, and the process that listens, ask Linux for short turns, as nodes always do."
+        "The nodes, and the process that listens, ask Linux for a short scheduler slice, "
+        "as nodes always do."
     )
     runs = figures["system"]
     yield _runs({f"{hz} Hz": run for hz, run in runs.items()})

@@ -87,6 +87,6 @@ def short_steps(figures: Figures) -> str:
     return (
         "## Shorter steps\n\nThe hybrid's own weights at shorter steps: time constants, decays "
         "and velocities keep their values in seconds, nothing is trained. Errors are compared at "
-        "the same instants, every 10 ms, after the same initialisations; power is by the honest "
+        "the same instants, every 10 ms, after the same initialisations; power is by the extended "
         f"proxy.\n\n{table(heads, rows, text=(0, 1, 6))}"
     )

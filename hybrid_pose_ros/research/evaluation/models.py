@@ -110,7 +110,7 @@ class Networks:
         if not self.hybrid.config.snn.motion:
             reasons["ann_extrapolated"] = "the model has no velocities"
         if not self.hybrid.config.carry:
-            reasons["hybrid_reset"] = "an initialisation of this model leaves nothing anyway"
+            reasons["hybrid_reset"] = "this model has no state blending"
         return reasons
 
 

@@ -20,7 +20,7 @@ NAMES: Final = {
     "hybrid": "hybrid",
     "hybrid_engine": "hybrid on the engine",
     "hybrid_live": "hybrid as it runs live",
-    "hybrid_reset": "hybrid that keeps nothing",
+    "hybrid_reset": "hybrid without state blending",
     "hybrid_no_init": "without state initialisation",
     "hybrid_no_init_untrained": "membranes at rest, not trained so",
     "hybrid_no_delta": "without delta output",
@@ -110,7 +110,7 @@ def _energy(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes.set(xlabel="power (mW, logarithmic)", xscale="log")
     axes.set_xlim(right=2.5 * 1e3 * models["ann"]["power_w_honest"])
     axes.grid(visible=False, axis="y")
-    _legend(figure, ("#9ecae1", "the paper's proxy"), (COLOURS["hybrid"], "the honest proxy"))
+    _legend(figure, ("#9ecae1", "the paper's proxy"), (COLOURS["hybrid"], "the extended proxy"))
 
 
 def _reliability(figure: "Figure", figures: Mapping[str, Any]) -> None:
