@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "compare the hybrid with its parts on simulated recordings",
     "report": "make a page of results from the figures of an evaluation",
     "bench": "measure what a pose costs, beside its peers",
+    "torture": "inject faults into a graph of its own, and say what it survives",
     "train": "train the networks on recordings",
     "view": "show live topics or a bag in the Rerun viewer",
     "reference": "write the page of all nodes, topics, parameters and commands",
