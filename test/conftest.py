@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds for every test: a ROS domain of its own, type checks on messages, no stray logs."""
+"""Rules for every test: its marker, a ROS domain of its own, type checks on messages."""
 
 import itertools
 import os
@@ -23,6 +23,21 @@ DOMAINS = range(1, 102)
 """Those whose UDP ports lie below the ones that Linux gives to other programs."""
 
 _count = itertools.count()
+
+_PROCESS_FOLDERS = {"nodes", "graph"}
+_SLOW_FOLDERS = {"research", "simulation", "package"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test `process`, `slow` or `unit`, whichever of them comes first."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        module = item.getparent(pytest.Module)
+        starts_processes = module is not None and hasattr(module.obj, "subprocess")
+        if folder in _PROCESS_FOLDERS or starts_processes:
+            item.add_marker(pytest.mark.process)
+        else:
+            item.add_marker(pytest.mark.slow if folder in _SLOW_FOLDERS else pytest.mark.unit)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,8 @@
     python tools/fit_markers.py DHP_CNN.model
 
 P1.npy to P4.npy are taken from the CNN's folder. The recordings are seeded with 100
-(FIRST_MESH_SEED) and more; the sim-to-real check (`hybrid-pose gauge`) is read on other seeds.
+(FIRST_MESH_SEED) and more; the sim-to-real check (`hybrid-pose research gauge`) is read on other
+seeds.
 What is printed, in metres sideways, forwards and up, is to be added to the table of
 hybrid_pose_ros/simulation/mesh/skin_markers.py.
 """
@@ -20,13 +21,13 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.geometry.cameras import Camera, load_dhp19_cameras
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, load_dhp19_cnn
 from hybrid_pose_ros.research.evaluation.gauge import (
-    CHANNELS,
     FIRST_MESH_SEED,
     WARM_UP_S,
     clean,
     cut_frames,
     locate,
 )
+from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS
 from hybrid_pose_ros.simulation.mesh.mesh_body import MeshBody, MeshFigure
 from hybrid_pose_ros.simulation.mesh.skin_markers import MARKER_GROUPS, marker_axes
 from hybrid_pose_ros.simulation.movements import make_motion
@@ -66,7 +67,7 @@ def measure(
     """
     rng = np.random.default_rng((seed, *movement.encode()))
     motion = make_motion(movement, rng, SECONDS + WARM_UP_S)
-    first = Scene.sample(motion, cameras[CHANNELS[0]], rng)
+    first = Scene.sample(motion, cameras[FRONT_CHANNELS[0]], rng)
     first = replace(first, body=MeshBody.sample(rng, skirts=False))
     recordings = {}
     for channel, camera in cameras.items():
@@ -75,7 +76,7 @@ def measure(
         recordings[channel] = clean(simulate_recording(scene, SECONDS + WARM_UP_S), channel)
     figure = first.body.figure(motion)
     assert isinstance(figure, MeshFigure)
-    truth = recordings[CHANNELS[0]].truth
+    truth = recordings[FRONT_CHANNELS[0]].truth
     errors, slopes = [], []
     for frames in cut_frames(recordings):
         for channel, frame in frames.items():

@@ -20,7 +20,7 @@ from hybrid_pose_ros.interfaces.messages import (
     pose_from_message,
 )
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH, POSE, POSE_3D
-from hybrid_pose_ros.metrics.running import RunningEvaluation
+from hybrid_pose_ros.metrics.running_errors import RunningEvaluation
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D

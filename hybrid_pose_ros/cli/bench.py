@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose bench`: what a pose costs, beside its peers, and a page of it."""
+"""`hybrid-pose research bench`: what a pose costs, beside its peers, and a page of it."""
 
 import argparse
 import json
@@ -86,7 +86,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _write_page(figures: dict[str, Any], page: Path) -> None:
     from hybrid_pose_ros.research.benchmark.page import write_page
-    from hybrid_pose_ros.research.benchmark.plots import draw_plots
+    from hybrid_pose_ros.research.benchmark.performance_plots import draw_plots
 
     try:
         plots = draw_plots(figures, page.parent / "images")

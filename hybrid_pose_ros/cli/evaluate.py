@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
-from hybrid_pose_ros.cli.stress import add_options, run_stress
+from hybrid_pose_ros.cli.evaluate_stress import add_options, run_stress
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.test_set import TestPlan
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "never trained on, and compare ANN, SNN and hybrid, what each part of the hybrid is "
         "worth, late answers of the ANN, shorter steps, the engine that runs in use, energy and "
         "confidence. With --stress: how they bear what training rarely shows. The figures are a "
-        "function of the seed and the weights. `hybrid-pose report` makes a page of them.",
+        "function of the seed and the weights; `hybrid-pose research report` makes a page.",
     )
     parser.add_argument("--json", type=Path, help="file for the figures (needed without --stress)")
     parser.add_argument("--mocap", type=Path, help="motion capture (.npz) to be tested on, too")

@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate the bag and print a table."""
     report = _evaluate(options)
-    from hybrid_pose_ros.metrics.running import format_report
+    from hybrid_pose_ros.metrics.running_errors import format_report
 
     Console().print(format_report(report), soft_wrap=True, highlight=False)
     if options.json is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose gauge`: judge simulated recordings by a network trained on real ones."""
+"""`hybrid-pose research gauge`: judge simulated recordings by a network trained on real ones."""
 
 import argparse
 import json
@@ -140,15 +140,15 @@ def _figures(
     errors: Any, bodies: list[str], movements: list[str], seeds: list[int]
 ) -> dict[str, Any]:
     """All figures; those on top are of the mixture, or of the first bodies."""
-    from hybrid_pose_ros.research.evaluation.dhp19_cnn import PUBLISHED_PX
     from hybrid_pose_ros.research.evaluation.gauge import summarise_bodies
+    from hybrid_pose_ros.research.evaluation.published import DHP19_CNN_PX
 
     parts = {kind: summarise_bodies(errors, kind, movements, seeds) for kind in bodies}
     top = "mixture" if "mixture" in parts else bodies[0]
     return parts[top] | {
         "bodies": top,
         "by_bodies": parts,
-        "published_px": PUBLISHED_PX,
+        "published_px": DHP19_CNN_PX,
         "seeds": seeds,
     }
 

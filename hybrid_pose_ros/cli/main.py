@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hybrid-pose`.
 
-Only the chosen subcommand's module is imported, so that help comes at once.
+Only the chosen command's module is imported, so that help comes at once.
 """
 
 import argparse
 import importlib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,35 +16,48 @@ from hybrid_pose_ros.errors import UserError
 COMMANDS = {
     "run": "start the nodes: events in, poses out",
     "demo": "show everything on simulated events, measure it and check it",
-    "simulate": "make recordings with exact labels from simulated motion",
     "convert": "make bags of recordings, and recordings of bags",
     "replay": "play a bag through the pipeline",
+    "view": "show live topics or a bag in the Rerun viewer",
+    "evaluate": "compare the hybrid with its parts on simulated recordings",
     "evaluate-bag": "compare the poses of a bag with its ground truth",
     "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
-    "gauge": "judge simulated recordings by a network trained on real ones",
-    "evaluate": "compare the hybrid with its parts on simulated recordings",
-    "report": "make a page of results from the figures of an evaluation",
-    "bench": "measure what a pose costs, beside its peers",
+    "simulate": "make recordings with exact labels from simulated motion",
     "torture": "inject faults into a graph of its own, and say what it survives",
+}
+"""Commands of users; each is a module here, with underscores for hyphens."""
+
+RESEARCH = {
     "train": "train the networks on recordings",
-    "view": "show live topics or a bag in the Rerun viewer",
+    "gauge": "judge simulated recordings by a network trained on real ones",
+    "bench": "measure what a pose costs, beside its peers",
+    "report": "make a page of results from the figures of an evaluation",
     "reference": "write the page of all nodes, topics, parameters and commands",
 }
+"""Commands behind `hybrid-pose research`, modules here as well."""
 
 
 def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:
-    """Build the parser of all subcommands; those in ``complete`` with their options."""
+    """Build the parser of all commands; those in ``complete`` with their options."""
     parser = argparse.ArgumentParser(
         prog="hybrid-pose", description="Human pose from an event camera (hybrid ANN-SNN)."
     )
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, summary in COMMANDS.items():
+    _add_commands(subparsers, COMMANDS, complete)
+    summary = f"training, measuring and their pages: {', '.join(RESEARCH)}"
+    research = subparsers.add_parser("research", help=summary, description=f"{summary}.")
+    below = research.add_subparsers(dest="command", required=True, metavar="command")
+    _add_commands(below, RESEARCH, complete)
+    return parser
+
+
+def _add_commands(subparsers: Any, commands: Mapping[str, str], complete: Collection[str]) -> None:
+    for name, summary in commands.items():
         if name in complete:
             _module(name).add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=summary)
-    return parser
 
 
 class _Version(argparse.Action):
@@ -66,11 +79,20 @@ def _module(command: str) -> ModuleType:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return its exit code."""
+    """Run a command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    words = [word for word in arguments if not word.startswith("-")]
+    if words and words[0] in RESEARCH:  # the spelling of earlier releases
+        print(
+            f"`hybrid-pose {words[0]}` is now `hybrid-pose research {words[0]}`; "
+            "the short form goes with the release after this one",
+            file=sys.stderr,
+        )
+        arguments.insert(arguments.index(words[0]), "research")
+        words.insert(0, "research")
+    chosen = " ".join(words[: 2 if words[:1] == ["research"] else 1])
     try:
-        options = make_parser({chosen}).parse_args(arguments)
+        options = make_parser({chosen.rpartition(" ")[2]}).parse_args(arguments)
         code: int = _module(options.command).run(options)
     except UserError as error:
         print(f"hybrid-pose {chosen}: error: {error}", file=sys.stderr)

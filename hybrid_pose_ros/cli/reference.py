@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose reference`: the page of nodes, topics, parameters and commands."""
+"""`hybrid-pose research reference`: the page of nodes, topics, parameters and commands."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from hybrid_pose_ros.cli.main import COMMANDS, make_parser
+from hybrid_pose_ros.cli.main import COMMANDS, RESEARCH, make_parser
 
 _WIDTH: Final = 99
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the subcommand."""
-    parser = subparsers.add_parser("reference", help=COMMANDS["reference"])
+    parser = subparsers.add_parser("reference", help=RESEARCH["reference"])
     parser.add_argument("--out", type=Path, help="file to write (Markdown); without: the screen")
 
 
@@ -33,7 +33,7 @@ def reference() -> str:
 
     parts = [
         "# Reference",
-        "This page is made by `hybrid-pose reference` from the nodes and commands themselves.",
+        "This page is made by `hybrid-pose research reference` from the nodes and commands.",
         "## Nodes",
         "All names are relative: topics lie in the node's namespace, services (`~/`) below its "
         "name. A parameter that changes *live* takes effect at once, one that changes *when "
@@ -49,7 +49,7 @@ def commands() -> list[tuple[str, str]]:
     """Return the words of each command and its help."""
     return [
         (" ".join(words), parser.format_help())
-        for words, parser in _leaves((), make_parser(COMMANDS))
+        for words, parser in _leaves((), make_parser({*COMMANDS, *RESEARCH}))
     ]
 
 

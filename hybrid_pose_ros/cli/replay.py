@@ -259,7 +259,7 @@ def _words(replay: "Replay", done_s: float) -> str:
 
 def _show_report(report: Path, replay: "Replay", out: Path | None, console: Console) -> int:
     """Show and write the figures; return how many packets the SNNs have not received."""
-    from hybrid_pose_ros.metrics.running import format_report
+    from hybrid_pose_ros.metrics.running_errors import format_report
 
     played = {}
     for camera in replay.plan.cameras:

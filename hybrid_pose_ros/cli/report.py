@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose report`: a page of results from the figures of `hybrid-pose evaluate`."""
+"""`hybrid-pose research report`: a page of results from the figures of `hybrid-pose evaluate`."""
 
 import argparse
 import json
@@ -57,8 +57,8 @@ def _results_page(figures: Any, options: argparse.Namespace, out: Path) -> tuple
     """The page, and the number of its plots."""
     from hybrid_pose_ros.research.evaluation.demos import take_demo
     from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
-    from hybrid_pose_ros.research.evaluation.plots import draw_plots
-    from hybrid_pose_ros.research.evaluation.report import check_format, write_report
+    from hybrid_pose_ros.research.evaluation.results_page import check_format, write_report
+    from hybrid_pose_ros.research.evaluation.results_plots import draw_plots
 
     gauge = None if options.gauge is None else _read(options.gauge)
     check_format(figures, FORMAT)

@@ -115,7 +115,7 @@ def _simulate_dhp19(
     from hybrid_pose_ros.geometry.cameras import load_dhp19_cameras
     from hybrid_pose_ros.simulation import dhp19
 
-    cameras = list(dhp19.CHANNELS)
+    cameras = list(dhp19.CHANNEL_CAMERAS)
     if calibration is not None:
         found = load_dhp19_cameras(calibration)
         cameras = [found[channel] for channel in sorted(found)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose train`: make the data, train the stages, export a checkpoint."""
+"""`hybrid-pose research train`: make the data, train the stages, export a checkpoint."""
 
 import argparse
 import json
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, training_data
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.research.training.shards import Shard
 
 STAGES = ("ann", "snn", "hybrid")
-
-WINDOW_NS = 100_000_000
-"""Length of the windows that are validated: the time between two runs of the ANN."""
 
 _EARLIER_WINDOWS = 3
 _CARRY_SAMPLES = 192
@@ -247,7 +245,9 @@ def _start(
             _load_part(network.ann, state, "ann.")
             _load_part(network.motion, state, "motion.")
         elif start is None:
-            raise CommandError(f"{ann}: train the ANN first, with `hybrid-pose train ann`")
+            raise CommandError(
+                f"{ann}: train the ANN first, with `hybrid-pose research train ann`"
+            )
         if start is None and snn.is_file():
             _load_part(network.snn, _state(snn)["network"], "snn.")
     if variant is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose train render`, `import` and `score`: what the stages train on and are tested on."""
+"""`hybrid-pose research train render`, `import` and `score`: the data of training and tests."""
 
 import argparse
 import json
@@ -223,7 +223,7 @@ def score(args: argparse.Namespace) -> int:
         if not shards:
             raise CommandError(
                 f"{args.data / args.split}: no imported recordings; make them with "
-                "`hybrid-pose train import`, or test on rendered ones, too, with --all"
+                "`hybrid-pose research train import`, or test on rendered ones, too, with --all"
             )
     groups: dict[str, list[Shard]] = {"all": shards}
     if not args.all:

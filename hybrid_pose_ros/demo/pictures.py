@@ -24,7 +24,7 @@ from hybrid_pose_ros.drawing import (
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
-from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 

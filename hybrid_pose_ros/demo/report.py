@@ -14,7 +14,7 @@ import numpy as np
 from hybrid_pose_ros.drawing import MIN_CONFIDENCE
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.messages import pose_from_message, stamp_to_ns
-from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The output of the sparse SNN: heatmaps that decay, move and are read.
 
-As :mod:`hybrid_pose_ros.networks.motion` and :mod:`hybrid_pose_ros.networks.heatmaps` have it.
+Like :mod:`hybrid_pose_ros.networks.heatmap_motion` and
+:mod:`hybrid_pose_ros.networks.heatmaps`.
 """
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hybrid_pose_ros.engine import heatmap_kernels
 from hybrid_pose_ros.engine.simd import LANES, zeros
 from hybrid_pose_ros.engine.spikes import F32, Spikes, plan
-from hybrid_pose_ros.networks.motion import SHIFT_REACH
+from hybrid_pose_ros.networks.heatmap_motion import SHIFT_REACH
 from hybrid_pose_ros.networks.snn import SpikingUNet
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 

@@ -25,8 +25,8 @@ from hybrid_pose_ros.engine.spikes import (
     inner,
     spikes_at,
 )
+from hybrid_pose_ros.networks.heatmap_motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
 from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR
-from hybrid_pose_ros.networks.motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 _TAPS = 2 * SHIFT_REACH + 1
@@ -158,7 +158,7 @@ def _accelerate(output: Output) -> None:
 
 @inner
 def _shift_taps(velocity: F32, axis: int, taps: F32) -> bool:
-    """Weights of a shift along an axis: :func:`hybrid_pose_ros.networks.motion.cubic_taps`.
+    """Weights of a shift along an axis, as ``heatmap_motion.cubic_taps`` gives them.
 
     Args:
         velocity: in cells per step, [13, 2].

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.labelled import PointLabels
-from hybrid_pose_ros.metrics.errors import joint_errors, mirrored, mpjpe, pck, without_offset
+from hybrid_pose_ros.metrics.pose_errors import joint_errors, mirrored, mpjpe, pck, without_offset
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS
 
@@ -32,7 +32,7 @@ class LabelErrors:
         poses: how many were compared.
         mpjpe_px: mean error over all joints.
         mpjpe_offset_free_px: likewise without each joint's constant offset; see
-            :func:`~hybrid_pose_ros.metrics.errors.without_offset`.
+            :func:`~hybrid_pose_ros.metrics.pose_errors.without_offset`.
         mirrored: share of poses that fit better with left and right exchanged.
         pck10: share of joints within :data:`PCK_PX`.
         per_joint_px: mean error of each joint, NaN where it has no label.

@@ -127,7 +127,8 @@ def load_checkpoint(path: Path | str | None = None) -> Checkpoint:
     path = Path(path) if path else shipped_checkpoint()
     if not os.path.lexists(path):
         raise CheckpointError(
-            f"{path}: no such checkpoint; train one with `hybrid-pose train` or give another path"
+            f"{path}: no such checkpoint; train one with `hybrid-pose research train` "
+            "or give another path"
         )
     metadata, tensors = _read(path)
     if "variant" in metadata:
@@ -212,7 +213,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path}: format {metadata.get('format')!r} instead of {FORMAT!r}; "
-            "it was not written by this version of `hybrid-pose train`"
+            "it was not written by this version of `hybrid-pose research train`"
         )
     return metadata, tensors
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from hybrid_pose_ros.networks.ann import AnnUNet, with_feedback
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
+from hybrid_pose_ros.networks.heatmap_motion import MotionHead
 from hybrid_pose_ros.networks.layers import ConvNorm, leaky, resize_to
-from hybrid_pose_ros.networks.motion import MotionHead
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, SnnConfig
-from hybrid_pose_ros.networks.layers import ConvNorm, resize_to
-from hybrid_pose_ros.networks.lif import LIF
-from hybrid_pose_ros.networks.motion import (
+from hybrid_pose_ros.networks.heatmap_motion import (
     VelocityUpdate,
     attention,
     halve,
     pool,
     shift_heatmaps,
 )
+from hybrid_pose_ros.networks.layers import ConvNorm, resize_to
+from hybrid_pose_ros.networks.lif import LIF
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 

@@ -25,7 +25,7 @@ from hybrid_pose_ros.interfaces.topics import (
     Topic,
     camera_namespaces,
 )
-from hybrid_pose_ros.metrics.running import RunningEvaluation, format_report
+from hybrid_pose_ros.metrics.running_errors import RunningEvaluation, format_report
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Report

@@ -24,7 +24,7 @@ LEAD_S: Final = 0.1
 
 _FRONT_LEFT, _FRONT_RIGHT, _SIDE_LEFT, _SIDE_RIGHT = DHP19_LIKE
 
-CHANNELS: Final = (_SIDE_LEFT, _SIDE_RIGHT, _FRONT_LEFT, _FRONT_RIGHT)
+CHANNEL_CAMERAS: Final = (_SIDE_LEFT, _SIDE_RIGHT, _FRONT_LEFT, _FRONT_RIGHT)
 """Cameras without a calibration, in the order of DHP19's channels."""
 
 

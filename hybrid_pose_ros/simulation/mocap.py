@@ -112,19 +112,6 @@ def load_clip(path: Path, name: str, *, in_place: bool = True) -> Motion:
     return Motion(np.arange(frames) / RATE_HZ, _to_world(clip, in_place=in_place), name)
 
 
-def load_mocap(path: Path, subjects: tuple[str, ...] | None = None) -> list[Motion]:
-    """Read the clips of some subjects, or all.
-
-    Raises:
-        OSError, MocapError: the file cannot be read, or no clip of these subjects is in it.
-    """
-    names = [n for n in index_mocap(path) if subjects is None or subject_of(n) in subjects]
-    if not names:
-        who = ", ".join(subjects or ())
-        raise MocapError(f"{path}: no clips of {who}; their names are <source>_<subject>_<clip>")
-    return [load_clip(path, name) for name in names]
-
-
 def draw_clip(
     path: Path, rng: np.random.Generator, allowed: Callable[[str], bool], least_s: float = 0.0
 ) -> str:

@@ -8,8 +8,8 @@ import rerun.blueprint as rrb
 
 from hybrid_pose_ros.drawing import BACKGROUND
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, POSE_3D_TYPE, POSE_TYPE, Topic
-from hybrid_pose_ros.view.scene import SENSOR_TIME
-from hybrid_pose_ros.view.topics import camera_of
+from hybrid_pose_ros.view.entities import SENSOR_TIME
+from hybrid_pose_ros.view.shown_topics import camera_of
 
 PLOTS = {
     "confidence": "confidence (mean of the joints)",

@@ -13,8 +13,8 @@ from hybrid_pose_ros.interfaces.discovery import discover
 from hybrid_pose_ros.interfaces.listener import listen
 from hybrid_pose_ros.interfaces.topics import Quality, Topic
 from hybrid_pose_ros.view.blueprint import make_blueprint
-from hybrid_pose_ros.view.scene import Scene
-from hybrid_pose_ros.view.topics import SHOWN_AS, choose_topics
+from hybrid_pose_ros.view.entities import Scene
+from hybrid_pose_ros.view.shown_topics import SHOWN_AS, choose_topics
 
 APPLICATION = "hybrid_pose"
 

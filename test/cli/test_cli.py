@@ -70,6 +70,31 @@ def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "dance" in capsys.readouterr().err
 
 
+def test_commands_of_users_come_first_and_research_has_its_own_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = [line.split() for line in cli.make_parser(()).format_help().splitlines()]
+    listed = [words[0] for words in lines if words and words[0] in {*cli.COMMANDS, "research"}]
+    assert listed == [*cli.COMMANDS, "research"]
+    assert listed[:5] == ["run", "demo", "convert", "replay", "view"]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["research", "--help"])
+    out = capsys.readouterr().out
+    assert all(summary.split()[0] in out and name in out for name, summary in cli.RESEARCH.items())
+
+
+def test_a_research_command_is_understood_without_its_group_and_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for words, sentences in ((["report"], 2), (["research", "report"], 1)):
+        missing = ["--json", str(tmp_path / "lost.json"), "--out", str(tmp_path / "page.md")]
+        assert cli.main([*words, *missing]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == sentences
+        assert lines[-1].startswith("hybrid-pose research report: error: ")
+        assert sentences == 1 or "`hybrid-pose research report`" in lines[0]
+
+
 def graph(tmp_path: Path, **programs: str) -> Supervisor:
     library = tmp_path / "lib" / "hybrid_pose_ros"
     library.mkdir(parents=True)

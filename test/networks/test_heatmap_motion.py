@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from hybrid_pose_ros.networks.config import EDGE
-from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
-from hybrid_pose_ros.networks.motion import (
+from hybrid_pose_ros.networks.heatmap_motion import (
     MAX_VELOCITY,
     JointReadout,
     MotionHead,
@@ -23,6 +22,7 @@ from hybrid_pose_ros.networks.motion import (
     pool,
     shift_heatmaps,
 )
+from hybrid_pose_ros.networks.heatmaps import decode_heatmaps, draw_heatmaps
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 
 

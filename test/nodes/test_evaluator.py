@@ -16,7 +16,7 @@ from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.interfaces.messages import Sensor, pose_message
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, GROUND_TRUTH, Quality
-from hybrid_pose_ros.metrics.running import RunningEvaluation
+from hybrid_pose_ros.metrics.running_errors import RunningEvaluation
 from hybrid_pose_ros.msg import Keypoint3D, PoseKeypoints, PoseKeypoints3D
 from hybrid_pose_ros.nodes.evaluator import EvaluatorNode
 from hybrid_pose_ros.nodes.support import base

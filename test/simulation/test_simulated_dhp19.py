@@ -11,27 +11,27 @@ from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
 from hybrid_pose_ros.events.dhp19.labels import load_labels
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, load_dhp19_cameras
-from hybrid_pose_ros.simulation.dhp19 import CHANNELS, LEAD_S, four_scenes, write_dhp19
+from hybrid_pose_ros.simulation.dhp19 import CHANNEL_CAMERAS, LEAD_S, four_scenes, write_dhp19
 from hybrid_pose_ros.simulation.markers import markers_of
 from hybrid_pose_ros.simulation.movements import make_motion
 
 
 def test_the_person_and_the_light_are_the_same_and_the_cameras_are_not() -> None:
     motion = make_motion("clap", np.random.default_rng(0), 0.3)
-    scenes = four_scenes(motion, CHANNELS, np.random.default_rng(0))
+    scenes = four_scenes(motion, CHANNEL_CAMERAS, np.random.default_rng(0))
     first = scenes[0]
-    for scene, camera in zip(scenes, CHANNELS, strict=True):
+    for scene, camera in zip(scenes, CHANNEL_CAMERAS, strict=True):
         assert scene.camera is camera
         assert scene.body is first.body
         assert scene.lighting is first.lighting
     assert len({scene.seed for scene in scenes}) == 4
     assert len({scene.background.tobytes() for scene in scenes}) == 4
-    assert sorted(camera.name for camera in CHANNELS) == sorted(c.name for c in DHP19_LIKE)
+    assert sorted(camera.name for camera in CHANNEL_CAMERAS) == sorted(c.name for c in DHP19_LIKE)
 
 
 def test_labels_begin_at_the_start_signal_and_lie_where_the_events_are(tmp_path: Path) -> None:
     motion = make_motion("walking", np.random.default_rng(3), 0.5)
-    scenes = four_scenes(motion, CHANNELS, np.random.default_rng(3))
+    scenes = four_scenes(motion, CHANNEL_CAMERAS, np.random.default_rng(3))
     recording, labels = tmp_path / "a.aedat", tmp_path / "a.mat"
     done: list[float] = []
     events, count = write_dhp19(recording, labels, scenes, 0.3, progress=done.append)
@@ -64,7 +64,7 @@ def test_the_command_writes_recording_labels_and_calibration(
     said = capsys.readouterr().out
     assert "own/clap.mat: 10 labels" in said
     for channel, camera in load_dhp19_cameras(tmp_path / "own").items():
-        assert np.allclose(camera.matrix, CHANNELS[channel].matrix)
+        assert np.allclose(camera.matrix, CHANNEL_CAMERAS[channel].matrix)
     calibration = ["--calibration", str(tmp_path / "own")]
     assert main(["simulate", "--dhp19", str(tmp_path / "b"), *options, *calibration]) == 0
     for name in ("clap.aedat", "clap.mat", "P1.npy", "P2.npy", "P3.npy", "P4.npy"):

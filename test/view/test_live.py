@@ -53,7 +53,7 @@ def test_live_poses_are_saved(
     import rerun.dataframe
 
     from hybrid_pose_ros.view import show
-    from hybrid_pose_ros.view.scene import Scene
+    from hybrid_pose_ros.view.entities import Scene
 
     ended = threading.Event()
     enough = 5

@@ -52,7 +52,7 @@ class Pictures:
 
 def show(store: Typestore, *packets: Any) -> tuple[Pictures, int]:
     """Return the pictures of packets, and how many were malformed."""
-    from hybrid_pose_ros.view.scene import Scene
+    from hybrid_pose_ros.view.entities import Scene
 
     pictures = Pictures()
     scene = Scene(pictures)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hybrid_pose_ros.research.benchmark.plots import NAMES
+from hybrid_pose_ros.research.benchmark.performance_plots import NAMES
 from hybrid_pose_ros.research.benchmark.poses import CNN_EVENTS
 from hybrid_pose_ros.research.evaluation.markdown import number, table
 

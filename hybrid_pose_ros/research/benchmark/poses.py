@@ -29,11 +29,9 @@ from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
 from hybrid_pose_ros.research.benchmark.streams import Stream
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 ENCODING: Final = "mono"
-
-PERIOD_NS: Final = 100_000_000
-"""Time between runs of the hybrid's ANN."""
 
 CNN_EVENTS: Final = 7_500
 """Events in an image of the CNN: a fourth of the 30,000 of all four cameras."""
@@ -68,7 +66,7 @@ class HybridPoses:
         self._decoding = Decoding(checkpoint, stream)
         self._ann = AnnEstimator(checkpoint, self._decoding.view)
         self._snn = SnnEstimator(checkpoint, self._decoding.view, max_replay_steps=1000)
-        self._period = max(1, PERIOD_NS // step_ns)
+        self._period = max(1, WINDOW_NS // step_ns)
         self._step_ns = step_ns
         self._late: deque[tuple[int, StateInit]] = deque()
 
@@ -155,7 +153,7 @@ def measure_poses(checkpoint: Checkpoint, stream: Stream, max_rounds: int) -> di
     """
     packets = [encode(ENCODING, events) for events in stream.packets(checkpoint.config.step_ns)]
     ways: dict[str, tuple[Callable[[EncodedPacket], int], int]] = {}
-    period = max(1, PERIOD_NS // checkpoint.config.step_ns)
+    period = max(1, WINDOW_NS // checkpoint.config.step_ns)
     ways["hybrid"] = HybridPoses(checkpoint, stream).push, period
     ways["ann"] = AnnPoses(checkpoint, stream).push, DENSE_POSES
     ways["dhp19_cnn"] = CnnPoses(checkpoint, stream).push, DENSE_POSES

@@ -21,9 +21,7 @@ from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.research.benchmark.peers import PEERS, PeerMissingError, build_peer, folded
 from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
 from hybrid_pose_ros.research.benchmark.streams import Stream
-
-INIT_NS: Final = 100_000_000
-"""Time between initialisations."""
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 COMPARED_STEPS: Final = 10
 """Steps from the first initialisation after which the networks' states are compared."""
@@ -76,7 +74,7 @@ def initialisations(
     """Return the state that the ANN gives at the start of every 100 ms: index -> state."""
     config = checkpoint.config
     ann = AnnEstimator(checkpoint, config.view.fit(stream.width, stream.height))
-    period = max(1, INIT_NS // config.step_ns)
+    period = max(1, WINDOW_NS // config.step_ns)
     inputs = {}
     for step in steps:
         if step.index % period == 0 and step.index:

@@ -11,7 +11,7 @@ import torch
 
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.step_length import with_step
-from hybrid_pose_ros.research.benchmark.ann import measure_ann
+from hybrid_pose_ros.research.benchmark.ann_cost import measure_ann
 from hybrid_pose_ros.research.benchmark.environment import describe_environment
 from hybrid_pose_ros.research.benchmark.poses import measure_poses
 from hybrid_pose_ros.research.benchmark.scaling import RATES_MEV_S, measure_scaling
@@ -85,7 +85,7 @@ class BenchPlan:
     @property
     def command(self) -> str:
         """What measures and writes the page, without the places of one machine."""
-        words = ["hybrid-pose bench --json bench.json --page performance.md"]
+        words = ["hybrid-pose research bench --json bench.json --page performance.md"]
         if self.model is not None:
             words.append(f"--model {self.model.name}")
         if self.parts != PARTS:

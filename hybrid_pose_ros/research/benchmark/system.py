@@ -21,7 +21,7 @@ from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.listener import listen
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, POSE
-from hybrid_pose_ros.research.benchmark.processes import Usage, usage_of
+from hybrid_pose_ros.research.benchmark.process_usage import Usage, usage_of
 from hybrid_pose_ros.research.benchmark.statistics import BenchError, latency_percentiles
 
 NAMESPACE: Final = "/bench"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.training.sampling import Batch

@@ -28,9 +28,6 @@ from hybrid_pose_ros.skeleton import NUM_JOINTS
 CNN_SIZE: Final = (344, 260)
 """Width and height of its input and of its heatmaps, in pixels from the sensor's first one."""
 
-PUBLISHED_PX: Final = 7.7
-"""Its 2D error on the real recordings."""
-
 # name, output channels, dilation, upsampling; every layer is 3x3 and followed by a ReLU
 _LAYERS: Final = (
     ("conv1", 16, 1, False),

@@ -5,8 +5,8 @@ from typing import Final
 
 from hybrid_pose_ros.research.evaluation.markdown import Figures, px, rate, table
 from hybrid_pose_ros.research.evaluation.models import RARE_MS
-from hybrid_pose_ros.research.evaluation.plots import NAMES
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_POWER_W
+from hybrid_pose_ros.research.evaluation.results_plots import NAMES
 
 _LEFT_OUT: Final = ("mean_pose", "hybrid_engine", "hybrid_live", *RARE_MS)
 """They cost nothing, or what the hybrid does, or have a table of their own."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
 from hybrid_pose_ros.research.evaluation.markdown import Figures, px, rate, table
-from hybrid_pose_ros.research.evaluation.plots import NAMES
+from hybrid_pose_ros.research.evaluation.results_plots import NAMES
 from hybrid_pose_ros.research.evaluation.summary import SAME_PX
 
 TARGET_PX: Final = 0.02

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.dhp19.cleaning import HOT_EVENTS, MASKS, SUPPORT_US
 from hybrid_pose_ros.events.filters import FilterChain, FilterConfig
 from hybrid_pose_ros.geometry.cameras import Camera
-from hybrid_pose_ros.metrics.errors import joint_errors
+from hybrid_pose_ros.metrics.pose_errors import joint_errors
 from hybrid_pose_ros.networks.heatmaps import highest_cells
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS
 from hybrid_pose_ros.research.training.rendering import RenderPlan
 from hybrid_pose_ros.simulation.bodies import BODIES, make_body
 from hybrid_pose_ros.simulation.movements import make_motion
@@ -33,9 +34,6 @@ from hybrid_pose_ros.simulation.recording import (
     simulate_recording,
 )
 from hybrid_pose_ros.simulation.rooms import sample_background
-
-CHANNELS: Final = (2, 3)
-"""Channels of the two front cameras, on which the CNN's error is published."""
 
 FRAME_EVENTS: Final = 30_000
 """Events of all four cameras in one frame."""
@@ -154,7 +152,7 @@ def clean(recording: Recording, channel: int) -> Recording:
 
 
 def cut_frames(
-    recordings: Mapping[int, Recording], channels: Iterable[int] = CHANNELS
+    recordings: Mapping[int, Recording], channels: Iterable[int] = FRONT_CHANNELS
 ) -> Iterator[dict[int, Frame]]:
     """Cut recordings of one scene into frames of :data:`FRAME_EVENTS`; what is left is dropped.
 
@@ -236,7 +234,7 @@ def _judge(cnn: Dhp19Cnn, cameras: Mapping[int, Camera], seconds: float, take: T
     """Errors of one performance, by channel."""
     frames = list(cut_frames(simulate_cameras(take, cameras, seconds)))
     errors = {}
-    for channel in CHANNELS:
+    for channel in FRONT_CHANNELS:
         seen = [frame[channel] for frame in frames if channel in frame]
         if not seen:
             raise ValueError(
@@ -271,7 +269,7 @@ def summarise_bodies(
             f"ch{channel}": round(
                 float(statistic(np.concatenate([own[channel] for own in chosen]))), 3
             )
-            for channel in CHANNELS
+            for channel in FRONT_CHANNELS
         }
 
     per_seed = {str(seed): by_channel(np.mean, movements, [seed]) for seed in seeds}
@@ -281,7 +279,7 @@ def summarise_bodies(
         )
         if len(seeds) > 1
         else None
-        for channel in CHANNELS
+        for channel in FRONT_CHANNELS
     }
     return {
         "mpjpe_px": by_channel(np.mean, movements, seeds),

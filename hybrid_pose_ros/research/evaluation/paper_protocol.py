@@ -13,12 +13,10 @@ import numpy as np
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.evaluation.comparison import compare
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 from hybrid_pose_ros.research.training.draws import NO_AUGMENTATION
 from hybrid_pose_ros.research.training.sampling import Batch, make_sample, stack
 from hybrid_pose_ros.research.training.shards import Shard, ShardError
-
-WINDOW_NS: Final = 100_000_000
-"""Time between two runs of the ANN."""
 
 _BATCH: Final = 32
 

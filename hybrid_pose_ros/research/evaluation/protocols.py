@@ -17,11 +17,12 @@ from typing import Final
 import numpy as np
 import torch
 
-from hybrid_pose_ros.networks.motion import MAX_VELOCITY
+from hybrid_pose_ros.networks.heatmap_motion import MAX_VELOCITY
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.research.evaluation.energy import Activity, SpikeMeter
 from hybrid_pose_ros.research.evaluation.engine import Engine, EngineRun
 from hybrid_pose_ros.research.evaluation.models import RARE_MS, SHORT_STEPS, Networks
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 from hybrid_pose_ros.research.evaluation.runs import (
     Input,
     Poses,
@@ -31,7 +32,7 @@ from hybrid_pose_ros.research.evaluation.runs import (
     run_ann,
     run_torch,
 )
-from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS, WINDOW_NS, BinnedPerformance
+from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS, BinnedPerformance
 
 WINDOW_INSTANTS: Final = WINDOW_NS // INSTANT_NS
 """Instants in a window."""

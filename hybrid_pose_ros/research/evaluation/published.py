@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the paper, by the names that the models have here.
+"""The paper's conditions and figures, the latter by the names that the models have here.
 
 Aydin, Gehrig, Gehrig, Scaramuzza: "A Hybrid ANN-SNN Architecture for Low-Power and Low-Latency
 Visual Perception", CVPRW 2024.
 """
 
 from typing import Final
+
+WINDOW_NS: Final = 100_000_000
+"""Time between two runs of the ANN."""
+
+FRONT_CHANNELS: Final = (2, 3)
+"""Channels of DHP19's front cameras, from which errors are published, in space from both."""
+
+DHP19_CNN_PX: Final = 7.7
+"""2D error of the CNN of DHP19's authors, on real recordings."""
 
 PUBLISHED_PX: Final = {
     "ann": 5.03,

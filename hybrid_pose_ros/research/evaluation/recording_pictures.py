@@ -19,7 +19,7 @@ from hybrid_pose_ros.drawing import (
 )
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.labelled import PointLabels
-from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.metrics.pose_score import LABEL_CONFIDENCE, SHOWN_CONFIDENCE
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from hybrid_pose_ros.events.labelled import PointLabels
-from hybrid_pose_ros.metrics.errors import joint_errors, mpjpe, pck
+from hybrid_pose_ros.metrics.pose_errors import joint_errors, mpjpe, pck
 from hybrid_pose_ros.metrics.pose_score import PCK_PX, PoseComparison, compare_poses
 from hybrid_pose_ros.metrics.reliability import reliability
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint

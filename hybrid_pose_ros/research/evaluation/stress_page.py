@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.metrics.pose_score import SHOWN_CONFIDENCE
 from hybrid_pose_ros.research.evaluation.markdown import Figures, number, table
-from hybrid_pose_ros.research.evaluation.plots import COLOURS, Plot, save_plots
+from hybrid_pose_ros.research.evaluation.results_plots import COLOURS, Plot, save_plots
 from hybrid_pose_ros.research.evaluation.stress import FORMAT
 from hybrid_pose_ros.research.evaluation.stress_axes import AXES, USUAL_SIZE
 from hybrid_pose_ros.research.evaluation.stress_scenes import LEAD_S
@@ -93,7 +93,7 @@ def _beginning(figures: Figures) -> str:
     return (
         "# Robustness\n\n"
         "How the networks bear what training rarely shows. This page is made by "
-        "`hybrid-pose report` from the figures of\n\n"
+        "`hybrid-pose research report` from the figures of\n\n"
         f"```sh\n{figures['command']}\n```\n\n"
         f"Model `{figures['model']}`, checkpoint {figures['checkpoint']}. All recordings are "
         f"**simulated**: a person 3 m before a camera, {100 * USUAL_SIZE:g} % as high as its "

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.geometry.triangulation import triangulate
-from hybrid_pose_ros.metrics.errors import joint_errors
+from hybrid_pose_ros.metrics.pose_errors import joint_errors
 from hybrid_pose_ros.metrics.reliability import NEAR_PX, reliability
 from hybrid_pose_ros.research.evaluation.energy import (
     Activity,

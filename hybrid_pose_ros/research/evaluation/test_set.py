@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera, load_dhp19_cameras
 from hybrid_pose_ros.networks.config import ModelConfig, ViewConfig
+from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS, WINDOW_NS
 from hybrid_pose_ros.simulation.markers import markers_of
 from hybrid_pose_ros.simulation.mocap import draw_clip, load_clip, vary
 from hybrid_pose_ros.simulation.motion import Motion
@@ -28,18 +29,12 @@ TICK_NS: Final = 1_000_000
 INSTANT_NS: Final = 10_000_000
 """Poses are compared at these intervals, those of the labels."""
 
-WINDOW_NS: Final = 100_000_000
-"""Time between two initialisations, as in the paper."""
-
 LEAD_NS: Final = 1_100_000_000
 """What comes before the first pose that counts: the ANN's history, and an earlier window for
 answers that come late."""
 
 MOVEMENT_NAMES: Final = tuple(name for session in SESSIONS for name in session)
 """DHP19's 33 movements."""
-
-CHANNELS: Final = (2, 3)
-"""DHP19's front cameras; the paper's 3D errors are from these two."""
 
 _TAG: Final = 0x4556414C
 """Second word of every seed; training has 0, 1 or 2 there."""
@@ -133,7 +128,7 @@ class TestPlan:
         if self.calibration is None:
             return DHP19_LIKE[:2]
         cameras = load_dhp19_cameras(self.calibration)
-        return cameras[CHANNELS[0]], cameras[CHANNELS[1]]
+        return cameras[FRONT_CHANNELS[0]], cameras[FRONT_CHANNELS[1]]
 
 
 @dataclass(frozen=True)

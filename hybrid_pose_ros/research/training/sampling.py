@@ -289,8 +289,8 @@ def _weights(
     if imported_share is not None:
         imported = np.array([IMPORTED in shard.meta for shard in shards])
         for kind, share, remedy in (
-            (imported, imported_share, "hybrid-pose train import"),
-            (~imported, 1 - imported_share, "hybrid-pose train render"),
+            (imported, imported_share, "hybrid-pose research train import"),
+            (~imported, 1 - imported_share, "hybrid-pose research train render"),
         ):
             total = weights[kind].sum()
             if share and not total:

@@ -233,7 +233,9 @@ def open_shards(root: Path, config: ModelConfig) -> list[Shard]:
             )
         shards.append(Shard(counts, labels, last, levels, meta))
     if not shards:
-        raise ShardError(f"{root}: no training data; make it with `hybrid-pose train render`")
+        raise ShardError(
+            f"{root}: no training data; make it with `hybrid-pose research train render`"
+        )
     return shards
 
 

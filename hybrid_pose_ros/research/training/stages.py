@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from hybrid_pose_ros.networks.ann import with_feedback
+from hybrid_pose_ros.networks.heatmap_motion import attention
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps, highest_cells
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.networks.motion import attention
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.research.training.sampling import Batch
 

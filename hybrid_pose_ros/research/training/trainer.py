@@ -14,8 +14,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.networks.heatmap_motion import JointReadout
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.networks.motion import JointReadout
 from hybrid_pose_ros.research.training.distributed import processes, rank, shared_loss
 from hybrid_pose_ros.research.training.log import Report, RunLog
 from hybrid_pose_ros.research.training.sampling import Batch, Source

@@ -11,10 +11,10 @@ import pytest
 
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.research.benchmark.ann import measure_ann
+from hybrid_pose_ros.research.benchmark.ann_cost import measure_ann
 from hybrid_pose_ros.research.benchmark.peers import PEERS
 from hybrid_pose_ros.research.benchmark.poses import AnnPoses, CnnPoses, HybridPoses, measure_poses
-from hybrid_pose_ros.research.benchmark.processes import usage_of
+from hybrid_pose_ros.research.benchmark.process_usage import usage_of
 from hybrid_pose_ros.research.benchmark.scaling import Floor, measure_scaling
 from hybrid_pose_ros.research.benchmark.steps import measure_steps
 from hybrid_pose_ros.research.benchmark.streams import Stream, at_rate, repeat

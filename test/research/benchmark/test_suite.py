@@ -74,7 +74,7 @@ def test_every_packet_of_the_system_is_accounted_for(figures: dict[str, Any]) ->
 def test_one_command_makes_the_page(measured: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     page = tmp_path / "performance.md"
-    assert main(["bench", "--from", str(measured), "--page", str(page)]) == 0
+    assert main(["research", "bench", "--from", str(measured), "--page", str(page)]) == 0
     text = page.read_text()
     figures = json.loads(measured.read_text())
     assert f"```sh\n{figures['command']}\n```" in text
@@ -133,11 +133,11 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     file = tmp_path / "old.json"
     file.write_text('{"format": "old"}')
-    assert main(["bench", *(word.format(file=file) for word in words)]) == 1
+    assert main(["research", "bench", *(word.format(file=file) for word in words)]) == 1
     assert complaint in capsys.readouterr().err
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["bench", "--json", "b.json", "--only", "step,speed"])
+        main(["research", "bench", "--json", "b.json", "--only", "step,speed"])
     assert "'speed' is none of step, ann, pose, system, scaling" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from hybrid_pose_ros.events.aedat4 import write_aedat4
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.research.benchmark.processes import Usage
+from hybrid_pose_ros.research.benchmark.process_usage import Usage
 from hybrid_pose_ros.research.benchmark.statistics import BenchError
 from hybrid_pose_ros.research.benchmark.streams import Stream, repeat
 from hybrid_pose_ros.research.benchmark.system import (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hybrid_pose_ros.metrics.errors import mpjpe
+from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork

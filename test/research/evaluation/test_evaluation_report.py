@@ -13,7 +13,7 @@ from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
 from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
 from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS
-from hybrid_pose_ros.research.evaluation.plots import NAMES, draw_plots
+from hybrid_pose_ros.research.evaluation.results_plots import NAMES, draw_plots
 from hybrid_pose_ros.skeleton import JOINTS
 
 STEP_MS = {"hybrid_200hz": 5.0, "hybrid_500hz": 2.0, "hybrid_1000hz": 1.0}
@@ -147,7 +147,10 @@ def test_page_holds_the_figures_beside_the_papers(figures: dict[str, Any], tmp_p
     }
     page = tmp_path / "docs" / "results.md"
     arguments = ["--json", _write(tmp_path / "e.json", figures), "--out", str(page)]
-    assert main(["report", *arguments, "--gauge", _write(tmp_path / "g.json", gauge)]) == 0
+    assert (
+        main(["research", "report", *arguments, "--gauge", _write(tmp_path / "g.json", gauge)])
+        == 0
+    )
     text = page.read_text()
     hybrid, ann = ERRORS["hybrid"], ERRORS["ann"]
     assert figures["command"] in text
@@ -194,7 +197,17 @@ def test_models_that_are_missing_are_named_and_left_out(
         del figures["relative"][name]
     page = tmp_path / "results.md"
     assert (
-        main(["report", "--json", _write(tmp_path / "e.json", figures), "--out", str(page)]) == 0
+        main(
+            [
+                "research",
+                "report",
+                "--json",
+                _write(tmp_path / "e.json", figures),
+                "--out",
+                str(page),
+            ]
+        )
+        == 0
     )
     text = page.read_text()
     assert "hybrid at 200 Hz is missing: there are no weights of it." in text
@@ -209,7 +222,7 @@ def test_runs_of_the_system_stand_on_the_page_with_their_pictures(
     run.mkdir()
     arguments = ["--json", _write(tmp_path / "e.json", figures), "--demo", str(run)]
     page.parent.mkdir()
-    assert main(["report", *arguments, "--out", str(page)]) == 1
+    assert main(["research", "report", *arguments, "--out", str(page)]) == 1
     assert f"{run}: holds no run" in capsys.readouterr().err
     summary = {
         "packets_received": 119,
@@ -222,7 +235,7 @@ def test_runs_of_the_system_stand_on_the_page_with_their_pictures(
     }
     _write(run / "summary.json", summary)
     (run / "overlay.png").write_bytes(b"picture")
-    assert main(["report", *arguments, "--out", str(page)]) == 0
+    assert main(["research", "report", *arguments, "--out", str(page)]) == 0
     assert "| walk | 119 / 120 | 100.0 | 3.2 | 9.5 | - | 4.12 | 6.50 |" in page.read_text()
     assert "(images/demo_walk.png)" in page.read_text()
     assert (page.parent / "images" / "demo_walk.png").read_bytes() == b"picture"
@@ -263,7 +276,10 @@ def test_wrong_files_are_refused_in_one_sentence(
     path = tmp_path / "evaluation.json"
     if content is not None:
         path.write_text(content)
-    assert main(["report", "--json", str(path), "--out", str(tmp_path / "results.md")]) == 1
+    assert (
+        main(["research", "report", "--json", str(path), "--out", str(tmp_path / "results.md")])
+        == 1
+    )
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -276,5 +292,5 @@ def test_without_matplotlib_the_remedy_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     arguments = ["--json", _write(tmp_path / "e.json", figures)]
-    assert main(["report", *arguments, "--out", str(tmp_path / "results.md")]) == 1
+    assert main(["research", "report", *arguments, "--out", str(tmp_path / "results.md")]) == 1
     assert "pip install -r requirements-report.txt" in capsys.readouterr().err

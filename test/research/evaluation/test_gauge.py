@@ -15,7 +15,6 @@ from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 from hybrid_pose_ros.research.evaluation.gauge import (
-    CHANNELS,
     MESH_SHARE,
     Take,
     clean,
@@ -25,6 +24,7 @@ from hybrid_pose_ros.research.evaluation.gauge import (
     summarise_bodies,
     take_of,
 )
+from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS
 from hybrid_pose_ros.simulation.recording import Recording, Truth
 
 MS = 1_000_000
@@ -59,7 +59,7 @@ def test_frames_share_their_events_among_all_cameras() -> None:
     recordings = {channel: recording(rate, 100 + channel) for channel, rate in rates.items()}
     frames = list(cut_frames(recordings))
     assert len(frames) == 3  # the fourth has no event after it
-    assert [sorted(frame) for frame in frames] == [list(CHANNELS)] * 3
+    assert [sorted(frame) for frame in frames] == [list(FRONT_CHANNELS)] * 3
     second = frames[1][2]
     between = recordings[2].events[5000:10_000]
     np.testing.assert_array_equal(second.image, count_image(between))
@@ -70,7 +70,7 @@ def test_frames_share_their_events_among_all_cameras() -> None:
 
 
 def test_frames_too_short_for_a_label_are_left_out() -> None:
-    recordings = {channel: recording(5000, channel) for channel in CHANNELS}
+    recordings = {channel: recording(5000, channel) for channel in FRONT_CHANNELS}
     frames = list(cut_frames(recordings))  # of 3 ms each
     with_label = [frame for frame in frames if frame]
     assert frames == with_label
@@ -130,7 +130,7 @@ def test_command_prints_and_writes_the_errors(
     out = tmp_path / "gauge.json"
     arguments = ["--network", str(blind_cnn), "--seconds", "0.6", "--workers", "1"]
     arguments += ["--json", str(out), "--bodies", "capsules", "--seeds", "0"]
-    assert main(["gauge", *arguments, "--movement", "star_jumps"]) == 0
+    assert main(["research", "gauge", *arguments, "--movement", "star_jumps"]) == 0
     figures = json.loads(out.read_text())
     assert set(figures["mpjpe_px"]) == {"ch2", "ch3"}
     assert figures["mpjpe_px"] == figures["mpjpe_px_per_movement"]["star_jumps"]
@@ -184,7 +184,7 @@ def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
     for workers in ("1", "2"):
         out = tmp_path / f"{workers}.json"
         own = ["--workers", workers, "--seeds", "1,2", "--json", str(out)]
-        assert main(["gauge", *arguments, *own]) == 0
+        assert main(["research", "gauge", *arguments, *own]) == 0
         figures.append(json.loads(out.read_text()))
     assert figures[0] == figures[1]
     assert figures[0]["cameras"] == ["dhp19_P4", "dhp19_P1", "dhp19_P3", "dhp19_P2"]
@@ -212,5 +212,5 @@ def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
 def test_a_wrong_argument_is_named(
     arguments: tuple[str, ...], says: str, blind_cnn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gauge", "--network", str(blind_cnn), *arguments]) == 1
+    assert main(["research", "gauge", "--network", str(blind_cnn), *arguments]) == 1
     assert says in capsys.readouterr().err

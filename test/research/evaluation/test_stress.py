@@ -177,7 +177,7 @@ def test_the_command_measures_an_axis_and_writes_a_page(
     assert set(figures["stress"]["body"][0]["hybrid_px_per_performance"]) == set(PERFORMED)
     assert [path.name for path in tmp_path.iterdir()] == ["stress.json"]
     assert "kind of body" in capsys.readouterr().out
-    assert main(["report", "--json", str(out), "--out", str(page)]) == 0
+    assert main(["research", "report", "--json", str(out), "--out", str(page)]) == 0
     text = page.read_text()
     assert figures["command"] in text
     assert f"| capsules | {figures['stress']['body'][0]['ann_px']:.1f} |" in text
@@ -185,7 +185,7 @@ def test_the_command_measures_an_axis_and_writes_a_page(
     assert (page.parent / "images" / "robustness_body.svg").is_file()
     figures["format"] = 0
     out.write_text(json.dumps(figures))
-    assert main(["report", "--json", str(out), "--out", str(page)]) == 1
+    assert main(["research", "report", "--json", str(out), "--out", str(page)]) == 1
     assert "evaluate again" in capsys.readouterr().err
 
 

@@ -26,7 +26,7 @@ from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSou
 from hybrid_pose_ros.research.training.shards import Shard, ShardError, open_shards
 from hybrid_pose_ros.research.training.stages import Stage, stage_loss
 from hybrid_pose_ros.simulation.dhp19 import (
-    CHANNELS,
+    CHANNEL_CAMERAS,
     LEAD_S,
     four_scenes,
     write_calibration,
@@ -43,14 +43,14 @@ def dhp19(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dhp19")
     (folder / "P_matrices").mkdir()
     (folder / "Vicon_data").mkdir()
-    write_calibration(folder / "P_matrices", CHANNELS)
+    write_calibration(folder / "P_matrices", CHANNEL_CAMERAS)
     places = [folder / "DVS_movies" / f"S{subject}" / "session2" for subject in (3, 13)]
     labels = [folder / "Vicon_data" / f"S{subject}_2_1.mat" for subject in (3, 13)]
     for place in places:
         place.mkdir(parents=True)
     rng = np.random.default_rng(3)
     motion = make_motion("walking", rng, SECONDS + 2 * LEAD_S)
-    scenes = four_scenes(motion, CHANNELS, rng)
+    scenes = four_scenes(motion, CHANNEL_CAMERAS, rng)
     write_dhp19(places[0] / "mov1.aedat", labels[0], scenes, SECONDS)
     shutil.copy(places[0] / "mov1.aedat", places[1])
     shutil.copy(*labels)
@@ -67,7 +67,17 @@ def data(dhp19: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def import_dhp19(dhp19: Path, data: Path, *more: str) -> list[str]:
     calibration = ("--calibration", str(dhp19 / "P_matrices"))
-    return ["train", "import", "dhp19", str(dhp19), *calibration, "--data", str(data), *more]
+    return [
+        "research",
+        "train",
+        "import",
+        "dhp19",
+        str(dhp19),
+        *calibration,
+        "--data",
+        str(data),
+        *more,
+    ]
 
 
 def test_dhp19_is_split_by_subject_and_camera(data: Path) -> None:
@@ -218,7 +228,7 @@ def test_a_recording_with_2d_labels_is_imported(
         gt_t_us=labels.t_ns // 1000,
         gt=labels.points,
     )
-    recording = ["train", "import", "recording", str(tmp_path / "me.npz")]
+    recording = ["research", "train", "import", "recording", str(tmp_path / "me.npz")]
     command = [*recording, "--data", str(tmp_path / "data"), "--split", "train"]
     assert main(command) == 0
     (shard,) = open_shards(tmp_path / "data" / "train", EDGE)
@@ -240,7 +250,7 @@ def test_a_bag_is_imported_as_the_recording_it_was_made_of(
     bag = str(tmp_path / "bag")
     assert main(["convert", "dhp19", str(recording), *labels, *matrices, "--out", bag]) == 0
     place = ("--data", str(tmp_path), "--split", "train", "--cameras", "cam2,cam3")
-    assert main(["train", "import", "bag", bag, *place]) == 0
+    assert main(["research", "train", "import", "bag", bag, *place]) == 0
     shards = [open_shards(folder / "train", EDGE) for folder in (tmp_path, data)]
     for ours, expected in zip(*shards, strict=True):
         assert ours.meta["camera"] == expected.meta["camera"]
@@ -268,10 +278,10 @@ def test_what_cannot_be_imported_is_named(
         (("bag", str(tmp_path / "empty"), *place), "empty"),
     ):
         capsys.readouterr()
-        assert main(["train", "import", *arguments]) == 1
+        assert main(["research", "train", "import", *arguments]) == 1
         error = capsys.readouterr().err
         assert says in error and error.count("\n") == 1, error
-    assert main(["train", "score", "--data", str(tmp_path / "nothing")]) == 1
+    assert main(["research", "train", "score", "--data", str(tmp_path / "nothing")]) == 1
     assert "no training data" in capsys.readouterr().err
 
 
@@ -283,7 +293,10 @@ def test_lost_markers_are_unknown(dhp19: Path, tmp_path: Path) -> None:
     assert find_dhp19(dhp19)[0].recording == recording
     files = (str(recording), "--labels", str(tmp_path / "lost.mat"), "--split", "train")
     matrices = ("--calibration", str(dhp19 / "P_matrices"), "--cameras", "2")
-    assert main(["train", "import", "dhp19", *files, *matrices, "--data", str(tmp_path)]) == 0
+    assert (
+        main(["research", "train", "import", "dhp19", *files, *matrices, "--data", str(tmp_path)])
+        == 0
+    )
     (shard,) = open_shards(tmp_path / "train", EDGE)
     assert shard.labels[:45, 7, 2].all() and not shard.labels[60:, 7, 2].any()
     assert (shard.labels[60:, 7, :2] < -1000).all()
@@ -303,7 +316,12 @@ def test_tuning_on_what_was_imported_lowers_its_error(
     run = ("--data", str(both), "--out", str(tmp_path / "run"))
     small = ("--batch", "4", "--samples", "1", "--threads", "1", "--report-every", "20")
     tuned = ("--from", str(checkpoint), "--imported-share", "1", "--learning-rate", "3e-3")
-    assert main(["train", "ann", *run, *small, *tuned, "--updates", "40", "--strip", "40"]) == 0
+    assert (
+        main(
+            ["research", "train", "ann", *run, *small, *tuned, "--updates", "40", "--strip", "40"]
+        )
+        == 0
+    )
     table = (tmp_path / "run" / "results.csv").read_text().splitlines()
     losses = [float(line.split(",")[4]) for line in table if ",loss," in line]
     assert losses[-1] < 0.8 * losses[0]
@@ -311,7 +329,7 @@ def test_tuning_on_what_was_imported_lowers_its_error(
     figures = tmp_path / "score.json"
     score = ("--data", str(both), "--checkpoint", str(checkpoint), "--json", str(figures))
     capsys.readouterr()
-    assert main(["train", "score", *score]) == 0
+    assert main(["research", "train", "score", *score]) == 0
     assert "paper: hybrid" in capsys.readouterr().out
     found = json.loads(figures.read_text())
     assert set(found["px"]) == {"all", "cam2", "cam3"}

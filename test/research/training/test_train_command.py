@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hybrid-pose train` from nothing to a checkpoint that loads."""
+"""`hybrid-pose research train` from nothing to a checkpoint that loads."""
 
 import json
 import subprocess
@@ -26,7 +26,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smallest data there is, made by the installed program and its worker processes."""
     folder = tmp_path_factory.mktemp("training") / "data"
     program = find_prefix() / "bin" / "hybrid-pose"
-    arguments = ("train", "render", "--data", folder, "--minutes", "0.1", "--workers", "1")
+    arguments = (
+        "research",
+        "train",
+        "render",
+        "--data",
+        folder,
+        "--minutes",
+        "0.1",
+        "--workers",
+        "1",
+    )
     done = subprocess.run(
         [program, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
@@ -39,11 +49,11 @@ def test_from_recordings_to_a_checkpoint(
 ) -> None:
     run, checkpoint = tmp_path / "run", tmp_path / "edge.safetensors"
     places = ("--data", str(data), "--out", str(run))
-    assert main(["train", "ann", *places, *SHORT]) == 0
-    assert main(["train", "hybrid", *places, *SHORT, "--window", "3"]) == 0
+    assert main(["research", "train", "ann", *places, *SHORT]) == 0
+    assert main(["research", "train", "hybrid", *places, *SHORT, "--window", "3"]) == 0
     capsys.readouterr()
     export = ("--checkpoint", str(checkpoint), "--samples", "2")
-    assert main(["train", "export", *places, *export]) == 0
+    assert main(["research", "train", "export", *places, *export]) == 0
     printed = json.loads(capsys.readouterr().out)
     loaded = load_checkpoint(checkpoint)
     assert loaded.digest == printed["digest"]
@@ -52,7 +62,7 @@ def test_from_recordings_to_a_checkpoint(
 
     # a checkpoint stands in for the ANN's stage
     tuned = ("--data", str(data), "--out", str(tmp_path / "tuned"), "--from", str(checkpoint))
-    assert main(["train", "hybrid", *tuned, *SHORT, "--window", "3"]) == 0
+    assert main(["research", "train", "hybrid", *tuned, *SHORT, "--window", "3"]) == 0
 
 
 def write_recording(folder: Path, seed: int) -> None:
@@ -92,7 +102,7 @@ def test_a_hybrid_goes_on_with_what_it_began_with_alone(
         write_recording(data / split / "00000", seed=0)
     save_state(run / "ann.pt", seed=1)
     brief = ("--updates", "1", "--batch", "1", "--samples", "1", "--window", "1")
-    command = ["train", "hybrid", "--data", str(data), "--out", str(run), *brief]
+    command = ["research", "train", "hybrid", "--data", str(data), "--out", str(run), *brief]
     assert main(command) == 0
     assert main([*command, "--report-every", "7"]) == 0
     before = (run / "hybrid.pt").read_bytes()
@@ -156,11 +166,11 @@ def test_what_was_trained_on_another_ann_is_not_exported(
     for name, seed in seeds.items():
         save_state(Path("run", f"{name}.pt"), seed)
     places = ("--data", "data", "--out", "run")
-    assert main(["train", "export", *places, "--checkpoint", "edge.safetensors"]) == 1
+    assert main(["research", "train", "export", *places, "--checkpoint", "edge.safetensors"]) == 1
     assert says in capsys.readouterr().err
     assert not Path("edge.safetensors").exists()
     if "ann" in seeds:
-        assert main(["train", "hybrid", *places]) == 1
+        assert main(["research", "train", "hybrid", *places]) == 1
         assert "no training data" in capsys.readouterr().err
 
 
@@ -170,7 +180,7 @@ def test_motion_capture_that_cannot_be_read_is_named_at_once(
 ) -> None:
     (tmp_path / "notes.npz").write_text("not motion capture")
     data, mocap = tmp_path / "data", str(tmp_path / name)
-    assert main(["train", "render", "--data", str(data), "--mocap", mocap]) == 1
+    assert main(["research", "train", "render", "--data", str(data), "--mocap", mocap]) == 1
     error = capsys.readouterr().err
     assert name in error
     assert error.count("\n") == 1
@@ -197,7 +207,7 @@ def test_what_is_missing_or_wrong_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *arguments, "--data", "data"]) == 1
+    assert main(["research", "train", *arguments, "--data", "data"]) == 1
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1

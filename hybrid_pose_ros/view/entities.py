@@ -40,7 +40,7 @@ from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
 from hybrid_pose_ros.interfaces.messages import camera_from_info, stamp_to_ns
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, POSE_TYPE, Topic
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
-from hybrid_pose_ros.view.topics import camera_of, owner_of
+from hybrid_pose_ros.view.shown_topics import camera_of, owner_of
 
 SENSOR_TIME: Final = "sensor_time"
 HOST_TIME: Final = "host_time"

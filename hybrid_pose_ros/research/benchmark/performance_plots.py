@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hybrid_pose_ros.research.evaluation.plots import save_plots
+from hybrid_pose_ros.research.evaluation.results_plots import save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from hybrid_pose_ros.interfaces.topics import (
     Quality,
     Topic,
 )
-from hybrid_pose_ros.view.topics import camera_of, choose_topics
+from hybrid_pose_ros.view.shown_topics import camera_of, choose_topics
 
 TOPICS = [
     EVENTS.under("/cam0"),

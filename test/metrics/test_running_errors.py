@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera
-from hybrid_pose_ros.metrics.running import (
+from hybrid_pose_ros.metrics.running_errors import (
     KEEP_TRUTH_NS,
     MAX_LABEL_GAP_NS,
     MAX_WAITING,

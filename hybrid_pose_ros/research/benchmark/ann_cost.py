@@ -35,8 +35,9 @@ from hybrid_pose_ros.pipeline.ann_runtime import (
 )
 from hybrid_pose_ros.research.benchmark.peers import PeerMissingError
 from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
-from hybrid_pose_ros.research.benchmark.steps import INIT_NS, steps_of
+from hybrid_pose_ros.research.benchmark.steps import steps_of
 from hybrid_pose_ros.research.benchmark.streams import Stream
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 REFERENCE: Final = "torch_float32"
 
@@ -103,7 +104,7 @@ def _inputs(checkpoint: Checkpoint, stream: Stream) -> list[Tensor]:
     found = []
     for step in steps_of(checkpoint, stream):
         windows.push(step)
-        if (step.index + 1) % max(1, INIT_NS // config.step_ns) == 0:
+        if (step.index + 1) % max(1, WINDOW_NS // config.step_ns) == 0:
             found.append(torch.from_numpy(windows.snapshot()[0])[None])
     return found
 

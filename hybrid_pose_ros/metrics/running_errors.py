@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.geometry.image import inside_image
-from hybrid_pose_ros.metrics.errors import joint_errors
+from hybrid_pose_ros.metrics.pose_errors import joint_errors
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS, joint_id
 
 KEEP_TRUTH_NS: Final = 10_000_000_000

@@ -37,7 +37,7 @@ def write_report(
 
     Args:
         figures: of `hybrid-pose evaluate`.
-        gauge: of `hybrid-pose gauge`, or None.
+        gauge: of `hybrid-pose research gauge`, or None.
         plots: name of a plot -> its address on the page.
         demos: runs of the whole system.
     """
@@ -74,7 +74,7 @@ def _beginning(figures: Figures) -> str:
     lines = [
         "# Results",
         "",
-        "This page is made by `hybrid-pose report` from the figures of",
+        "This page is made by `hybrid-pose research report` from the figures of",
         "",
         f"```sh\n{figures['command']}\n```",
         "",
@@ -177,7 +177,7 @@ def _gauge(gauge: Figures) -> str:
         f"recordings, has an error of {gauge['published_px']} px on real ones; "
         f"`{gauge['network']}` on simulated ones of the "
         f"{len(gauge['mpjpe_px_per_movement'])} movements "
-        f"(`hybrid-pose gauge`, {gauge['seconds']:g} s each, seeds {seeds}):\n\n"
+        f"(`hybrid-pose research gauge`, {gauge['seconds']:g} s each, seeds {seeds}):\n\n"
         f"{table(heads, rows, (0, 1))}\n\n"
         "The ranges of the simulated sensor and the places of the markers were fitted with the "
         f"published network's help, on scenes of seed {FITTED_SEED} for capsules and of seeds "

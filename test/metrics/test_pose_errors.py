@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from hybrid_pose_ros.metrics.errors import joint_errors, mirrored, mpjpe, pck, without_offset
+from hybrid_pose_ros.metrics.pose_errors import joint_errors, mirrored, mpjpe, pck, without_offset
 from hybrid_pose_ros.skeleton import MIRROR, joint_id
 
 RNG = np.random.default_rng(0)
