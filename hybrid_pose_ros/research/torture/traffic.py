@@ -26,6 +26,9 @@ SCENE_S: Final = 1.0
 
 MOTION: Final = "walking"
 
+FIRST_NS: Final = 3600 * 10**9
+"""Sensor time at which it begins, so that it can be turned back."""
+
 MAX_BEHIND_S: Final = 0.2
 """Traffic that is later than this does not try to catch up: that would be a flood."""
 
@@ -123,7 +126,7 @@ class Traffic:
         start = self._slot % len(scene)
         encoded = next(filter(None, scene[start:] + scene))
         turns = self._slot // len(scene)
-        shift_ns = round(turns * SCENE_S * 1e9) + self.knobs.clock_ns[camera]
+        shift_ns = FIRST_NS + round(turns * SCENE_S * 1e9) + self.knobs.clock_ns[camera]
         fields = {
             "stamp_ns": time.time_ns() + self.knobs.stamp_ns,
             "frame_id": f"cam{camera}",
