@@ -2,18 +2,29 @@
 """Reads bags (rosbag2) without a ROS distribution: the one reader."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.storage_mcap import McapReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
+from hybrid_pose_ros.bags.dvs import EVENT_ARRAY_TYPE, packet_of_event_array
+from hybrid_pose_ros.bags.salvage import plain
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, is_packet_type
+
+REORDER_NS: Final = 10 * 10**9
+"""Messages of an mcap file without index may be out of order by so much of their time."""
+
+_RECOVER: Final = "`hybrid-pose convert recover` makes a whole bag of what can be read"
 
 
 class BagError(UserError):
@@ -58,7 +69,8 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise BagError(f"{path}: the bag cannot be read ({words})") from error
+        remedy = f"; {_RECOVER}" if path.exists() and not isinstance(error, OSError) else ""
+        raise BagError(f"{path}: the bag cannot be read ({words}){remedy}") from error
 
 
 @contextlib.contextmanager
@@ -68,6 +80,8 @@ def open_bag(path: Path) -> Iterator[Reader]:
     Raises:
         BagError: the bag is missing or damaged, which may show in the block.
     """
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        raise BagError(f"{path}: the bag cannot be read (it has no metadata.yaml); {_RECOVER}")
     with reading(path), Reader(path) as reader:
         yield reader
 
@@ -83,7 +97,7 @@ def read_raw(
             listens later has got it, too.
 
     Raises:
-        BagError: the bag is missing or damaged.
+        BagError: the bag is missing or damaged, or does not hold as many messages as it says.
     """
     with open_bag(path) as reader:
         links = [link for link in reader.connections if link.topic in topics]
@@ -95,15 +109,85 @@ def read_raw(
             for link, _, data in reader.messages(latched, stop=start_ns):
                 last[link.topic] = data
             for topic, data in last.items():
-                yield RawMessage(topic, start_ns, data)
-        for link, stamp_ns, data in reader.messages(links, start=start_ns):
-            yield RawMessage(link.topic, stamp_ns, data)
+                yield RawMessage(topic, start_ns, plain(data))
+        counts: Counter[str] = Counter()
+        for link, stamp_ns, data in _messages(reader, links, start_ns):
+            message = plain(data)
+            if link.msgtype == EVENT_ARRAY_TYPE:
+                message = packet_of_event_array(message, counts[link.topic])
+            counts[link.topic] += 1
+            yield RawMessage(link.topic, stamp_ns, message)
+        if start_ns is None:
+            _check_counts(path, links, counts)
+
+
+def _messages(
+    reader: Reader, links: Sequence[Connection], start_ns: int | None
+) -> Iterator[tuple[Connection, int, bytes]]:
+    """Yield (connection, arrival, data) in order of arrival."""
+    storages = getattr(reader.storage, "storages", [reader.storage])
+    if all(isinstance(storage, McapReader) and not storage.chunks for storage in storages):
+        yield from _reordered(storages, {link.topic for link in links}, start_ns)
+    else:
+        yield from reader.messages(links, start=start_ns)
+
+
+def _reordered(
+    storages: Sequence[McapReader], topics: Collection[str], start_ns: int | None
+) -> Iterator[tuple[Connection, int, bytes]]:
+    """Yield the messages of files without index in order of arrival.
+
+    Raises:
+        BagError: they are out of order by more than :data:`REORDER_NS`.
+    """
+    for storage in storages:
+        links = [link for link in storage.connections if link.topic in topics]
+        waiting: list[tuple[int, int, Connection, bytes]] = []
+        done_ns = -1
+        for number, (link, stamp_ns, data) in enumerate(storage.messages_scan(links, start_ns)):
+            if stamp_ns < done_ns:
+                raise BagError(
+                    f"{storage.path}: without index, and out of order by more than "
+                    f"{REORDER_NS / 1e9:g} s; {_RECOVER}"
+                )
+            heapq.heappush(waiting, (stamp_ns, number, link, data))
+            while stamp_ns - waiting[0][0] > REORDER_NS:
+                done_ns, _, first, content = heapq.heappop(waiting)
+                yield first, done_ns, content
+        while waiting:
+            stamp_ns, _, link, data = heapq.heappop(waiting)
+            yield link, stamp_ns, data
+
+
+def _check_counts(path: Path, links: Sequence[Connection], counts: Counter[str]) -> None:
+    """Raise BagError unless as many messages were read as the bag says that it holds."""
+    told: Counter[str] = Counter()
+    for link in links:
+        told[link.topic] += link.msgcount
+    for topic, count in told.items():
+        if counts[topic] != count:
+            raise BagError(
+                f"{path}: {counts[topic]} messages in {topic} were read, but the bag says that it "
+                f"holds {count}; copy it again, or {_RECOVER}"
+            )
 
 
 def topic_types(path: Path) -> dict[str, tuple[str, int]]:
-    """Return type and number of messages of each topic; raises BagError."""
+    """Return type and number of messages of each topic, as read_raw gives them.
+
+    Raises:
+        BagError: the bag is missing or damaged.
+    """
     with open_bag(path) as reader:
-        return {name: (info.msgtype or "", info.msgcount) for name, info in reader.topics.items()}
+        return {
+            name: (read_type(info.msgtype or ""), info.msgcount)
+            for name, info in reader.topics.items()
+        }
+
+
+def read_type(message_type: str) -> str:
+    """Return the type in which :func:`read_raw` gives messages that are stored as another."""
+    return EVENTS_TYPE if message_type == EVENT_ARRAY_TYPE else message_type
 
 
 def read_bag(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.bags.bag import BagError, open_bag
+from hybrid_pose_ros.bags.bag import BagError, open_bag, read_type
 from hybrid_pose_ros.interfaces.topics import (
     CAMERA_INFO,
     EVENTS,
@@ -75,7 +75,9 @@ def inspect_bag(path: Path) -> BagContents:
         BagError: the bag is missing or damaged, or packets are of the types of several packages.
     """
     with open_bag(path) as reader:
-        types = {link.topic: link.msgtype for link in reader.connections if link.msgcount}
+        types = {
+            link.topic: read_type(link.msgtype) for link in reader.connections if link.msgcount
+        }
         start_ns, end_ns = reader.start_time, reader.end_time
 
     def namespaces(name: str, type_end: str) -> tuple[str, ...]:

@@ -61,6 +61,12 @@ def add_parser(subparsers: Any) -> None:
     bag.add_argument("--out", type=Path, required=True, help="AEDAT4 file to be made")
     bag.add_argument("--topic", default="/cam0/events", help="events (default: %(default)s)")
 
+    recover = kinds.add_parser("recover", help="a damaged bag, to a whole one (mcap)")
+    recover.add_argument(
+        "recording", type=Path, metavar="BAG", help="folder of the bag, or a file of it"
+    )
+    recover.add_argument("--out", type=Path, required=True, help="bag (folder) to be made")
+
     video = kinds.add_parser(
         "video", help="a video of an ordinary camera, seen by a simulated event sensor, to AEDAT4"
     )
@@ -109,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         return _convert_bag(args)
     if args.kind == "video":
         return _convert_video(args)
+    if args.kind == "recover":
+        return _recover(args)
     return _write_bag(args, *_OPEN[args.kind](args))
 
 
@@ -291,6 +299,18 @@ def _convert_bag(args: argparse.Namespace) -> int:
     print(f"{args.out}: times are whole microseconds")
     if topic.damaged:
         _warn(f"{args.recording}: {topic.damaged} damaged packets are left out")
+    return 0
+
+
+def _recover(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.bags.recovery import recover_bag
+
+    recovered = recover_bag(args.recording, args.out, _typestore())
+    for topic, count in recovered.messages.items():
+        print(f"{topic}: {count:,} messages")
+    print(args.out)
+    for trouble in recovered.troubles:
+        _warn(f"{args.recording}: {trouble}")
     return 0
 
 

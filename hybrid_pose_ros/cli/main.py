@@ -6,12 +6,13 @@ Only the chosen command's module is imported, so that help comes at once.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.cli.boundary import bounded, check_ros_environment
 
 COMMANDS = {
     "run": "start the nodes: events in, poses out",
@@ -23,6 +24,7 @@ COMMANDS = {
     "evaluate-bag": "compare the poses of a bag with its ground truth",
     "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
     "simulate": "make recordings with exact labels from simulated motion",
+    "torture": "inject faults into a graph of its own, and say what it survives",
 }
 """Commands of users; each is a module here, with underscores for hyphens."""
 
@@ -34,6 +36,8 @@ RESEARCH = {
     "reference": "write the page of all nodes, topics, parameters and commands",
 }
 """Commands behind `hybrid-pose research`, modules here as well."""
+
+_STARTS_NODES = ("run", "demo", "replay", "view", "torture")
 
 
 def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:
@@ -90,14 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(arguments.index(words[0]), "research")
         words.insert(0, "research")
     chosen = " ".join(words[: 2 if words[:1] == ["research"] else 1])
-    try:
-        options = make_parser({chosen.rpartition(" ")[2]}).parse_args(arguments)
-        code: int = _module(options.command).run(options)
-    except UserError as error:
-        print(f"hybrid-pose {chosen}: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return bounded(f"hybrid-pose {chosen}".strip(), lambda: _run(chosen, arguments))
+
+
+def _run(chosen: str, arguments: Sequence[str]) -> int:
+    options = make_parser({chosen.rpartition(" ")[2]}).parse_args(arguments)
+    if options.command in _STARTS_NODES:
+        check_ros_environment(os.environ)
+    code: int = _module(options.command).run(options)
     return code
 
 

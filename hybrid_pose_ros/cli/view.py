@@ -37,6 +37,13 @@ def add_parser(subparsers: Any) -> None:
         metavar="URL",
         help="send to a running viewer, as in rerun+http://127.0.0.1:9876/proxy",
     )
+    target.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="IP address of this machine at which the window listens for data; 0.0.0.0: at all, "
+        "for anyone who reaches this machine (default: %(default)s)",
+    )
     parser.add_argument(
         "--wait",
         type=float,
@@ -61,7 +68,12 @@ def run(options: argparse.Namespace) -> int:
         store = make_typestore(share_directory(find_prefix()))
         if options.bag is not None:
             malformed = show_bag(
-                options.bag, store, options.namespace, save=options.save, url=options.connect
+                options.bag,
+                store,
+                options.namespace,
+                save=options.save,
+                url=options.connect,
+                bind=options.bind,
             )
         else:
             ended = threading.Event()
@@ -74,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
                 until=ended.is_set,
                 save=options.save,
                 url=options.connect,
+                bind=options.bind,
             )
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error

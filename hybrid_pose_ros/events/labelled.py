@@ -17,12 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
-from hybrid_pose_ros.events.array import (
-    EventArray,
-    MalformedEventsError,
-    check_events,
-    make_events,
-)
+from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, check_events
+from hybrid_pose_ros.events.encodings import MalformedPacketError
+from hybrid_pose_ros.events.encodings.packet import assemble
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 MAX_LABEL_GAP_NS: Final = 150_000_000
@@ -75,26 +73,41 @@ class PointLabels:
         return np.nan_to_num(points), confidence
 
 
-def load_npz_events(path: Path) -> tuple[EventArray, int, int]:
+def load_npz_events(path: Path, losses: Losses) -> tuple[EventArray, int, int]:
     """Read the events of a file, and its sensor's width and height in pixels.
 
+    Args:
+        losses: the account of single bad events, which are dropped or mended.
+
     Raises:
-        LabelledFileError: the file cannot be read, holds no events, or damaged ones.
+        LabelledFileError: the file cannot be read, holds no events, or most of them are bad.
     """
     arrays = _load(path, _EVENTS, ())
+    if odd := [name for name in _EVENTS if arrays[name].dtype.kind not in "biuf"]:
+        raise LabelledFileError(f"{path}: {odd[0]} holds no numbers")
+    if odd := [name for name in _EVENTS[4:] if arrays[name].size != 1]:
+        raise LabelledFileError(f"{path}: {odd[0]} is no single number")
     width, height = (int(np.squeeze(arrays[name])) for name in ("width", "height"))
-    lengths = {name: len(np.atleast_1d(arrays[name])) for name in _EVENTS[:4]}
-    if len(set(lengths.values())) > 1:
-        raise LabelledFileError(f"{path}: columns of events differ in length: {lengths}")
-    x, y = arrays["x"], arrays["y"]
-    if len(x) and (min(x.min(), y.min()) < 0 or x.max() >= width or y.max() >= height):
-        raise LabelledFileError(f"{path}: events outside of the sensor of {width}x{height} pixels")
-    events = make_events(arrays["t_us"].astype(np.int64) * 1000, x, y, arrays["p"] > 0)
+    shapes = {name: arrays[name].shape for name in _EVENTS[:4]}
+    if len(set(shapes.values())) > 1 or arrays["x"].ndim != 1:
+        raise LabelledFileError(f"{path}: columns of events differ in length: {shapes}")
+    if width < 1 or height < 1:
+        raise LabelledFileError(f"{path}: a sensor of {width}x{height} pixels")
+    x, y = (_not_negative(arrays[name], limit) for name, limit in (("x", width), ("y", height)))
+    t_ns = arrays["t_us"].astype(np.int64) * 1000
     try:
+        events = assemble("npz", (width, height), t_ns, x, y, arrays["p"] > 0, losses)
         check_events(events, width, height)
-    except MalformedEventsError as error:
+    except (MalformedPacketError, MalformedEventsError) as error:
         raise LabelledFileError(f"{path}: {error}") from error
     return events, width, height
+
+
+def _not_negative(column: NDArray[Any], outside: int) -> NDArray[np.int64]:
+    """Return coordinates; those that are negative or no numbers are moved out of the sensor."""
+    with np.errstate(invalid="ignore"):
+        values = column.astype(np.int64)
+    return np.where((values < 0) | ~np.isfinite(column), outside, values)
 
 
 def load_point_labels(path: Path) -> PointLabels | None:

@@ -20,6 +20,7 @@ class Losses:
         outside: events outside the sensor, dropped.
         held: events out of order, kept with the time of the one before them.
         skipped: words or events that mean nothing, or lack what they depend on, dropped.
+        inferred: upper parts of the time that were missing, and are known by the lower ones.
         refused: events of blocks of a file of which most made no sense, dropped as a whole.
     """
 
@@ -27,6 +28,7 @@ class Losses:
     held: int = 0
     skipped: int = 0
     refused: int = 0
+    inferred: int = 0
 
     @property
     def dropped(self) -> int:
@@ -40,6 +42,7 @@ class Losses:
             (self.skipped, "words that make no sense are left out"),
             (self.refused, "events of blocks that make no sense are left out"),
             (self.held, "events out of order have the time of the one before them"),
+            (self.inferred, "upper parts of the time were missing and are inferred"),
         )
         return ", ".join(f"{count:,} {what}" for count, what in parts if count)
 

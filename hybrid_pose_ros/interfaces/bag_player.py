@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,6 +27,8 @@ from hybrid_pose_ros.interfaces.transport import room_for_events
 from hybrid_pose_ros.msg import PoseKeypoints
 
 SPIN_S: Final = 0.1
+
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def pose_time(data: bytes) -> int:
@@ -108,8 +110,8 @@ def _publisher(node: Node, topic: Topic) -> Publisher:
 
 
 @contextmanager
-def spinning(make: Callable[[], BagPlayerNode]) -> Iterator[BagPlayerNode]:
-    """Make the node and serve it in a thread of its own; signals are left to the caller."""
+def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
+    """Make a node and serve it in a thread of its own; signals are left to the caller."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         with room_for_events():
@@ -122,7 +124,7 @@ def spinning(make: Callable[[], BagPlayerNode]) -> Iterator[BagPlayerNode]:
             while not stop.is_set():
                 executor.spin_once(timeout_sec=SPIN_S)
 
-        thread = threading.Thread(target=spin, name="bag_player")
+        thread = threading.Thread(target=spin, name=node.get_name())
         thread.start()
         try:
             yield node

@@ -27,6 +27,7 @@ _SIZES: Final = struct.Struct("<II")
 _TIMES: Final = struct.Struct("<QQ")
 _LENGTH: Final = struct.Struct("<I")
 _POSE: Final = struct.Struct("<QIIB3xiq")
+_AGE: Final = struct.Struct("<q")
 _KEYPOINTS: Final = np.zeros(
     NUM_JOINTS,
     [("id", "u1"), ("padding", "u1", 3), ("point", "<f4", 2), ("confidence", "<f4")],
@@ -149,6 +150,26 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     keypoints = _KEYPOINTS.copy()
     keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
     return b"".join((_CDR_LE, b"\0\0", head, keypoints.tobytes()))
+
+
+def stamp_ns(data: bytes) -> int:
+    """Return the stamp (ns since 1970) of a serialised message that begins with a header.
+
+    Any bytes will do: those that are too short have the stamp 0.
+    """
+    if len(data) < _BEGIN + _STAMP.size:
+        return 0
+    sec, nanosec, _ = _STAMP.unpack_from(data, _BEGIN)
+    return int(sec) * 10**9 + int(nanosec)
+
+
+def init_age_ns(data: bytes) -> int:
+    """Return the age of the initialisation (ns) in a serialised `PoseKeypoints`; -1: none.
+
+    Any bytes will do: those that are too short have the age -1.
+    """
+    at = len(data) - _KEYPOINTS.nbytes - _AGE.size
+    return int(_AGE.unpack_from(data, at)[0]) if at > _BEGIN else -1
 
 
 def _header(sec: int, nanosec: int, frame_id: str) -> bytes:

@@ -15,6 +15,7 @@ from hybrid_pose_ros.interfaces.topics import Quality, Topic
 from hybrid_pose_ros.view.blueprint import make_blueprint
 from hybrid_pose_ros.view.entities import Scene
 from hybrid_pose_ros.view.shown_topics import SHOWN_AS, choose_topics
+from hybrid_pose_ros.view.viewer import LOOPBACK, start_viewer
 
 APPLICATION = "hybrid_pose"
 
@@ -30,6 +31,7 @@ def show_bag(
     *,
     save: Path | None,
     url: str | None,
+    bind: str = LOOPBACK,
 ) -> int:
     """Show a bag; return the number of packets of events that could not be decoded.
 
@@ -37,9 +39,11 @@ def show_bag(
         namespaces: of the cameras; all if there are none.
         save: .rrd file to be written instead of opening a window.
         url: running viewer to send to instead of opening a window.
+        bind: IP address at which the window that is opened listens.
 
     Raises:
         BagError: the bag is missing or damaged.
+        ViewerError: the window cannot be opened.
         NothingToShowError: the bag has no topic that could be shown.
         OSError: the file cannot be written.
     """
@@ -49,7 +53,7 @@ def show_bag(
         raise NothingToShowError(
             f"{path}: the bag holds no events or poses to show{_of(namespaces)}"
         )
-    recording = _open(list(topics.values()), save, url)
+    recording = _open(list(topics.values()), save, url, bind)
     scene = Scene(recording)
     for name, arrival_ns, message in read_bag(path, store, topics):
         scene.add(topics[name], arrival_ns, message)
@@ -65,6 +69,7 @@ def show_live(
     until: Callable[[], bool],
     save: Path | None,
     url: str | None,
+    bind: str = LOOPBACK,
 ) -> int:
     """Show what is being published, until ``until`` says so; else as :func:`show_bag`.
 
@@ -81,7 +86,7 @@ def show_live(
             "(`hybrid-pose run`), and check ROS_DOMAIN_ID"
         )
     raw = [topic for topic in found if topic.name in topics]
-    recording = _open(list(topics.values()), save, url)
+    recording = _open(list(topics.values()), save, url, bind)
     scene = Scene(recording)
 
     def receive(name: str, arrival_ns: int, data: bytes) -> None:
@@ -95,7 +100,9 @@ def show_live(
     return scene.malformed
 
 
-def _open(topics: list[Topic], save: Path | None, url: str | None) -> rr.RecordingStream:
+def _open(
+    topics: list[Topic], save: Path | None, url: str | None, bind: str
+) -> rr.RecordingStream:
     recording = rr.RecordingStream(APPLICATION)
     blueprint = make_blueprint(topics)
     if save is not None:
@@ -104,7 +111,7 @@ def _open(topics: list[Topic], save: Path | None, url: str | None) -> rr.Recordi
     elif url is not None:
         recording.connect_grpc(url)
     else:
-        recording.spawn()
+        recording.connect_grpc(start_viewer(bind))
     # Active, too: the viewer would keep the layout of what it showed last.
     recording.send_blueprint(blueprint, make_active=True)
     return recording

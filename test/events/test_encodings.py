@@ -347,6 +347,36 @@ def test_a_damaged_time_high_of_evt3_costs_no_round(bit: int) -> None:
     assert abs(events["t"] - good["t"]).max() < 3 * 4096_000
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2, (0, 1), (0, 2)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_lost_time_high_of_evt3_costs_nothing(lost: int | tuple[int, int], cut: bool) -> None:
+    """Lost between two events, where the lower half of the time starts over."""
+    index = np.arange(160)
+    events = make_events(5_000_000 + index * 100_000, index, 7, index % 2 == 0)  # 16 ms
+    data = np.frombuffer(encode("evt3", events).data, "<u2")
+    highs = np.flatnonzero(data >> 12 == 8)
+    assert len(highs) == 5
+    damaged = np.delete(data, highs[1:][np.array(lost)])
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    # the border of two packets does not matter where enough words are on each side
+    parts = np.split(damaged, [highs[1] - 60]) if cut else [damaged]
+    found = np.concatenate([decoder.decode(0, part.tobytes()) for part in parts])
+    np.testing.assert_array_equal(found, events)
+    assert decoder.losses == Losses(inferred=np.size(lost))
+
+
+def test_a_damaged_time_low_of_evt3_is_no_lost_time_high() -> None:
+    index = np.arange(20)
+    events = make_events(5_000_000 + index * 20_000, index, 7, index % 2 == 0)
+    data = np.frombuffer(encode("evt3", events).data, "<u2").copy()
+    lows = np.flatnonzero(data >> 12 == 6)
+    data[lows[9]] |= 0x800
+    decoder = make_decoder("evt3", WIDTH, HEIGHT)
+    found = decoder.decode(0, data.tobytes())
+    assert decoder.losses.inferred == 0
+    np.testing.assert_array_equal(found["t"][:9], events["t"][:9])
+
+
 @pytest.mark.parametrize("time_base", [-1, 2**62, 2**64 - 1])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_impossible_time_bases(encoding: str, time_base: int) -> None:

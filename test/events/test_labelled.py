@@ -14,6 +14,7 @@ from hybrid_pose_ros.events.labelled import (
     load_npz_events,
     load_point_labels,
 )
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources import SourceError, open_source
 
 EVENTS = {
@@ -34,7 +35,9 @@ def write(path: Path, **arrays: Any) -> Path:
 
 def test_events_and_size_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npz", **EVENTS, **LABELS)
-    events, width, height = load_npz_events(path)
+    losses = Losses()
+    events, width, height = load_npz_events(path, losses)
+    assert losses == Losses()
     assert (width, height) == (346, 260)
     expected = make_events([5000, 6000, 6000], [1, 2, 345], [7, 8, 259], [True, False, True])
     np.testing.assert_array_equal(events, expected)
@@ -47,27 +50,63 @@ def test_events_and_size_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"x": np.array([1, 2, 346])}, "outside of the sensor of 346x260"),
         ({"x": np.array([1, 2])}, "differ in length"),
-        ({"t_us": np.array([6, 5, 6])}, "event 1 is older"),
+        ({"x": np.ones((3, 2))}, "differ in length"),
+        ({"x": np.array(["1", "2", "3"])}, "x holds no numbers"),
+        ({"width": np.array([1, 2])}, "width is no single number"),
+        ({"height": 0}, "a sensor of 346x0 pixels"),
     ],
-    ids=["place", "length", "order"],
 )
 def test_damaged_events_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     path = write(tmp_path / "a.npz", **(EVENTS | change))
     with pytest.raises(LabelledFileError, match=words):
-        load_npz_events(path)
+        load_npz_events(path, Losses())
+
+
+def many(**changed: tuple[int, float]) -> dict[str, Any]:
+    """A hundred events of which one (column: index, value) is bad."""
+    index = np.arange(100)
+    columns: dict[str, Any] = {"t_us": index * 10, "x": index, "y": index, "p": index % 2}
+    for name, (place, value) in changed.items():
+        columns[name] = columns[name].astype(float)
+        columns[name][place] = value
+    return columns | {"width": 346, "height": 260}
+
+
+@pytest.mark.parametrize("value", [346, -1, 1e9, np.nan, -np.inf])
+def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path, value: float) -> None:
+    source = open_source(write(tmp_path / "a.npz", **many(x=(7, value))))
+    events = source.read()
+    assert events is not None
+    assert events["y"].tolist() == [y for y in range(100) if y != 7]
+    assert source.trouble == "1 events outside the sensor are left out"
+
+
+def test_one_time_out_of_order_is_held(tmp_path: Path) -> None:
+    source = open_source(write(tmp_path / "a.npz", **many(t_us=(7, 1e12))))
+    events = source.read()
+    assert events is not None
+    expected = np.arange(100) * 10_000
+    expected[7] = expected[6]
+    np.testing.assert_array_equal(events["t"], expected)
+    assert source.trouble.startswith("1 events out of order")
+
+
+def test_most_events_outside_the_sensor_are_another_sensor(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", **(many() | {"width": 20}))
+    with pytest.raises(SourceError, match="80 of 100 events lie outside the sensor of 20x260"):
+        open_source(path)
 
 
 def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(LabelledFileError, match=r"none\.npz: no such file"):
-        load_npz_events(tmp_path / "none.npz")
+        load_npz_events(tmp_path / "none.npz", Losses())
     path = tmp_path / "a.npz"
     path.write_text("no zip")
     with pytest.raises(SourceError, match=r"a\.npz: damaged or not an \.npz"):
         open_source(path)
     with pytest.raises(LabelledFileError, match="no array t_us"):
-        load_npz_events(write(tmp_path / "b.npz", **LABELS))
+        load_npz_events(write(tmp_path / "b.npz", **LABELS), Losses())
 
 
 def test_labels_without_confidence_are_sure_where_they_are_finite(tmp_path: Path) -> None:

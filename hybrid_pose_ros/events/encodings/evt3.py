@@ -124,6 +124,7 @@ class Decoder:
         decoded = decode_words(_FORMAT, words, self._state)
         self._state = decoded.state
         self.losses.skipped += decoded.unknown
+        self.losses.inferred += decoded.inferred
         us, x, y, polarity = decoded.us, decoded.position, decoded.line, decoded.polarity
         whole = (us >= 0) & (x >= 0) & (y >= 0)
         if not whole.all():

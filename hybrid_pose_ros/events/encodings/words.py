@@ -45,6 +45,11 @@ _MAX_STRAY_STEP: Final = 2
 """TIME_HIGH goes on by 0 or 1; one that goes on by more, while the next is again within this many
 units (of 4096 us) of the one before, is a damaged word."""
 
+_START_OVER: Final = 2**11
+"""A lower half of the time that is smaller by more than this has started over."""
+
+_WITNESSES: Final = 2
+
 _MIN_VECTOR_EVENTS: Final = 3
 """A base and a vector are two words: with fewer events they save nothing."""
 
@@ -106,7 +111,8 @@ class DecodedWords:
     """The events of a stream of words, in columns [n], and the state after the last word.
 
     A value that depends on a word that has not come is negative. ``unknown`` words had a code that
-    the format does not know, and were skipped.
+    the format does not know, and were skipped. So many words with an upper half of the time were
+    missing as ``inferred`` says.
     """
 
     us: NDArray[np.int64]
@@ -115,6 +121,7 @@ class DecodedWords:
     polarity: NDArray[np.int64]
     state: WordState
     unknown: int
+    inferred: int
 
 
 def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState) -> DecodedWords:
@@ -125,6 +132,10 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
     """
     codes = words >> _VALUE_BITS
     unknown = _count_unknown(layout, codes)
+    missing, highs = _missing_highs(layout, words, codes, state.high)
+    if len(missing):
+        words = np.insert(words, missing, highs | layout.time_high << _VALUE_BITS)
+        codes = words >> _VALUE_BITS
     emits = codes == layout.single
     for code in layout.vectors:
         emits |= codes == code
@@ -152,7 +163,7 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
 
     about_vectors = np.flatnonzero((codes == layout.base) | (emits & (codes != layout.single)))
     if not len(about_vectors):
-        return DecodedWords(us, line, position, polarity, after, unknown)
+        return DecodedWords(us, line, position, polarity, after, unknown, len(missing))
     vectors = _decode_vectors(layout, words[about_vectors], state)
     indices = emitted[about_vectors[vectors.places]] - 1
     position[indices], polarity[indices] = vectors.position, vectors.polarity
@@ -172,6 +183,7 @@ def decode_words(layout: WordFormat, words: NDArray[np.uint16], state: WordState
         polarity=polarity[sources],
         state=replace(after, base=vectors.last_base, base_polarity=vectors.last_polarity),
         unknown=unknown,
+        inferred=len(missing),
     )
 
 
@@ -301,6 +313,49 @@ def _count_unknown(layout: WordFormat, codes: NDArray[np.integer]) -> int:
             f"first is word {place} with the code {codes[place]}"
         )
     return count
+
+
+def _missing_highs(
+    layout: WordFormat, words: NDArray[np.uint16], codes: NDArray[np.uint16], before: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
+    """Find where the lower half of the time starts over though no upper half has gone on.
+
+    Two lower halves on each side must agree about that: a single one may be damaged.
+
+    Args:
+        before: the upper half before the first word.
+
+    Returns:
+        Places of the lower halves before which an upper half is missing, and its values.
+    """
+    nothing = np.zeros(0, np.int64), np.zeros(0, np.uint16)
+    if layout.max_step_back is None:
+        return nothing
+    lows = np.flatnonzero(codes == layout.time_low)
+    if len(lows) < 2 * _WITNESSES:
+        return nothing
+    values = (words[lows] & _VALUE_MASK).astype(np.int64)
+    back = values[:-1] - values[1:] > _START_OVER
+    if not back.any():
+        return nothing
+    highs = np.flatnonzero(codes == layout.time_high)
+    epochs = np.searchsorted(highs, lows)
+    found: list[int] = []
+    for place in (np.flatnonzero(back) + 1).tolist():
+        near = slice(place - _WITNESSES, place + _WITNESSES)
+        known = epochs[place] or before != UNKNOWN
+        if place < _WITNESSES or place + _WITNESSES > len(lows) or not known:
+            continue
+        around = values[near]
+        agree = around[:_WITNESSES].min() - around[_WITNESSES:].max() > _START_OVER
+        if agree and (epochs[near] == epochs[place]).all():
+            found.append(place)
+    places = np.array(found, np.int64)
+    # those that are missing one after the other go on by one each
+    epoch = epochs[places]
+    later = np.arange(len(places)) - np.searchsorted(epoch, epoch)
+    told = np.append(words[highs], np.uint16(before & _VALUE_MASK))[epoch - 1] & _VALUE_MASK
+    return lows[places], ((told + later + 1) & _VALUE_MASK).astype(np.uint16)
 
 
 def _unwrap(highs: NDArray[np.int64], before: int, max_step_back: int) -> NDArray[np.int64]:

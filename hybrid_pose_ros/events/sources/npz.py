@@ -6,6 +6,7 @@ from typing import Final
 
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.labelled import LabelledFileError, load_npz_events
+from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.base import SourceError
 
 BATCH: Final = 100_000
@@ -18,16 +19,19 @@ class NpzSource:
     Args:
         path: the file.
 
+    Attributes:
+        losses: single events that were dropped or mended.
+
     Raises:
         SourceError: the file cannot be read, or is of another format.
     """
 
     live = False
-    trouble = ""
 
     def __init__(self, path: Path) -> None:
+        self.losses = Losses()
         try:
-            self._events, self.width, self.height = load_npz_events(path)
+            self._events, self.width, self.height = load_npz_events(path, self.losses)
         except LabelledFileError as error:
             raise SourceError(str(error)) from error
         self.name = str(path)
@@ -38,6 +42,11 @@ class NpzSource:
     def progress(self) -> float:
         """Share of the events that was given, 0 to 1."""
         return self._done / len(self._events) if len(self._events) else 1.0
+
+    @property
+    def trouble(self) -> str:
+        """What was lost of the file, or ""."""
+        return self.losses.describe()
 
     def read(self) -> EventArray | None:
         """Return the next events, or None at the end and once closed."""

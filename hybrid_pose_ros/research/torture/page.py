@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page of figures of the torture, all from what was measured."""
+
+import os
+import platform
+from typing import Final
+
+from hybrid_pose_ros.research.evaluation.markdown import Figures, table
+from hybrid_pose_ros.research.torture.faults import FAULTS
+
+_BEGINNING: Final = """# Reliability
+
+`hybrid-pose torture` starts the nodes of two simulated cameras, each in a process of its own,
+injects the faults below one after the other, and then watches the graph at rest. A fault is
+survived if what is named in its row follows, poses of both cameras and in space flow again within
+{limit:g} s, and no process has ended that was not killed on purpose. Make this page on your own
+machine with
+
+```sh
+hybrid-pose torture --minutes 10 --page reliability.md
+```
+"""
+
+
+def write_page(figures: Figures) -> str:
+    """Return the page (Markdown) of the figures of :func:`~.torture.torture`."""
+    from hybrid_pose_ros.research.torture.running_graph import LIMIT_S
+
+    sections = [
+        _BEGINNING.format(limit=LIMIT_S),
+        _summary(figures),
+        "## Faults\n",
+        _faults(figures),
+        "\n## Memory at rest\n",
+        _memory(figures),
+    ]
+    return "\n".join(sections) + "\n"
+
+
+def _summary(figures: Figures) -> str:
+    outcomes = figures["faults"]
+    lived = sum(outcome["survived"] for outcome in outcomes)
+    return (
+        f"Measured in {figures['minutes']:.1f} minutes on {os.cpu_count()} cores "
+        f"({platform.machine()}), at {figures['rate']:g} sensor seconds per second: **{lived} of "
+        f"{len(outcomes)} faults survived**, {figures['messages']:,} messages sent and heard, "
+        f"{figures['packets_lost']} packets lost in {figures['calm_seconds']:.0f} s at rest.\n"
+    )
+
+
+def _faults(figures: Figures) -> str:
+    known = {fault.name: fault for fault in FAULTS}
+    rows = []
+    for outcome in figures["faults"]:
+        fault = known[outcome["name"]]
+        seconds = "-" if outcome["seconds"] is None else f"{outcome['seconds']:.1f}"
+        answer = "yes" if outcome["survived"] else f"**no**: {outcome['trouble']}"
+        rows.append([fault.name, fault.place, fault.follows, answer, seconds])
+    heads = ["fault", "where", "what must follow", "survived", "poses flow after (s)"]
+    return table(heads, rows, text=(0, 1, 2, 3))
+
+
+def _memory(figures: Figures) -> str:
+    if not figures["rss_kb_per_min"]:
+        return "Not watched for long enough."
+    rows = [[name, f"{growth:.0f}"] for name, growth in figures["rss_kb_per_min"].items()]
+    return table(["node", "resident memory grows by (KB/min)"], rows)
