@@ -13,7 +13,7 @@ from hybrid_pose_ros.interfaces.cdr import header_message
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_message
 from hybrid_pose_ros.interfaces.topics import STATE_INIT
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Report
 from hybrid_pose_ros.nodes.support.packet_inbox import PeriodBatcher
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value

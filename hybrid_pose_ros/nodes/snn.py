@@ -175,14 +175,18 @@ class SnnNode(StepNode):
         self.figures.inits.add()
         self._taken.publish(UInt64(data=init.sensor_time_ns))
 
-    def _on_refused(self, init: StateInit, error: InitRejectedError) -> None:
+    def _on_refused(self, init: StateInit | None, error: InitRejectedError) -> None:
         self.figures.refused.add()
         self.figures.refusal = str(error)
-        self.complain(f"initialisation {init.seq} refused: {error}")
+        name = "initialisation" if init is None else f"initialisation {init.seq}"
+        self.complain(f"{name} refused: {error}")
 
 
 def _decode(data: bytes) -> StateInit:
-    return state_init_from_message(deserialize_message(data, StateInitMessage))
+    try:
+        return state_init_from_message(deserialize_message(data, StateInitMessage))
+    except Exception as error:  # whatever the bytes lead to
+        raise InitRejectedError("the message is damaged, or cut off") from error
 
 
 def main() -> int:

@@ -83,7 +83,7 @@ def test_a_pose_for_each_step(snn: SnnBench) -> None:
     ]
     # stamped like the packet that completed the step: the one after it
     assert [stamp_to_ns(pose.header.stamp) for pose in snn.poses] == [
-        seq * 10**9 for seq in range(1, 7)
+        snn.bench.stamp_ns(seq) for seq in range(1, 7)
     ]
     pose = snn.poses[-1]
     assert (pose.header.frame_id, pose.width, pose.height) == ("cam", 346, 260)
