@@ -68,7 +68,8 @@ class SnnFigures:
             trouble = "not initialised for {:.0f} ms; is `ann` running?"
         for level, limit_ms in ((Level.ERROR, error_age_ms), (Level.WARN, warn_age_ms)):
             if age_ns >= limit_ms * 1e6:
-                report.add(level, trouble.format(age_ns / 1e6))
+                sentence = trouble.format(age_ns / 1e6)
+                report.add_missing(sentence, ever=self.inits.total, level=level)
                 return
 
 

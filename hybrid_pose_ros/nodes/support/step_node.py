@@ -2,7 +2,7 @@
 """Base of `ann` and `snn`: a model that may change, and events that become steps."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -31,6 +31,20 @@ class StampedStep:
 
     step: Step
     header: ReceivedHeader
+
+
+class BackgroundWorker(Protocol):
+    """A worker with a thread of its own."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the thread ended by an error."""
+
+    def close(self) -> None:
+        """End the thread, after the work under way."""
+
+
+W = TypeVar("W", bound=BackgroundWorker)
 
 
 class StepNode(ManagedNode):
@@ -79,6 +93,7 @@ class StepNode(ManagedNode):
         self._stream: StepStream
         self._inbox: PacketInbox
         self._noise_filter: NoiseFilter | None
+        self._beside: BackgroundWorker | None = None
         self._paused = False
         self.offer_switch("pause", self._pause)
         self.offer("reset", self._reset)
@@ -123,7 +138,12 @@ class StepNode(ManagedNode):
         """Return the length (ns of sensor time) of the steps that :meth:`process` gets."""
         return self.checkpoint.config.step_ns
 
-    # Managed life.
+    def run_beside(self, worker: W) -> W:
+        """Take charge of a worker: it ends with the activity, and the process with its failure."""
+        self._beside = worker
+        return worker
+
+    # Lifecycle.
 
     def configure(self) -> None:
         """Load the model and run it once: the first run is much slower than the following."""
@@ -142,6 +162,18 @@ class StepNode(ManagedNode):
         self._stream_figures = StreamFigures()
         self._paused = False
         self._inbox = PacketInbox(self, self._events_topic, self._serve, self.may_wait)
+
+    def deactivate(self) -> None:
+        """Let the work under way end."""
+        if self._beside is not None:
+            self._beside.close()
+            self._beside = None
+
+    def check(self) -> None:
+        """End the process when the worker has broken down."""
+        if self._beside is not None and self._beside.has_failed:
+            self.get_logger().fatal("the worker's thread ended by an error")
+            self.exit_code = 1
 
     def diagnose(self, report: Report) -> None:
         """Report on the stream of packets."""
