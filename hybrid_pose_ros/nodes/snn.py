@@ -20,6 +20,7 @@ from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_figures import SnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
+from hybrid_pose_ros.pipeline.prediction import MAX_PREDICTION_NS, ahead, prediction_ns
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
 from hybrid_pose_ros.pipeline.state import InitRejectedError, StateInit
@@ -59,6 +60,14 @@ class SnnNode(StepNode):
             50.0,
             "packets that have waited longer than this (ms of host time) have their steps merged",
             limits=(1.0, 60_000.0),
+            live=True,
+        ),
+        ParameterSpec(
+            "predict_ms",
+            0.0,
+            "poses are predicted so far ahead of their last events (ms of sensor time), to make "
+            "up for the delay until they are used",
+            limits=(0.0, MAX_PREDICTION_NS / 1e6),
             live=True,
         ),
         ParameterSpec(
@@ -149,7 +158,8 @@ class SnnNode(StepNode):
             pose = self.worker.step(step)
             duration_ns = time.perf_counter_ns() - start_ns
             header = group[-1].header
-            self._publisher.publish(serialised_pose(pose, header, self.sensor))
+            sent = ahead(pose, prediction_ns(self.number("predict_ms")))
+            self._publisher.publish(serialised_pose(sent, header, self.sensor))
             self.figures.count(
                 pose,
                 step.index * self.checkpoint.config.step_ns,

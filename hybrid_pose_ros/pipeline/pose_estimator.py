@@ -13,6 +13,7 @@ from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.prediction import PoseHistory, ahead, prediction_ns
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import Pose
 
@@ -29,13 +30,16 @@ class PoseEstimator:
         ann_hz: runs of the ANN per second of sensor time; its period is a whole number of steps.
         runtime: what computes the ANN, ``torch`` or ``openvino``.
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
+        predict_ms: the poses that are returned are predicted so far ahead of their steps (ms of
+            sensor time), which makes up for the delay until they are used.
 
     Attributes:
         model: the model in use.
         last_ann: the newest pose of the ANN, None before the first.
 
     Raises:
-        ValueError: a sensor without pixels, or an ``ann_hz`` that no whole number of steps gives.
+        ValueError: a sensor without pixels, an ``ann_hz`` that no whole number of steps gives, or
+            a ``predict_ms`` beyond :data:`~hybrid_pose_ros.pipeline.prediction.MAX_PREDICTION_NS`.
         CheckpointError: the shipped weights cannot be read.
         RuntimeMissingError: the runtime is not installed.
     """
@@ -49,8 +53,11 @@ class PoseEstimator:
         ann_hz: float = 10.0,
         runtime: str = "torch",
         precision: str = "auto",
+        predict_ms: float = 0.0,
     ) -> None:
         self.model = load_checkpoint() if model is None else model
+        self._predict_ns = prediction_ns(predict_ms)
+        self._history = PoseHistory()
         self._period_steps = whole_period(ann_hz, self.model.config.step_ns)
         view = self.model.config.view.fit(width, height)
         self._binning = _Binning(self.model, width, height)
@@ -85,6 +92,20 @@ class PoseEstimator:
         """
         return self._run(self._steps(events))
 
+    def pose_at(self, time_ns: int) -> Pose:
+        """Return the pose at any moment near the last step, whatever ``predict_ms`` is.
+
+        Between two steps it is interpolated, after the last one predicted by the velocities of
+        the joints, with a variance that grows with the distance.
+
+        Args:
+            time_ns: sensor time: within the last 100 steps or at most 100 ms after them.
+
+        Raises:
+            ValueError: another moment, or no step is complete yet.
+        """
+        return self._history.at(time_ns)
+
     def reset(self) -> None:
         """Forget all events and the pose, as for another recording."""
         self._binning.reset()
@@ -93,6 +114,7 @@ class PoseEstimator:
     def _forget(self) -> None:
         self._ann.reset()
         self._snn.reset()
+        self._history.reset()
         self.last_ann = None
 
     def _steps(self, events: EventArray) -> list[Step]:
@@ -105,7 +127,9 @@ class PoseEstimator:
         """Run steps, and then the ANN as of the latest moment among them at which it is due."""
         due, poses = None, []
         for step in steps:
-            poses.append(self._snn.step(step))
+            pose = self._snn.step(step)
+            self._history.add(pose)
+            poses.append(ahead(pose, self._predict_ns))
             self._ann.push(step)
             if (step.index + 1) % self._period_steps == 0:
                 due = self._ann.snapshot()
