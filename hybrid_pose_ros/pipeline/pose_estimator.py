@@ -12,6 +12,7 @@ from hybrid_pose_ros.events.array import EventArray, check_events
 from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
+from hybrid_pose_ros.pipeline.ann_demand import AnnDemand, AutoRate
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.prediction import PoseHistory, ahead, prediction_ns
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
@@ -21,13 +22,14 @@ from hybrid_pose_ros.pipeline.state import Pose
 class PoseEstimator:
     """Turns the events of one camera into a pose per step (10 ms in the shipped model).
 
-    The ANN runs at ``ann_hz`` and initialises the SNN, which makes the poses. Poses before the
-    first initialisation have confidence 0 and ``init_age_ns`` -1.
+    The ANN runs at ``ann_hz``, or when the SNN asks for it, and initialises the SNN, which makes
+    the poses. Poses before the first initialisation have confidence 0 and ``init_age_ns`` -1.
 
     Args:
         width, height: of the sensor in pixels.
         model: from :func:`~hybrid_pose_ros.load_model`; None: the shipped weights.
         ann_hz: runs of the ANN per second of sensor time; its period is a whole number of steps.
+            Or the bounds between which it runs when it is needed.
         runtime: what computes the ANN, ``torch`` or ``openvino``.
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
         predict_ms: the poses that are returned are predicted so far ahead of their steps (ms of
@@ -36,6 +38,7 @@ class PoseEstimator:
     Attributes:
         model: the model in use.
         last_ann: the newest pose of the ANN, None before the first.
+        ann_runs: how often the ANN has run since the beginning.
 
     Raises:
         ValueError: a sensor without pixels, an ``ann_hz`` that no whole number of steps gives, or
@@ -50,7 +53,7 @@ class PoseEstimator:
         height: int,
         model: Checkpoint | None = None,
         *,
-        ann_hz: float = 10.0,
+        ann_hz: float | AutoRate = 10.0,
         runtime: str = "torch",
         precision: str = "auto",
         predict_ms: float = 0.0,
@@ -58,12 +61,18 @@ class PoseEstimator:
         self.model = load_checkpoint() if model is None else model
         self._predict_ns = prediction_ns(predict_ms)
         self._history = PoseHistory()
-        self._period_steps = whole_period(ann_hz, self.model.config.step_ns)
         view = self.model.config.view.fit(width, height)
+        step_ns = self.model.config.step_ns
+        self._demand: AnnDemand | None = None
+        if isinstance(ann_hz, AutoRate):
+            self._demand = AnnDemand(ann_hz, step_ns, view)
+        else:
+            self._period_steps = whole_period(ann_hz, step_ns)
         self._binning = _Binning(self.model, width, height)
         self._ann = AnnEstimator(self.model, view, runtime, precision)
         self._snn = SnnEstimator(self.model, view)
         self.last_ann: Pose | None = None
+        self.ann_runs = 0
 
     def push(self, events: EventArray) -> list[Pose]:
         """Take the next events and return the poses of the steps that they complete.
@@ -115,7 +124,10 @@ class PoseEstimator:
         self._ann.reset()
         self._snn.reset()
         self._history.reset()
+        if self._demand is not None:
+            self._demand.reset()
         self.last_ann = None
+        self.ann_runs = 0
 
     def _steps(self, events: EventArray) -> list[Step]:
         pushed = self._binning.push(events)
@@ -131,13 +143,22 @@ class PoseEstimator:
             self._history.add(pose)
             poses.append(ahead(pose, self._predict_ns))
             self._ann.push(step)
-            if (step.index + 1) % self._period_steps == 0:
+            if self._is_due(step, pose):
                 due = self._ann.snapshot()
         if due is not None:
             init = self._ann.infer(due)
             self.last_ann = init.pose
+            self.ann_runs += 1
             self._snn.initialise(init)
+            if self._demand is not None:
+                self._demand.taken(init.sensor_time_ns)
         return poses
+
+    def _is_due(self, step: Step, pose: Pose) -> bool:
+        """Whether the ANN is to run after a step."""
+        if self._demand is not None:
+            return self._demand.observe(pose, step.events - step.dropped) is not None
+        return (step.index + 1) % self._period_steps == 0
 
 
 class AnnPoseEstimator:
