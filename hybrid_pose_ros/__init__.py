@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.bags.opening import open_recording as open_recording
     from hybrid_pose_ros.events.array import make_events as make_events
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint as load_model
+    from hybrid_pose_ros.pipeline.ann_demand import AutoRate as AutoRate
     from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator as PoseEstimator
     from hybrid_pose_ros.pipeline.state import Pose as Pose
 
 PACKAGE = "hybrid_pose_ros"
 """Name of the ROS package."""
 
-__all__ = ["PoseEstimator", "Pose", "load_model", "make_events", "open_recording"]  # noqa: RUF022
+__all__ = ["PoseEstimator", "Pose", "AutoRate", "load_model", "make_events", "open_recording"]  # noqa: RUF022
 
 _HOMES = {
     "PoseEstimator": ("pipeline.pose_estimator", "PoseEstimator"),
     "Pose": ("pipeline.state", "Pose"),
+    "AutoRate": ("pipeline.ann_demand", "AutoRate"),
     "load_model": ("networks.checkpoint", "load_checkpoint"),
     "make_events": ("events.array", "make_events"),
     "open_recording": ("bags.opening", "open_recording"),

@@ -190,12 +190,44 @@ def read_type(message_type: str) -> str:
     return EVENTS_TYPE if message_type == EVENT_ARRAY_TYPE else message_type
 
 
+def recorded_types(path: Path, store: Typestore) -> Typestore:
+    """Return the message types as they were when a bag was recorded.
+
+    Bags of older versions of this package hold their own definitions of its messages; others are
+    those of ``store``.
+
+    Raises:
+        BagError: the bag is missing or damaged, or holds messages of another version without
+            their definition.
+    """
+    older = {}
+    with open_bag(path) as reader:
+        for link in reader.connections:
+            is_ours = link.msgtype.startswith(f"{PACKAGE}/")
+            if not is_ours or link.digest in ("", store.hash_rihs01(link.msgtype)):
+                continue
+            if not link.msgdef.data:
+                raise BagError(
+                    f"{path}: {link.topic} holds messages of another version of "
+                    f"{link.msgtype}, without their definition; evaluate or replay the bag's "
+                    "events instead"
+                )
+            older.update(get_types_from_msg(link.msgdef.data, link.msgtype))
+    if not older:
+        return store
+    ours = {name: fields for name, fields in store.fielddefs.items() if name.startswith(PACKAGE)}
+    types = get_typestore(Stores.ROS2_JAZZY)
+    types.register(ours | {name: d for name, d in older.items() if name.startswith(PACKAGE)})
+    return types
+
+
 def read_bag(
     path: Path, store: Typestore, topics: Collection[str]
 ) -> Iterator[tuple[str, int, Any]]:
     """Yield (topic, arrival in ns since 1970, message) in order of arrival.
 
-    Packets of another package are read as ours: the two are equal field by field.
+    Packets of another package are read as ours: the two are equal field by field. Messages of
+    this package are read as they were defined when they were recorded.
 
     Args:
         topics: those to read; what the bag does not hold is left out.
@@ -207,7 +239,8 @@ def read_bag(
         name: EVENTS_TYPE if is_packet_type(kind) else kind
         for name, (kind, _) in topic_types(path).items()
     }
+    types = recorded_types(path, store)
     for raw in read_raw(path, topics):
         with reading(path):
-            message = store.deserialize_cdr(raw.data, kinds[raw.topic])
+            message = types.deserialize_cdr(raw.data, kinds[raw.topic])
         yield raw.topic, raw.stamp_ns, message

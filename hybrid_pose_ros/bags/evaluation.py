@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
-from hybrid_pose_ros.bags.bag import BagError, RawMessage, read_raw, reading
+from hybrid_pose_ros.bags.bag import (
+    BagError,
+    RawMessage,
+    read_raw,
+    reading,
+    recorded_types,
+)
 from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.stream import Packet, PacketReader
@@ -82,6 +88,7 @@ def evaluate_recorded(
         BagError: the bag is damaged, or has no ground truth.
     """
     evaluation = _begin(contents)
+    store = recorded_types(contents.path, store)
     topics = [topic.under(camera) for camera in cameras for topic in (POSE, CAMERA_INFO)]
     topics += [POSE_3D.under(""), GROUND_TRUTH]
     for stored in read_raw(contents.path, [topic.name for topic in topics]):

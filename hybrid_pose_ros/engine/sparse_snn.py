@@ -316,6 +316,14 @@ class SparseSnn:
         kernels.advance(self._plans)
         self._output.step()
 
+    @property
+    def velocity(self) -> F32 | None:
+        """Velocities (x, y) of the joints in cells per step, [13, 2]; None without motion.
+
+        The next step writes over them.
+        """
+        return self._output.velocity
+
     def decode(self) -> tuple[F32, F32]:
         """Return the joints in cells [13, 2] and their peaks in [0, 1], [13]."""
         return self._output.decode()

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 MAX_PIXEL: Final = 1e5
 """No image point lies farther out, be it guessed beyond the border."""
 
+MAX_PX_PER_S: Final = 1e7
+"""No image point moves faster."""
+
 MAX_METRES: Final = 1e5
 """No camera or joint is farther from the origin of the world."""
 

@@ -32,8 +32,9 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def pose_time(data: bytes) -> int:
-    """Return the sensor time (ns) of a serialised pose of a camera."""
-    return int(deserialize_message(data, PoseKeypoints).sensor_time)
+    """Return the sensor time (ns) up to which a serialised pose of a camera holds events."""
+    message = deserialize_message(data, PoseKeypoints)
+    return int(message.sensor_time - message.prediction)
 
 
 def initialised_time(data: bytes) -> int:

@@ -26,11 +26,19 @@ _STAMP: Final = struct.Struct("<iII")
 _SIZES: Final = struct.Struct("<II")
 _TIMES: Final = struct.Struct("<QQ")
 _LENGTH: Final = struct.Struct("<I")
-_POSE: Final = struct.Struct("<QIIB3xiq")
+_POSE: Final = struct.Struct("<QqIIIB3xi4xq")
 _AGE: Final = struct.Struct("<q")
 _KEYPOINTS: Final = np.zeros(
     NUM_JOINTS,
-    [("id", "u1"), ("padding", "u1", 3), ("point", "<f4", 2), ("confidence", "<f4")],
+    [
+        ("id", "u1"),
+        ("padding", "u1", 3),
+        ("point", "<f4", 2),
+        ("confidence", "<f4"),
+        ("variance", "<f4"),
+        ("velocity", "<f4", 2),
+        ("velocity_variance", "<f4"),
+    ],
 )
 _KEYPOINTS["id"] = range(NUM_JOINTS)
 
@@ -139,11 +147,15 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     """Return the message of a pose as `publish` would serialise it.
 
     Args:
-        header: a `Header`, or what has the same fields.
+        header: a `Header`, or what has the same fields; of the packet that completed the step.
+            The stamp of the message lies as far after it as the pose is predicted ahead.
     """
-    head = _header(header.stamp.sec, header.stamp.nanosec, header.frame_id)
+    carried, nanosec = divmod(header.stamp.nanosec + pose.prediction_ns, 10**9)
+    head = _header(header.stamp.sec + carried, nanosec, header.frame_id)
     head += bytes(-len(head) % 8) + _POSE.pack(
         pose.sensor_time_ns,
+        pose.prediction_ns,
+        pose.id,
         sensor.width,
         sensor.height,
         POSE_SOURCES[pose.source],
@@ -152,6 +164,8 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     )
     keypoints = _KEYPOINTS.copy()
     keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
+    keypoints["velocity"], keypoints["variance"] = pose.velocity, pose.variance
+    keypoints["velocity_variance"] = pose.velocity_variance
     return b"".join((_CDR_LE, b"\0\0", head, keypoints.tobytes()))
 
 

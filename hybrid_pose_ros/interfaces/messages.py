@@ -25,6 +25,7 @@ from hybrid_pose_ros.geometry.ranges import (
     MATRIX,
     MAX_METRES,
     MAX_PIXEL,
+    MAX_PX_PER_S,
     check_range,
 )
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
@@ -98,22 +99,40 @@ their fields of the message end there."""
 POSE_SOURCES = {"ann": PoseMessage.ANN, "snn": PoseMessage.SNN}
 _SOURCE_NAMES = {code: name for name, code in POSE_SOURCES.items()}
 
+KEYPOINT_FIELDS: Final = (
+    "x",
+    "y",
+    "confidence",
+    "variance",
+    "velocity_x",
+    "velocity_y",
+    "velocity_variance",
+)
+"""The numbers of a `Keypoint`, in the order of its fields."""
+
 
 def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
-    """Return a `PoseKeypoints` with a pose in pixels of ``sensor``."""
+    """Return a `PoseKeypoints` with a pose in pixels of ``sensor``.
+
+    Args:
+        header: of the packet that completed the step. The stamp of the message lies as far after
+            it as the pose is predicted ahead.
+    """
+    if pose.prediction_ns:
+        header = header_at(stamp_to_ns(header.stamp) + pose.prediction_ns, header.frame_id)
     return PoseMessage(
         header=header,
         sensor_time=pose.sensor_time_ns,
+        prediction=pose.prediction_ns,
+        id=pose.id,
         width=sensor.width,
         height=sensor.height,
         source=POSE_SOURCES[pose.source],
         steps_since_init=min(pose.steps_since_init, MAX_STEPS),
         init_age=min(pose.init_age_ns, MAX_AGE_NS),
         keypoints=[
-            KeypointMessage(id=joint, x=x, y=y, confidence=confidence)
-            for joint, ((x, y), confidence) in enumerate(
-                zip(pose.keypoints.tolist(), pose.confidence.tolist(), strict=True)
-            )
+            KeypointMessage(id=joint, **dict(zip(KEYPOINT_FIELDS, row, strict=True)))
+            for joint, row in enumerate(_keypoint_table(pose))
         ],
     )
 
@@ -121,26 +140,25 @@ def pose_message(pose: Pose, header: Header, sensor: Sensor) -> PoseMessage:
 def pose_from_message(message: PoseMessage) -> Pose:
     """Return the pose of a `PoseKeypoints`, in pixels.
 
+    What the definition of an older version lacks, read from a bag, is not known.
+
     Raises:
         ValueError: unknown source, ids that are not 0 to 12 in order, a confidence that is not
-            from 0 to 1, or pixels that no camera has.
+            from 0 to 1, or pixels, velocities or variances that no camera has.
     """
     if message.source not in _SOURCE_NAMES:
         raise ValueError(f"unknown pose source {message.source}")
     if [point.id for point in message.keypoints] != list(range(NUM_JOINTS)):
         raise ValueError(f"keypoint ids are not 0 to {NUM_JOINTS - 1} in order")
-    keypoints, confidence = _keypoint_arrays(message)
-    check_range("sensor_time (ns)", message.sensor_time, 0, MAX_TIME_BASE_NS)
-    check_range("confidence", confidence, 0.0, 1.0)
-    check_range("pixel of a joint", keypoints, -MAX_PIXEL, MAX_PIXEL, nan=True)
-    return Pose(
-        sensor_time_ns=message.sensor_time,
-        keypoints=keypoints,
-        confidence=confidence,
-        source=_SOURCE_NAMES[message.source],
-        steps_since_init=message.steps_since_init,
-        init_age_ns=message.init_age,
-    )
+    pose = _unchecked_pose(message, _SOURCE_NAMES[message.source])
+    check_range("sensor_time (ns)", pose.sensor_time_ns, 0, MAX_TIME_BASE_NS)
+    check_range("prediction (ns)", pose.prediction_ns, 0, MAX_TIME_BASE_NS)
+    check_range("confidence", pose.confidence, 0.0, 1.0)
+    check_range("pixel of a joint", pose.keypoints, -MAX_PIXEL, MAX_PIXEL, nan=True)
+    check_range("velocity of a joint", pose.velocity, -MAX_PX_PER_S, MAX_PX_PER_S, nan=True)
+    check_range("variance of a joint", pose.variance, 0, MAX_PIXEL**2, nan=True)
+    check_range("variance of a velocity", pose.velocity_variance, 0, MAX_PX_PER_S**2, nan=True)
+    return pose
 
 
 def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> StateInitMessage:
@@ -168,7 +186,6 @@ def state_init_message(init: StateInit, header: Header, sensor: Sensor) -> State
 
 def state_init_from_message(message: StateInitMessage) -> StateInit:
     """Return the network state of a `StateInit`, unchecked: the estimator judges it."""
-    keypoints, confidence = _keypoint_arrays(message.pose)
     return StateInit(
         sensor_time_ns=message.sensor_time,
         seq=message.seq,
@@ -184,8 +201,7 @@ def state_init_from_message(message: StateInitMessage) -> StateInit:
             )
             for tensor in message.tensors
         ),
-        keypoints=keypoints,
-        confidence=confidence,
+        pose=_unchecked_pose(message.pose, "ann"),
         inference_ns=message.inference_time,
     )
 
@@ -299,9 +315,36 @@ def camera_from_info(message: Any) -> Camera | None:
     return replace(camera, distortion=distortion)
 
 
-def _keypoint_arrays(message: PoseMessage) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    points = message.keypoints
-    return (
-        np.array([(point.x, point.y) for point in points], dtype=np.float32),
-        np.array([point.confidence for point in points], dtype=np.float32),
+def _keypoint_table(pose: Pose) -> list[list[float]]:
+    columns = (
+        pose.keypoints,
+        pose.confidence,
+        pose.variance,
+        pose.velocity,
+        pose.velocity_variance,
+    )
+    table: list[list[float]] = np.column_stack(columns).tolist()
+    return table
+
+
+def _unchecked_pose(message: PoseMessage, source: str) -> Pose:
+    table = np.array(
+        [
+            [getattr(point, field, np.nan) for field in KEYPOINT_FIELDS]
+            for point in message.keypoints
+        ],
+        np.float32,
+    )
+    return Pose(
+        sensor_time_ns=message.sensor_time,
+        keypoints=table[:, 0:2],
+        confidence=table[:, 2],
+        source=source,
+        steps_since_init=message.steps_since_init,
+        init_age_ns=message.init_age,
+        variance=table[:, 3],
+        velocity=table[:, 4:6],
+        velocity_variance=table[:, 6],
+        prediction_ns=getattr(message, "prediction", 0),
+        id=getattr(message, "id", 0),
     )

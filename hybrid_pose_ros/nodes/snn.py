@@ -19,6 +19,7 @@ from hybrid_pose_ros.nodes.support.model_parameters import SNN_PARAMETERS, make_
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_figures import SnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
+from hybrid_pose_ros.pipeline.prediction import ahead, prediction_ns
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
 from hybrid_pose_ros.pipeline.state import InitRejectedError, StateInit
@@ -91,7 +92,8 @@ class SnnNode(StepNode):
             pose = self.worker.step(step)
             duration_ns = time.perf_counter_ns() - start_ns
             header = group[-1].header
-            self._publisher.publish(serialised_pose(pose, header, self.sensor))
+            sent = ahead(pose, prediction_ns(self.number("predict_ms")))
+            self._publisher.publish(serialised_pose(sent, header, self.sensor))
             self.figures.count(
                 pose,
                 step.index * self.checkpoint.config.step_ns,

@@ -21,6 +21,7 @@ from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import fold_batchnorm
 from hybrid_pose_ros.pipeline.ann_runtime import chosen_precision, make_forward
 from hybrid_pose_ros.pipeline.codec import encode_state
+from hybrid_pose_ros.pipeline.decoding import PoseDecoder
 from hybrid_pose_ros.pipeline.state import StateInit
 
 
@@ -95,7 +96,6 @@ class AnnEstimator:
         network = copy.deepcopy(checkpoint.network)
         fold_batchnorm(network)
         self._forward = make_forward(network, runtime, self.precision)
-        self._view = view
         self._seq = 0
         grid = self._config.view
         levels = self._config.ann.activity_levels
@@ -106,6 +106,7 @@ class AnnEstimator:
         """Forget all events and answers; go on with another sensor or other blocks, if given."""
         if view is not None:
             self._view = view
+            self._decoder = PoseDecoder(self._config, view)
         if block_steps is not None:
             self._widths = [width // block_steps for width in self._config.ann.window_steps]
             self._block_steps = block_steps
@@ -180,7 +181,14 @@ class AnnEstimator:
             seq=self._seq,
             model_id=self._model_id,
             tensors=tensors,
-            keypoints=self._view.to_sensor(points.numpy()).astype(np.float32),
-            confidence=confidence.numpy(),
+            pose=self._decoder.pose(
+                points.numpy(),
+                confidence.numpy(),
+                None if state.velocity is None else state.velocity[0].numpy(),
+                sensor_time_ns=sensor_time_ns,
+                source="ann",
+                steps_since_init=0,
+                init_age_ns=0,
+            ),
             inference_ns=time.perf_counter_ns() - start,
         )

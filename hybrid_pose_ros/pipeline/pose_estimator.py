@@ -12,7 +12,9 @@ from hybrid_pose_ros.events.array import EventArray, check_events
 from hybrid_pose_ros.events.binning import Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.stream import Pushed
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint
+from hybrid_pose_ros.pipeline.ann_demand import AnnDemand, AutoRate
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.prediction import PoseHistory, ahead, prediction_ns
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import Pose
 
@@ -20,22 +22,27 @@ from hybrid_pose_ros.pipeline.state import Pose
 class PoseEstimator:
     """Turns the events of one camera into a pose per step (10 ms in the shipped model).
 
-    The ANN runs at ``ann_hz`` and initialises the SNN, which makes the poses. Poses before the
-    first initialisation have confidence 0 and ``init_age_ns`` -1.
+    The ANN runs at ``ann_hz``, or when the SNN asks for it, and initialises the SNN, which makes
+    the poses. Poses before the first initialisation have confidence 0 and ``init_age_ns`` -1.
 
     Args:
         width, height: of the sensor in pixels.
         model: from :func:`~hybrid_pose_ros.load_model`; None: the shipped weights.
         ann_hz: runs of the ANN per second of sensor time; its period is a whole number of steps.
+            Or the bounds between which it runs when it is needed.
         runtime: what computes the ANN, ``torch`` or ``openvino``.
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
+        predict_ms: the poses that are returned are predicted so far ahead of their steps (ms of
+            sensor time), which makes up for the delay until they are used.
 
     Attributes:
         model: the model in use.
         last_ann: the newest pose of the ANN, None before the first.
+        ann_runs: how often the ANN has run since the beginning.
 
     Raises:
-        ValueError: a sensor without pixels, or an ``ann_hz`` that no whole number of steps gives.
+        ValueError: a sensor without pixels, an ``ann_hz`` that no whole number of steps gives, or
+            a ``predict_ms`` beyond :data:`~hybrid_pose_ros.pipeline.prediction.MAX_PREDICTION_NS`.
         CheckpointError: the shipped weights cannot be read.
         RuntimeMissingError: the runtime is not installed.
     """
@@ -46,17 +53,26 @@ class PoseEstimator:
         height: int,
         model: Checkpoint | None = None,
         *,
-        ann_hz: float = 10.0,
+        ann_hz: float | AutoRate = 10.0,
         runtime: str = "torch",
         precision: str = "auto",
+        predict_ms: float = 0.0,
     ) -> None:
         self.model = load_checkpoint() if model is None else model
-        self._period_steps = whole_period(ann_hz, self.model.config.step_ns)
+        self._predict_ns = prediction_ns(predict_ms)
+        self._history = PoseHistory()
         view = self.model.config.view.fit(width, height)
+        step_ns = self.model.config.step_ns
+        self._demand: AnnDemand | None = None
+        if isinstance(ann_hz, AutoRate):
+            self._demand = AnnDemand(ann_hz, step_ns, view)
+        else:
+            self._period_steps = whole_period(ann_hz, step_ns)
         self._binning = _Binning(self.model, width, height)
         self._ann = AnnEstimator(self.model, view, runtime, precision)
         self._snn = SnnEstimator(self.model, view)
         self.last_ann: Pose | None = None
+        self.ann_runs = 0
 
     def push(self, events: EventArray) -> list[Pose]:
         """Take the next events and return the poses of the steps that they complete.
@@ -85,6 +101,20 @@ class PoseEstimator:
         """
         return self._run(self._steps(events))
 
+    def pose_at(self, time_ns: int) -> Pose:
+        """Return the pose at any moment near the last step, whatever ``predict_ms`` is.
+
+        Between two steps it is interpolated, after the last one predicted by the velocities of
+        the joints, with a variance that grows with the distance.
+
+        Args:
+            time_ns: sensor time: within the last 100 steps or at most 100 ms after them.
+
+        Raises:
+            ValueError: another moment, or no step is complete yet.
+        """
+        return self._history.at(time_ns)
+
     def reset(self) -> None:
         """Forget all events and the pose, as for another recording."""
         self._binning.reset()
@@ -93,7 +123,11 @@ class PoseEstimator:
     def _forget(self) -> None:
         self._ann.reset()
         self._snn.reset()
+        self._history.reset()
+        if self._demand is not None:
+            self._demand.reset()
         self.last_ann = None
+        self.ann_runs = 0
 
     def _steps(self, events: EventArray) -> list[Step]:
         pushed = self._binning.push(events)
@@ -105,15 +139,26 @@ class PoseEstimator:
         """Run steps, and then the ANN as of the latest moment among them at which it is due."""
         due, poses = None, []
         for step in steps:
-            poses.append(self._snn.step(step))
+            pose = self._snn.step(step)
+            self._history.add(pose)
+            poses.append(ahead(pose, self._predict_ns))
             self._ann.push(step)
-            if (step.index + 1) % self._period_steps == 0:
+            if self._is_due(step, pose):
                 due = self._ann.snapshot()
         if due is not None:
             init = self._ann.infer(due)
             self.last_ann = init.pose
+            self.ann_runs += 1
             self._snn.initialise(init)
+            if self._demand is not None:
+                self._demand.taken(init.sensor_time_ns)
         return poses
+
+    def _is_due(self, step: Step, pose: Pose) -> bool:
+        """Whether the ANN is to run after a step."""
+        if self._demand is not None:
+            return self._demand.observe(pose, step.events - step.dropped) is not None
+        return (step.index + 1) % self._period_steps == 0
 
 
 class AnnPoseEstimator:

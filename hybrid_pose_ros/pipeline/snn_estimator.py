@@ -14,6 +14,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.pipeline.catch_up import CatchUp
 from hybrid_pose_ros.pipeline.codec import decode_state
+from hybrid_pose_ros.pipeline.decoding import PoseDecoder
 from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.timeline import InitSchedule, Replica, Start, TimeLine
 
@@ -89,7 +90,7 @@ class SnnEstimator:
     def reset(self, view: GridView | None = None) -> None:
         """Return to rest: no state, no past, no initialisation; with a view, for its sensor."""
         if view is not None:
-            self._view = view
+            self._decoder = PoseDecoder(self._config, view)
         self.under_way = None
         self._primary.rest()
         self._schedule.reset()
@@ -239,10 +240,11 @@ class SnnEstimator:
             steps = line.next_index - line.start.index
             age_ns = steps * step_ns
             trust = 0.5 ** (max(0, age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
-        return Pose(
+        return self._decoder.pose(
+            points,
+            (confidence * trust).astype(np.float32),
+            replica.snn.velocity,
             sensor_time_ns=line.next_index * step_ns,
-            keypoints=self._view.to_sensor(points).astype(np.float32),
-            confidence=(confidence * trust).astype(np.float32),
             source="snn",
             steps_since_init=steps,
             init_age_ns=age_ns,

@@ -134,13 +134,24 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
             message = store.types[POSE_TYPE](
                 header=header_at(now_ns, "a"),
                 sensor_time=now_ns,
+                prediction=0,
+                id=0,
                 width=346,
                 height=260,
                 source=1,
                 steps_since_init=step,
                 init_age=step * 10_000_000,
                 keypoints=[
-                    keypoint(id=joint, x=float(x) + 2, y=float(y), confidence=1.0)
+                    keypoint(
+                        id=joint,
+                        x=float(x) + 2,
+                        y=float(y),
+                        confidence=1.0,
+                        variance=1.0,
+                        velocity_x=0.0,
+                        velocity_y=0.0,
+                        velocity_variance=1.0,
+                    )
                     for joint, (x, y) in enumerate(points)
                 ],
             )

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages carry exactly what was put in."""
 
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +44,11 @@ def sample_pose() -> Pose:
         source="snn",
         steps_since_init=7,
         init_age_ns=-1,
+        variance=rng.random(NUM_JOINTS, dtype=np.float32),
+        velocity=rng.normal(0, 500, (NUM_JOINTS, 2)).astype(np.float32),
+        velocity_variance=100 * rng.random(NUM_JOINTS, dtype=np.float32),
+        prediction_ns=0,
+        id=3,
     )
 
 
@@ -53,6 +60,8 @@ def assert_equal(a: object, b: object) -> None:
         if isinstance(left, np.ndarray):
             assert left.dtype == right.dtype
             np.testing.assert_array_equal(left, right)
+        elif is_dataclass(left):
+            assert_equal(left, right)
         else:
             assert left == right, field.name
 
@@ -86,6 +95,17 @@ def test_pose_over_the_wire(source: str) -> None:
     assert (message.width, message.height) == (346, 260)
 
 
+@pytest.mark.parametrize("write", [serialised_pose, pose_message])
+def test_the_stamp_of_a_predicted_pose_is_that_of_its_moment(write: Callable[..., Any]) -> None:
+    pose = replace(sample_pose(), prediction_ns=900_000_000)
+    written = write(pose, HEADER, SENSOR)
+    wire = written if isinstance(written, bytes) else serialize_message(written)
+    message = deserialize_message(wire, PoseKeypoints)
+    assert stamp_to_ns(message.header.stamp) == stamp_to_ns(HEADER.stamp) + 900_000_000
+    assert message.prediction == 900_000_000
+    assert_equal(pose_from_message(message), pose)
+
+
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20))
 def test_a_serialised_pose_is_what_rclpy_makes_of_the_message(frame_id: str) -> None:
     header = Header(stamp=HEADER.stamp, frame_id=frame_id)
@@ -107,6 +127,10 @@ def test_pose_with_unknown_source_or_ids_or_no_confidence_is_refused() -> None:
     message = pose_message(sample_pose(), HEADER, SENSOR)
     message.keypoints[3].confidence = float("inf")
     with pytest.raises(ValueError, match="confidence: inf is not from 0 to 1"):
+        pose_from_message(message)
+    message = pose_message(sample_pose(), HEADER, SENSOR)
+    message.keypoints[12].variance = -1.0
+    with pytest.raises(ValueError, match="variance of a joint: -1 is not from 0 to"):
         pose_from_message(message)
 
 

@@ -88,5 +88,8 @@ def equal(a: Pose, b: Pose) -> bool:
         a.sensor_time_ns == b.sensor_time_ns
         and np.array_equal(a.keypoints, b.keypoints)
         and np.array_equal(a.confidence, b.confidence)
+        and np.array_equal(a.velocity, b.velocity)
+        and np.array_equal(a.variance, b.variance)
+        and np.array_equal(a.velocity_variance, b.velocity_variance)
         and (a.steps_since_init, a.init_age_ns) == (b.steps_since_init, b.init_age_ns)
     )

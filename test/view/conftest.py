@@ -47,6 +47,8 @@ def pose_message(store: Typestore, camera: int, step: int) -> Any:
     return types["hybrid_pose_ros/msg/PoseKeypoints"](
         header=header_at(HOST_NS + sensor_ns, f"cam{camera}"),
         sensor_time=sensor_ns,
+        prediction=0,
+        id=0,
         width=346,
         height=260,
         source=1,
@@ -54,7 +56,14 @@ def pose_message(store: Typestore, camera: int, step: int) -> Any:
         init_age=4_000_000,
         keypoints=[
             types["hybrid_pose_ros/msg/Keypoint"](
-                id=joint, x=float(x), y=float(y), confidence=float(joint != UNSEEN_JOINT)
+                id=joint,
+                x=float(x),
+                y=float(y),
+                confidence=float(joint != UNSEEN_JOINT),
+                variance=1.0,
+                velocity_x=0.0,
+                velocity_y=0.0,
+                velocity_variance=1.0,
             )
             for joint, (x, y) in enumerate(pose_px(camera))
         ],

@@ -11,6 +11,7 @@ from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
 from hybrid_pose_ros.pipeline.ann_schedule import block_steps, rate_trouble
+from hybrid_pose_ros.pipeline.prediction import MAX_PREDICTION_NS
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
 
 ANN_PARAMETERS = (
@@ -58,6 +59,14 @@ SNN_PARAMETERS = (
         50.0,
         "packets that have waited longer than this (ms of host time) have their steps merged",
         limits=(1.0, 60_000.0),
+        live=True,
+    ),
+    ParameterSpec(
+        "predict_ms",
+        0.0,
+        "poses are predicted so far ahead of their last events (ms of sensor time), to make "
+        "up for the delay until they are used",
+        limits=(0.0, MAX_PREDICTION_NS / 1e6),
         live=True,
     ),
     ParameterSpec(
