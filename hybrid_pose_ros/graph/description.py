@@ -103,6 +103,9 @@ REPLAY_ARGUMENTS = (
 CLOCK_HZ = 40
 """Rate of /clock, that of `ros2 bag play`."""
 
+DISCOVERY_S = 1.0
+"""From the publishers of `ros2 bag play` to its first message."""
+
 LOCKSTEP_ANN_HZ = 10.0
 """Rate of the ANN in lockstep, whatever the parameter files say: the player has to know it."""
 
@@ -139,6 +142,21 @@ class NodeSpec:
         for name, value in self.parameters.items():
             arguments += ["-p", f"{name}:={_yaml(value)}"]
         return arguments
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A program of another ROS package that runs beside the nodes."""
+
+    package: str
+    executable: str
+    arguments: tuple[str, ...]
+    namespace: str = ""
+
+    def command(self) -> list[str]:
+        """Return its command line."""
+        remapped = ["--ros-args", "-r", f"__ns:={self.namespace}"] if self.namespace else []
+        return ["ros2", "run", self.package, self.executable, *self.arguments, *remapped]
 
 
 @dataclass(frozen=True)
@@ -249,7 +267,7 @@ def bag_command(arguments: Mapping[str, str]) -> list[str]:
     """Return the command that records the graph's topics with the tools of a ROS distribution."""
     topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
     topics += [POSE_3D.under("")] if "cameras" in arguments else []
-    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"]]
+    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], "--topics"]
     return [*command, *(topic.name for topic in topics), DIAGNOSTICS.name]
 
 
@@ -262,7 +280,8 @@ def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[st
     if number(float, "rate", arguments["rate"]) <= 0:
         raise GraphError("rate must be larger than 0")
     command = ["ros2", "bag", "play", arguments["bag"], "--clock", str(CLOCK_HZ)]
-    command += ["--rate", arguments["rate"]]
+    # Its publishers are there before the delay, so that the nodes have found them after it.
+    command += ["--rate", arguments["rate"], "--delay", str(DISCOVERY_S)]
     if number(float, "start_offset", arguments["start_offset"]) > 0:
         command += ["--start-offset", arguments["start_offset"]]
     command.append("--disable-keyboard-controls")  # launch has no terminal to give
@@ -271,30 +290,31 @@ def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[st
     return [*command, "--topics", *topics]
 
 
-def rviz_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
-    """Return the commands that open RViz on the graph's topics.
+def rviz_tools(arguments: Mapping[str, str], share: Path) -> list[ToolSpec]:
+    """Return RViz on the graph's topics, and what it needs.
 
-    RViz draws only in frames that TF knows. The second command makes the camera's frame, or the
+    RViz draws only in frames that TF knows. The second tool makes the camera's frame, or the
     world's, known by hanging a child on it, which leaves its own place in a robot's tree to the
     robot.
     """
     several = "cameras" in arguments
-    config = "multi_camera.rviz" if several else "pose.rviz"
-    rviz = ["rviz2", "-d", str(share / "config" / config)]
-    if not several and (namespace := absolute_namespace(arguments.get("namespace", ""))):
-        rviz += ["--ros-args", "-r", f"__ns:={namespace}"]
+    config = share / "config" / ("multi_camera.rviz" if several else "pose.rviz")
+    namespace = "" if several else absolute_namespace(arguments.get("namespace", ""))
     parent, child = (
         (WORLD_FRAME, f"{WORLD_FRAME}_origin") if several else (FRAME_ID, f"{FRAME_ID}_plane")
     )
-    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
-    return [rviz, [*frame, "--frame-id", parent, "--child-frame-id", child]]
+    frames = ("--frame-id", parent, "--child-frame-id", child)
+    return [
+        ToolSpec("rviz2", "rviz2", ("-d", str(config)), namespace),
+        ToolSpec("tf2_ros", "static_transform_publisher", frames),
+    ]
 
 
 def tool_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
     """Return the commands of the tools that the arguments ask for beside the nodes."""
     recorder = [bag_command(arguments)] if arguments.get("bag") else []
-    viewer = rviz_commands(arguments, share) if arguments.get("rviz") == "true" else []
-    return recorder + viewer
+    viewer = rviz_tools(arguments, share) if arguments.get("rviz") == "true" else []
+    return [*recorder, *(tool.command() for tool in viewer)]
 
 
 def _assemble(
