@@ -19,6 +19,7 @@ from hybrid_pose_ros.graph.arguments import (
     existing_file,
     number,
 )
+from hybrid_pose_ros.graph.specs import NodeSpec, Parameters, ToolSpec, Value, in_one_process
 from hybrid_pose_ros.interfaces.topics import (
     DIAGNOSTICS,
     FRAME_ID,
@@ -31,13 +32,15 @@ from hybrid_pose_ros.interfaces.topics import (
 
 SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
 
-Value = bool | int | float | str
-
-Parameters = Mapping[str, Value]
-
 _RATE = "1 is real time, 0 unlimited"
 _MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
 _PARAMS = Argument("params", "", "path of a parameter file that overrides the package's own")
+_CONTAINER = Argument(
+    "container",
+    "false",
+    "run driver, ann, snn and triangulator in one process, where events pass without middleware",
+    ("true", "false"),
+)
 _BAG = Argument(
     "bag",
     "",
@@ -60,6 +63,7 @@ ARGUMENTS = (
     _MODEL,
     Argument("namespace", "", "namespace of all nodes, one per camera"),
     _PARAMS,
+    _CONTAINER,
     Argument("rviz", "false", "open RViz", ("true", "false")),
     _BAG,
 )
@@ -81,6 +85,7 @@ MULTI_CAMERA_ARGUMENTS = (
     ),
     _MODEL,
     _PARAMS,
+    _CONTAINER,
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
     _BAG,
@@ -111,52 +116,6 @@ LOCKSTEP_ANN_HZ = 10.0
 
 LOCKSTEP_WAIT_MS = 10_000.0
 """In lockstep the triangulator waits for a camera as long as it can."""
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """One node.
-
-    Attributes:
-        executable: its name in lib/hybrid_pose_ros.
-        namespace: absolute or empty.
-        parameter_files: read in order; the last one wins.
-        parameters: win over all files.
-        required: nothing goes on without it; the others may fail and the rest lives on.
-    """
-
-    executable: str
-    name: str
-    namespace: str
-    parameter_files: tuple[Path, ...]
-    parameters: Mapping[str, Value]
-    required: bool
-
-    def ros_arguments(self) -> list[str]:
-        """Return the command line after the executable."""
-        arguments = ["--ros-args", "-r", f"__node:={self.name}"]
-        if self.namespace:
-            arguments += ["-r", f"__ns:={self.namespace}"]
-        for path in self.parameter_files:
-            arguments += ["--params-file", str(path)]
-        for name, value in self.parameters.items():
-            arguments += ["-p", f"{name}:={_yaml(value)}"]
-        return arguments
-
-
-@dataclass(frozen=True)
-class ToolSpec:
-    """A program of another ROS package that runs beside the nodes."""
-
-    package: str
-    executable: str
-    arguments: tuple[str, ...]
-    namespace: str = ""
-
-    def command(self) -> list[str]:
-        """Return its command line."""
-        remapped = ["--ros-args", "-r", f"__ns:={self.namespace}"] if self.namespace else []
-        return ["ros2", "run", self.package, self.executable, *self.arguments, *remapped]
 
 
 @dataclass(frozen=True)
@@ -222,7 +181,8 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
         for index, camera in enumerate(cameras)
     ]
     required = ("triangulator",) if several else ("snn", "event_driver")
-    return _assemble(share, files, values["params"], [*per_camera, ("", joint)], required)
+    specs = _assemble(share, files, values["params"], [*per_camera, ("", joint)], required)
+    return in_one_process(specs) if values["container"] == "true" else specs
 
 
 def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> list[NodeSpec]:
@@ -395,10 +355,3 @@ def _drivers(
             driver["together_with"] = ",".join(cameras)
             driver["frame_id"] = f"{namespace.strip('/')}_optical"
     return drivers
-
-
-def _yaml(value: Value) -> str:
-    """Return a parameter value as rcl reads it; quoted text stays text even if it looks like 1."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

@@ -7,6 +7,7 @@ The one module that imports launch, which only a ROS distribution brings.
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ament_index_python.packages import (
     PackageNotFoundError,
@@ -33,12 +34,11 @@ from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.description import (
     Argument,
     GraphError,
-    NodeSpec,
-    ToolSpec,
     bag_command,
     pose_graph,
     rviz_tools,
 )
+from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec, ToolSpec
 
 EVENT_DRIVER = "event_driver"
 
@@ -149,15 +149,21 @@ def node_actions(specs: Sequence[NodeSpec], action: type[Node] = Node) -> list[N
         action(
             package=PACKAGE,
             executable=spec.executable,
-            name=spec.name,
-            namespace=spec.namespace,
-            parameters=[*spec.parameter_files, dict(spec.parameters)],
             output="screen",
             emulate_tty=True,
             on_exit=partial(ends.after, spec),
+            **_options(spec),
         )
         for spec in specs
     ]
+
+
+def _options(spec: NodeSpec) -> dict[str, Any]:
+    """Return what makes the node, or the container, the one that the graph describes."""
+    if isinstance(spec, ContainerSpec):
+        return {"arguments": spec.ros_arguments()}
+    parameters = [*spec.parameter_files, dict(spec.parameters)]
+    return {"name": spec.name, "namespace": spec.namespace, "parameters": parameters}
 
 
 class _Ends:

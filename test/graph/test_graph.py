@@ -23,6 +23,7 @@ from hybrid_pose_ros.graph.description import (
     rviz_tools,
 )
 from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.specs import ContainerSpec
 from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +157,15 @@ def test_cameras_are_namespaces() -> None:
     nodes = pose_graph({"cameras": "cam0 , a/b"}, ROOT)
     assert {spec.namespace for spec in nodes} == {"/cam0", "/a/b", ""}
     assert nodes[-1].parameters["cameras"] == "/cam0,/a/b"
+
+
+@pytest.mark.parametrize("arguments", [{}, {"cameras": "l, r", "visualizer": "true"}])
+def test_nodes_can_share_a_process(arguments: dict[str, str]) -> None:
+    apart = pose_graph(arguments, ROOT)
+    *rest, container = pose_graph(arguments | {"container": "true"}, ROOT)
+    assert isinstance(container, ContainerSpec)
+    assert {spec.executable for spec in rest} == {"visualizer"}
+    assert sorted([*rest, *container.nodes], key=repr) == sorted(apart, key=repr)
 
 
 def test_tools_see_the_topics_of_all_cameras() -> None:

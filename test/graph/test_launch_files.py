@@ -29,6 +29,7 @@ from hybrid_pose_ros.graph.description import (  # noqa: E402
     NodeSpec,
     pose_graph,
 )
+from hybrid_pose_ros.graph.specs import ContainerSpec  # noqa: E402
 from hybrid_pose_ros.interfaces.messages import header_at  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,21 @@ def test_nodes_of_several_cameras_are_those_of_the_graph(describe: Describe, sou
     assert nodes(actions(describe("multi_camera"), **arguments)) == [
         (PACKAGE, spec.executable) for spec in pose_graph(arguments, ROOT)
     ]
+
+
+@pytest.mark.parametrize("name", ["pose", "multi_camera"])
+def test_one_process_on_request(describe: Describe, name: str) -> None:
+    found = actions(describe(name), container="true")
+    assert nodes(found)[-1] == (PACKAGE, "container")
+    assert {executable for _, executable in nodes(found)} <= {"container", "visualizer"}
+    words = ["".join(part.text for part in word) for word in found[-1].cmd[1:-1]]
+    (spec,) = [spec for spec in graph_of(name) if isinstance(spec, ContainerSpec)]
+    assert words == spec.ros_arguments()
+
+
+def graph_of(name: str) -> list[NodeSpec]:
+    cameras = {"cameras": "cam0,cam1,cam2,cam3"} if name == "multi_camera" else {}
+    return pose_graph({**cameras, "container": "true"}, ROOT)
 
 
 @pytest.mark.parametrize("name", ["pose", "multi_camera"])
