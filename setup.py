@@ -46,6 +46,7 @@ class Build(build):
             f"-DPython3_EXECUTABLE={sys.executable}",
             "-DCMAKE_BUILD_TYPE=Release",
             "-DBUILD_TESTING=OFF",
+            "-DCOMPILE_KERNELS=OFF",
         )
         _cmake("--build", str(build_dir), "--parallel", str(os.cpu_count()))
         _cmake("--install", str(build_dir), "--prefix", str(tree))

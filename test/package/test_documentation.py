@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from hybrid_pose_ros.cli.main import COMMANDS, RESEARCH, make_parser
-from hybrid_pose_ros.cli.node_reference import NODES, node_class
 from hybrid_pose_ros.cli.reference import reference
 from hybrid_pose_ros.msg import Keypoint, PoseKeypoints
+from hybrid_pose_ros.nodes.support.node_classes import NODES, node_class
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
