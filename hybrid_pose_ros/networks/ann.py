@@ -32,15 +32,6 @@ class _Up(nn.Module):
         return leaky(self.conv2(torch.cat((x, skip), 1)))
 
 
-def with_feedback(inputs: Tensor, heatmaps: Tensor) -> Tensor:
-    """Return the ANN's inputs [N, planes, H, W] with the heatmaps [N, 13, H, W] of a run before.
-
-    Only for a network with feedback, whose last 13 planes they are; before its first run these
-    are zero.
-    """
-    return torch.cat((inputs[:, :-NUM_JOINTS], heatmaps.to(inputs.dtype).clamp(0.0, 1.0)), 1)
-
-
 class AnnUNet(nn.Module):
     """U-Net of section 4 of the paper, in the widths and depth of ``config``."""
 
@@ -77,7 +68,7 @@ class AnnUNet(nn.Module):
         Args:
             inputs: [N, planes, H, W]: event counts, OFF and ON of the newest window first; then,
                 where the configuration has them, a plane of ages per level
-                (:mod:`hybrid_pose_ros.events.activity`) and 13 of feedback.
+                (:mod:`hybrid_pose_ros.events.activity`).
 
         Returns:
             heatmaps [N, 13, H, W], and the activations ``stem``, ``down1``..., ``up1``...

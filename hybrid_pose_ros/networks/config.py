@@ -15,7 +15,6 @@ from typing import Any
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.events.noise import NoiseFilter
-from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 SPIKING_LAYERS = ("head", "down1", "down2", "down3", "res1", "res2", "up1", "up2", "up3")
 """Names of the nine spiking layers, in the order in which a step runs them."""
@@ -58,7 +57,6 @@ class AnnConfig:
         activity_levels: how long ago a cell last had so many events within a step is one input
             plane per level: what rests makes no events, and is not forgotten.
         activity_steps: length of those steps, in steps.
-        feedback: the heatmaps of the run before are input planes.
     """
 
     window_steps: tuple[int, ...]
@@ -69,7 +67,6 @@ class AnnConfig:
     norm: bool
     activity_levels: tuple[int, ...] = ()
     activity_steps: int = 1
-    feedback: bool = False
 
     @property
     def history_steps(self) -> int:
@@ -78,9 +75,8 @@ class AnnConfig:
 
     @property
     def input_planes(self) -> int:
-        """Channels of the first convolution: OFF and ON of each window, ages, feedback."""
-        ages = len(self.activity_levels)
-        return 2 * len(self.window_steps) + ages + NUM_JOINTS * self.feedback
+        """Channels of the first convolution: OFF and ON of each window, then ages."""
+        return 2 * len(self.window_steps) + len(self.activity_levels)
 
 
 @dataclass(frozen=True)
@@ -234,7 +230,6 @@ EDGE = ModelConfig(
         head_kernel=3,
         norm=True,
         activity_levels=(1, 3),
-        feedback=True,
     ),
     snn=SnnConfig(
         levels=(1, 3),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from hybrid_pose_ros.networks.ann import AnnUNet, with_feedback
+from hybrid_pose_ros.networks.ann import AnnUNet
 from hybrid_pose_ros.networks.carry import CarryOver
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS, ModelConfig
 from hybrid_pose_ros.networks.heatmap_motion import MotionHead
@@ -71,18 +71,6 @@ class HybridPoseNetwork(nn.Module):
             self.motion = MotionHead({tap: self.ann.tap_channels[tap] for tap in taps})
         if config.carry:
             self.carry = CarryOver()
-
-    def initial_states(self, inputs: Iterable[Tensor]) -> list[tuple[Tensor, SnnState]]:
-        """Run :meth:`initial_state` on inputs of successive moments, each fed with the last run.
-
-        The first input is taken as it is.
-        """
-        found: list[tuple[Tensor, SnnState]] = []
-        for now in inputs:
-            if found and self.config.ann.feedback:
-                now = with_feedback(now, found[-1][0].detach())
-            found.append(self.initial_state(now))
-        return found
 
     def initial_state(self, windows: Tensor) -> tuple[Tensor, SnnState]:
         """Run the ANN and initialise the SNN from it.

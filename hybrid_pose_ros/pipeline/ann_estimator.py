@@ -5,7 +5,6 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.activity import LastActivity, encode_ages
 from hybrid_pose_ros.events.binning import GridView, Step
-from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import AnnConfig
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
@@ -48,13 +46,6 @@ def longest_block(ann: AnnConfig, period_steps: int) -> int:
     """
     ages = (ann.activity_steps,) if ann.activity_levels else ()
     return math.gcd(period_steps, *ann.window_steps, *ages)
-
-
-@dataclass
-class _LastRun:
-    """The last run since a reset; one that is under way at the next reset leaves it alone."""
-
-    heatmaps: torch.Tensor | None = None
 
 
 class AnnEstimator:
@@ -103,7 +94,7 @@ class AnnEstimator:
         self.reset(view, block_steps)
 
     def reset(self, view: GridView | None = None, block_steps: int | None = None) -> None:
-        """Forget all events and answers; go on with another sensor or other blocks, if given."""
+        """Forget all events; go on with another sensor or other blocks, if given."""
         if view is not None:
             self._view = view
             self._decoder = PoseDecoder(self._config, view)
@@ -118,7 +109,6 @@ class AnnEstimator:
         )
         self._newest = -1
         self._activity.reset()
-        self._last_run = _LastRun()
 
     def push(self, step: Step) -> None:
         """Add a step. Steps that were skipped before it count as empty."""
@@ -138,10 +128,7 @@ class AnnEstimator:
         return index * self._block_steps // self._config.ann.activity_steps
 
     def snapshot(self) -> tuple[NDArray[np.float32], int]:
-        """Return the network's input, and the sensor time in ns up to which it holds events.
-
-        The planes of feedback are filled when it is run.
-        """
+        """Return the network's input, and the sensor time in ns up to which it holds events."""
         sums, length = self._sums, len(self._sums)
         ann = self._config.ann
         inputs = np.zeros((ann.input_planes, *sums.shape[2:]), np.float32)
@@ -159,20 +146,11 @@ class AnnEstimator:
         return inputs, (self._newest + 1) * self.block_ns
 
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
-        """Run the ANN and the initialiser, by default on the newest steps.
-
-        A network with feedback is fed with the heatmaps of the run before, if there was one since
-        the last reset.
-        """
-        last_run = self._last_run
+        """Run the ANN and the initialiser, by default on the newest steps."""
         inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         start = time.perf_counter_ns()
         with torch.inference_mode():
-            given = torch.from_numpy(inputs)[None]
-            if last_run.heatmaps is not None and self._config.ann.feedback:
-                given = with_feedback(given, last_run.heatmaps)
-            state = self._forward(given)
-            last_run.heatmaps = state.heatmaps
+            state = self._forward(torch.from_numpy(inputs)[None])
             points, confidence = decode_heatmaps(state.heatmaps[0])
         tensors = encode_state(state)
         self._seq += 1

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the ANN remembers between its runs: when cells were active, and its own last answer."""
+"""What the ANN remembers between its runs: when cells were active."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.binning import GridView, Step, StepBinner
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.networks.config import EDGE, SPIKING_LAYERS
-from hybrid_pose_ros.networks.snn import SnnState
+from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, longest_block
 from hybrid_pose_ros.pipeline.step_length import with_step
 
@@ -20,7 +18,6 @@ from .conftest import T
 
 COUNTS = 2 * len(EDGE.ann.window_steps)
 AGES = slice(COUNTS, COUNTS + len(EDGE.ann.activity_levels))
-FEEDBACK = slice(AGES.stop, AGES.stop + 13)
 
 
 def random_steps(seed: int, gaps: Sequence[int]) -> list[Step]:
@@ -130,74 +127,11 @@ def test_the_cut_of_the_stream_changes_nothing(checkpoint: Checkpoint, view: Gri
     assert all(np.array_equal(found[0], other) for other in found[1:])
 
 
-class Recorder:
-    """A runtime that keeps what it is given, and answers with maps that tell how often it ran."""
-
-    def __init__(self) -> None:
-        self.given: list[np.ndarray] = []
-
-    def __call__(self, inputs: torch.Tensor) -> SnnState:
-        self.given.append(inputs[0].numpy().copy())
-        maps = torch.full((1, 13, 65, 87), 0.25 * len(self.given))
-        maps[0, :, 0, 0], maps[0, :, 0, 1] = -1.0, 1.5
-        return SnnState({name: torch.zeros(1, 1, 2, 2) for name in SPIKING_LAYERS}, maps)
-
-
-@pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """What every estimator runs on."""
-    found = Recorder()
-    monkeypatch.setattr("hybrid_pose_ros.pipeline.ann_estimator.make_forward", lambda *_: found)
-    return found
-
-
-def test_feedback_is_the_clamped_answer_of_the_last_run(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], recorder: Recorder
-) -> None:
-    ann = AnnEstimator(checkpoint, view)
-    for step in steps[:3]:
-        ann.push(step)
-        expected, _ = ann.snapshot()
-        assert not expected[FEEDBACK].any()
-        ann.infer()
-        assert np.array_equal(recorder.given[-1][: FEEDBACK.start], expected[: FEEDBACK.start])
-    first, second, third = (given[FEEDBACK] for given in recorder.given)
-    assert not first.any()
-    for given, value in ((second, 0.25), (third, 0.5)):
-        assert (given[:, 0, 0] == 0.0).all() and (given[:, 0, 1] == 1.0).all()
-        assert (given[:, 1:] == value).all()
-
-
-def test_a_reset_forgets_ages_and_feedback(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], recorder: Recorder
-) -> None:
-    ann = AnnEstimator(checkpoint, view)
-    pushed(ann, steps[:3]).infer()
+def test_a_reset_forgets_ages(checkpoint: Checkpoint, view: GridView, steps: list[Step]) -> None:
+    ann = pushed(AnnEstimator(checkpoint, view), steps[:3])
+    ann.infer()
     assert ann.snapshot()[0][AGES].any()
     ann.reset()
     assert not ann.snapshot()[0].any()
-    ann.push(steps[5])
-    ann.infer()
     fresh = pushed(AnnEstimator(checkpoint, view), steps[5:6])
-    assert np.array_equal(recorder.given[-1], fresh.snapshot()[0])
-
-
-def test_a_run_under_way_at_a_reset_is_not_fed_back(
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    recorder: Recorder,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ann = AnnEstimator(checkpoint, view)
-    ann.push(steps[0])
-
-    def interrupted(inputs: torch.Tensor) -> SnnState:
-        ann.reset()
-        return recorder(inputs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ann, "_forward", interrupted)
-        ann.infer()
-    pushed(ann, steps[1:2]).infer()
-    assert not recorder.given[-1][FEEDBACK].any()
+    assert np.array_equal(pushed(ann, steps[5:6]).snapshot()[0], fresh.snapshot()[0])

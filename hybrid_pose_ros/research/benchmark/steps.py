@@ -80,8 +80,7 @@ def initialisations(
         if step.index % period == 0 and step.index:
             inputs[step.index] = torch.from_numpy(ann.snapshot()[0])[None]
         ann.push(step)
-    found = checkpoint.network.initial_states(inputs.values())
-    return {index: state for index, (_, state) in zip(inputs, found, strict=True)}
+    return {index: checkpoint.network.initial_state(planes)[1] for index, planes in inputs.items()}
 
 
 def measure_steps(checkpoint: Checkpoint, stream: Stream, max_steps: int) -> dict[str, Any]:

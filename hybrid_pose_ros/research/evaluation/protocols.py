@@ -116,7 +116,7 @@ class _Performance:
         data, inits = self._data, self._inits
         network = self._networks.hybrid
         instants = range(1, self._end + 1)
-        self._poses["ann"] = run_ann(network, data, instants, self._starts, self._heatmaps)
+        self._poses["ann"] = run_ann(network, data, instants)
         latest = np.repeat(np.arange(1, data.windows + 1), WINDOW_INSTANTS)
         held = decoded(self._heatmaps, data.cameras).at(latest)
         self._poses["ann_held"] = held

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybrid_pose_ros.events.activity import LastActivity, encode_ages
-from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
@@ -101,7 +100,7 @@ class Input:
         return -self._lead // self.steps_per_instant
 
     def inputs(self, instants: Sequence[int]) -> Tensor:
-        """Return what the ANN sees of the events before these instants, without feedback.
+        """Return what the ANN sees of the events before these instants.
 
         Args:
             instants: in order.
@@ -151,10 +150,16 @@ def as_sent(state: SnnState) -> SnnState:
     for row in range(len(state.heatmaps)):
         tensors = encode_state(samples(state, [row]))
         arrived.append(decode_state(tensors, {part.name: part.shape for part in tensors}))
-    velocities = [part.velocity for part in arrived if part.velocity is not None]
+    return _joined(arrived)
+
+
+def _joined(states: Sequence[SnnState]) -> SnnState:
+    """Return the samples of several states as those of one."""
+    velocities = [state.velocity for state in states if state.velocity is not None]
+    names = states[0].membranes
     return SnnState(
-        {name: torch.cat([part.membranes[name] for part in arrived]) for name in state.membranes},
-        torch.cat([part.heatmaps for part in arrived]),
+        {name: torch.cat([state.membranes[name] for state in states]) for name in names},
+        torch.cat([state.heatmaps for state in states]),
         torch.cat(velocities) if velocities else None,
     )
 
@@ -170,49 +175,22 @@ def decoded(heatmaps: Tensor, cameras: int) -> Poses:
 def initialise(
     network: HybridPoseNetwork, data: Input, starts: Sequence[int]
 ) -> tuple[Tensor, SnnState]:
-    """Run the ANN at these instants, each time fed with its answer of the time before.
+    """Run the ANN at these instants.
 
     Returns:
         heatmaps [cameras * starts, 13, H, W] and states, one sample per camera and start, the
         starts of the first camera first.
     """
-    inputs = data.inputs(starts)
-    found = network.initial_states(inputs.unbind(1))
-    heatmaps = torch.stack([maps for maps, _ in found], 1).flatten(0, 1)
-    states = [state for _, state in found]
-    velocities = [state.velocity for state in states if state.velocity is not None]
-    return heatmaps, SnnState(
-        {
-            name: torch.stack([state.membranes[name] for state in states], 1).flatten(0, 1)
-            for name in states[0].membranes
-        },
-        torch.stack([state.heatmaps for state in states], 1).flatten(0, 1),
-        torch.stack(velocities, 1).flatten(0, 1) if velocities else None,
-    )
+    inputs = data.inputs(starts).flatten(0, 1)
+    found = [network.initial_state(part) for part in inputs.split(_ANN_BATCH)]
+    return torch.cat([heatmaps for heatmaps, _ in found]), _joined([state for _, state in found])
 
 
-def run_ann(
-    network: HybridPoseNetwork,
-    data: Input,
-    instants: Sequence[int],
-    starts: Sequence[int],
-    answers: Tensor,
-) -> Poses:
-    """Run the ANN at these instants: [cameras, instants, ...].
-
-    Args:
-        starts: earlier runs, the first of them before all instants.
-        answers: their heatmaps, from :func:`initialise`; each instant is fed with the last one.
-    """
-    maps = answers.unflatten(0, (data.cameras, -1))
-    last = np.searchsorted(np.asarray(starts), np.asarray(instants), "left") - 1
+def run_ann(network: HybridPoseNetwork, data: Input, instants: Sequence[int]) -> Poses:
+    """Run the ANN at these instants: [cameras, instants, ...]."""
     parts = []
     for first in range(0, len(instants), _ANN_BATCH):
-        chosen = slice(first, first + _ANN_BATCH)
-        inputs = data.inputs(instants[chosen]).flatten(0, 1)
-        if network.config.ann.feedback:
-            inputs = with_feedback(inputs, maps[:, last[chosen]].flatten(0, 1))
-        heatmaps, _ = network.ann(inputs)
+        heatmaps, _ = network.ann(data.inputs(instants[first : first + _ANN_BATCH]).flatten(0, 1))
         parts.append(decoded(heatmaps, data.cameras))
     return Poses.joined(parts)
 

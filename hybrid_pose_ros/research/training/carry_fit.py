@@ -15,7 +15,7 @@ from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.research.training.sampling import Batch
-from hybrid_pose_ros.research.training.stages import fed, follow
+from hybrid_pose_ros.research.training.stages import follow
 from hybrid_pose_ros.skeleton import MIRROR, NUM_JOINTS
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -34,7 +34,7 @@ def fit_carry(network: HybridPoseNetwork, batches: Sequence[Batch]) -> None:
     errors = torch.zeros(len(SHARES), NUM_JOINTS)
     with torch.no_grad():
         for batch in batches:
-            inits = [state for _, state in network.initial_states(fed(network, batch))]
+            inits = [network.initial_state(inputs)[1] for inputs in batch.windows]
             for choice, share in enumerate(SHARES):
                 logits.fill_(share).logit_()
                 errors[choice] += _errors(network, inits, batch)

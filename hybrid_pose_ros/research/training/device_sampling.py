@@ -22,12 +22,12 @@ from hybrid_pose_ros.research.training.shards import KEY_STEPS, Shard
 
 
 class DrawnBatch(NamedTuple):
-    """The draws of a batch of N samples, see :class:`~.draws.Draw`; all but the last three int64.
+    """The draws of a batch of N samples, see :class:`~.draws.Draw`; all but the last two int64.
 
     ``steps``: where in its recording each step lies that the ANN sees before t0, then the steps
     after t0, [N, history + T]; -1: empty. ``numbers``: shard, start, pause_at, pause, oldest,
     first column, invert, mirror, shift along x and y, [N, 10]. ``size``: inputs of the ANN,
-    steps after t0, columns. ``points``, ``visible``, ``feedback``: as in a
+    steps after t0, columns. ``points``, ``visible``: as in a
     :class:`~.sampling.Batch`.
     """
 
@@ -36,7 +36,6 @@ class DrawnBatch(NamedTuple):
     size: tuple[int, int, int]
     points: Tensor
     visible: Tensor
-    feedback: Tensor
 
 
 def stack_draws(inits: int, draws: Sequence[tuple[int, Draw]]) -> DrawnBatch:
@@ -57,7 +56,6 @@ def stack_draws(inits: int, draws: Sequence[tuple[int, Draw]]) -> DrawnBatch:
         (inits, after, draws[0][1].columns[1]),
         torch.from_numpy(np.stack([draw.points for _, draw in draws], 1)),
         torch.from_numpy(np.stack([draw.visible for _, draw in draws], 1)),
-        torch.from_numpy(np.stack([draw.feedback for _, draw in draws])),
     )
 
 
@@ -134,7 +132,6 @@ class DeviceShards:
             counts.transpose(0, 1),
             drawn.points.to(device),
             drawn.visible.to(device),
-            drawn.feedback.to(device),
         )
 
     def _read(

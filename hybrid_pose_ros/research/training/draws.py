@@ -11,14 +11,9 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.activity import NEVER
 from hybrid_pose_ros.networks.config import ModelConfig
-from hybrid_pose_ros.skeleton import JOINTS, MIRROR
+from hybrid_pose_ros.skeleton import MIRROR
 
 _MIRROR = np.array(MIRROR)
-
-_ARMS, _LEGS = (
-    np.array([i for i, name in enumerate(JOINTS) if name.endswith(ends)])
-    for ends in (("elbow", "hand"), ("hip", "knee", "foot"))
-)
 
 _PAUSE_S = (0.3, 90.0)
 """Shortest and longest pause in seconds."""
@@ -38,7 +33,6 @@ class Augmentation:
             all.
         pause: probability that a person has rested for a while (0.3 to 90 s) at some moment of the
             past, in the pose of that moment.
-        feedback: probability that the ANN is fed with an earlier pose, damaged as its own may be.
         still: samples are drawn in proportion to the mean speed of their visible joints plus this
             speed (cells per step), so that fast movements, which are rare, are learnt as well as
             standing; None: all as often.
@@ -49,13 +43,12 @@ class Augmentation:
     shift: tuple[int, int] = (8, 6)
     forget: float = 0.12
     pause: float = 0.3
-    feedback: float = 0.6
     strip: int | None = None
     still: float | None = 0.1
 
 
 NO_AUGMENTATION = Augmentation(
-    mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0, pause=0.0, feedback=0.0, still=None
+    mirror=0.0, invert=0.0, shift=(0, 0), forget=0.0, pause=0.0, still=None
 )
 
 
@@ -92,7 +85,6 @@ class Draw:
         shift: of the content, (x, y) in cells, after all else.
         points: float32 [T + 1, 13, 2] in cells of these columns, at ``start`` and after each step.
         visible: bool [T + 1, 13].
-        feedback: float32 [13, 3], see :func:`draw_feedback`.
     """
 
     start: int
@@ -106,7 +98,6 @@ class Draw:
     shift: tuple[int, int]
     points: NDArray[np.float32]
     visible: NDArray[np.bool_]
-    feedback: NDArray[np.float32]
 
 
 def draw_sample(
@@ -124,10 +115,8 @@ def draw_sample(
     """
     own = labels[start - 1 : start + steps].copy()
     points, visible = own[..., :2], own[..., 2] > 0
-    feedback = draw_feedback(labels, start, augmentation.feedback, rng)
     columns = _strip(points, visible, config.view.grid_width, augmentation, rng)
     points[..., 0] -= columns.start
-    feedback[:, 0] -= columns.start
     size = np.array((columns.stop - columns.start, config.view.grid_height), np.float32)
     visible = visible & ((points > -0.5) & (points < size - 0.5)).all(-1)
     length = config.ann.history_steps
@@ -148,14 +137,12 @@ def draw_sample(
     invert = rng.random() < augmentation.invert
     mirror = rng.random() < augmentation.mirror
     if mirror:
-        points, feedback, visible = points[:, _MIRROR], feedback[_MIRROR], visible[:, _MIRROR]
+        points, visible = points[:, _MIRROR], visible[:, _MIRROR]
         points[..., 0] = size[0] - 1 - points[..., 0]
-        feedback[:, 0] = size[0] - 1 - feedback[:, 0]
     reach_x, reach_y = augmentation.shift
     dx, dy = (int(rng.integers(-reach, reach + 1)) for reach in (reach_x, reach_y))
     if dx or dy:
         points = points + np.array((dx, dy), np.float32)
-        feedback[:, :2] += (dx, dy)
         visible = visible & ((points > -0.5) & (points < size - 0.5)).all(-1)
     return Draw(
         start=start,
@@ -169,37 +156,4 @@ def draw_sample(
         shift=(dx, dy),
         points=points,
         visible=visible,
-        feedback=feedback,
     )
-
-
-def draw_feedback(
-    labels: NDArray[np.float32], start: int, share: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw where an earlier run of the ANN may have seen the joints, float32 [13, 3].
-
-    It is the truth of some time before, damaged in the ways in which an answer is wrong: all or
-    some joints beside their places, left and right exchanged, joints not found.
-
-    Args:
-        labels: of the recording, [steps, 13, 3].
-        start: step before which the ANN runs.
-        share: probability that there is an answer.
-    """
-    if rng.random() >= share:
-        return np.zeros(labels.shape[1:], np.float32)
-    ago = int(rng.integers(1, 21)) if rng.random() < 0.85 else int(rng.integers(21, 300))
-    pose = labels[max(0, start - 1 - ago)].copy()
-    joints = len(pose)
-    pose[:, :2] += rng.normal(0, np.exp(rng.uniform(np.log(0.1), np.log(3.0))), (joints, 2))
-    if rng.random() < 0.2:
-        pose[:, :2] += rng.normal(0, 4.0, 2)
-    if rng.random() < 0.1:
-        pose = pose[_MIRROR]
-    elif rng.random() < 0.1:  # arms or legs alone
-        limbs = _ARMS if rng.random() < 0.5 else _LEGS
-        pose[limbs] = pose[_MIRROR[limbs]]
-    lost = rng.random(joints) < 0.05
-    pose[lost, :2] += rng.normal(0, 12.0, (int(lost.sum()), 2))
-    pose[:, 2] *= rng.uniform(0.3, 1.0, joints) * (rng.random(joints) > 0.1)
-    return pose

@@ -50,17 +50,15 @@ class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.
 
     ``windows``: float32 [I, N, planes, H, W], at t0 and at I - 1 later times that part the steps
-    evenly; planes of feedback are zero. ``counts``: uint8 [T, N, 2, H, W], the steps after t0.
+    evenly. ``counts``: uint8 [T, N, 2, H, W], the steps after t0.
     ``points``: float32 [T + 1, N, 13, 2] in cells, at t0 and after each step. ``visible``: bool
-    [T + 1, N, 13]. ``feedback``: float32 [N, 13, 3], where a run of the ANN before t0 may have
-    seen the joints (x, y in cells), and how sure of it it was; 0: not at all.
+    [T + 1, N, 13].
     """
 
     windows: Tensor
     counts: Tensor
     points: Tensor
     visible: Tensor
-    feedback: Tensor
 
     @property
     def known(self) -> Tensor:
@@ -85,7 +83,6 @@ class Sample(NamedTuple):
     counts: NDArray[np.uint8]
     points: NDArray[np.float32]
     visible: NDArray[np.bool_]
-    feedback: NDArray[np.float32]
 
 
 def cut_sample(shard: Shard, draw: Draw, config: ModelConfig, inits: int) -> Sample:
@@ -104,7 +101,7 @@ def cut_sample(shard: Shard, draw: Draw, config: ModelConfig, inits: int) -> Sam
         windows, counts = windows[..., ::-1], counts[..., ::-1]
     if any(draw.shift):
         windows, counts = _shifted(windows, *draw.shift), _shifted(counts, *draw.shift)
-    return Sample(windows, counts, draw.points, draw.visible, draw.feedback)
+    return Sample(windows, counts, draw.points, draw.visible)
 
 
 def make_sample(
@@ -263,13 +260,12 @@ class BatchSource(Dataset[Batch]):
 
 def stack(samples: Sequence[Sample]) -> Batch:
     """Return samples as a batch."""
-    windows, counts, points, visible, feedback = zip(*samples, strict=True)
+    windows, counts, points, visible = zip(*samples, strict=True)
     return Batch(
         torch.from_numpy(np.stack(windows, 1)),
         torch.from_numpy(np.stack(counts, 1)),
         torch.from_numpy(np.stack(points, 1)),
         torch.from_numpy(np.stack(visible, 1)),
-        torch.from_numpy(np.stack(feedback)),
     )
 
 

@@ -14,6 +14,7 @@ from hybrid_pose_ros.research.training.sampling import Batch, BatchSource, Sourc
 from hybrid_pose_ros.research.training.shards import Shard, open_shards
 from hybrid_pose_ros.research.training.stages import Stage
 from hybrid_pose_ros.research.training.trainer import TrainingPlan
+from hybrid_pose_ros.research.training.warp import WarpedSource
 
 FOLLOWED: Final = "followed"
 """Stands for the recordings of a training that takes in new ones."""
@@ -67,7 +68,8 @@ def make_source(
             earlier=(0, 1) if config.carry and plan.stage is Stage.HYBRID else (0,),
             imported_share=plan.imported_share,
         )
-        return source if memory is None else DeviceSource(source, memory)
+        cut = source if memory is None else DeviceSource(source, memory)
+        return WarpedSource(cut, plan.seed, 2 * len(config.ann.window_steps))
 
     if plan.recordings == FOLLOWED:
         return FollowingSource(lambda: draw_from(open_shards(folder, config)), plan.report_every)

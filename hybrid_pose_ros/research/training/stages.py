@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
-from hybrid_pose_ros.networks.ann import with_feedback
 from hybrid_pose_ros.networks.heatmap_motion import attention
 from hybrid_pose_ros.networks.heatmaps import draw_heatmaps, highest_cells
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
@@ -124,7 +123,7 @@ def stage_loss(network: HybridPoseNetwork, stage: Stage, batch: Batch) -> Tensor
 
 
 def _ann_loss(network: HybridPoseNetwork, batch: Batch) -> Tensor:
-    inputs, batch = _last_inputs(network, batch)
+    inputs = batch.windows[0]
     points, visible = batch.points[0], batch.visible[0]
     sigma = network.config.sigma
     heatmaps, activations = network.ann(inputs)
@@ -146,40 +145,11 @@ def begin(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, SnnState, B
         the ANN's heatmaps [N, 13, H, W], the state after that initialisation, and what is left of
         the batch.
     """
-    *earlier, last = fed(network, batch)
+    *earlier, last = batch.windows
     with torch.no_grad():
-        found = network.initial_states(earlier)
-    if found and network.config.ann.feedback:
-        last = with_feedback(last, found[-1][0])
+        found = [network.initial_state(inputs)[1] for inputs in earlier]
     heatmaps, init = network.initial_state(last)
-    return heatmaps, *follow(network, [*(state for _, state in found), init], batch)
-
-
-def fed(network: HybridPoseNetwork, batch: Batch) -> list[Tensor]:
-    """Return the ANN's inputs at each time of a batch, the first with the batch's feedback."""
-    first, *later = batch.windows
-    if not network.config.ann.feedback:
-        return [first, *later]
-    points, sure = batch.feedback[..., :2], batch.feedback[..., 2]
-    height, width = first.shape[-2:]
-    maps = draw_heatmaps(points, sure > 0, height, width, network.config.sigma)
-    return [with_feedback(first, sure[..., None, None] * maps), *later]
-
-
-def _last_inputs(network: HybridPoseNetwork, batch: Batch) -> tuple[Tensor, Batch]:
-    """Run the ANN up to the last time of a batch, without gradients.
-
-    Returns:
-        its inputs at that time, fed with its own last answer, and what is left of the batch.
-    """
-    inputs = fed(network, batch)
-    if network.config.ann.feedback:
-        with torch.no_grad():
-            for number in range(1, len(inputs)):
-                heatmaps, _ = network.ann(inputs[number - 1])
-                inputs[number] = with_feedback(inputs[number], heatmaps)
-    done = (len(inputs) - 1) * (len(batch.counts) // len(inputs))
-    return inputs[-1], _from(batch, done)
+    return heatmaps, *follow(network, [*found, init], batch)
 
 
 def _from(batch: Batch, step: int) -> Batch:
@@ -189,7 +159,6 @@ def _from(batch: Batch, step: int) -> Batch:
         batch.counts[step:],
         batch.points[step:],
         batch.visible[step:],
-        batch.feedback,
     )
 
 

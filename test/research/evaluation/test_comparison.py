@@ -54,7 +54,6 @@ def test_errors_per_step_in_pixels_of_the_view() -> None:
         counts=torch.zeros(3, 2, 2, 65, 87),
         points=network.points + moves,
         visible=torch.ones(4, 2, 13, dtype=torch.bool),
-        feedback=torch.zeros(2, 13, 3),
     )
     mean = network.points.mean(0).numpy()
     errors = compare(network, [batch], mean)

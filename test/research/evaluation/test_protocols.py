@@ -67,7 +67,7 @@ class Alone:
         self.steps = performance.steps(network.config.step_ns).astype(np.float32)
 
     def inputs(self, camera: int, instant: int) -> np.ndarray:
-        """What the ANN sees at the start of an instant, without feedback."""
+        """What the ANN sees at the start of an instant."""
         ann = self.network.config.ann
         steps = self.steps[camera, : (LEAD + instant) * self.per_instant]
         windows = sum_windows(steps[-ann.history_steps :], ann.window_steps)
@@ -77,22 +77,17 @@ class Alone:
             ago = (events >= level)[::-1].argmax(0)  # in steps of 10 ms
             never = ~(events >= level).any(0)
             age[:] = np.where(never, 0.0, 1.0 - np.log1p(ago) / np.log1p(12_000))
-        return np.concatenate((windows, ages, np.zeros((13, *steps.shape[2:]), np.float32)))
+        return np.concatenate((windows, ages))
 
-    def answers(self, camera: int, instants: Sequence[int]) -> list[tuple[torch.Tensor, SnnState]]:
-        """The ANN at the start of each instant, fed with its answer of the one before."""
-        found: list[tuple[torch.Tensor, SnnState]] = []
-        for instant in instants:
-            inputs = torch.from_numpy(self.inputs(camera, instant)[None])
-            if found:
-                inputs[:, -13:] = found[-1][0].clamp(0, 1)
-            with torch.inference_mode():
-                found.append(self.network.initial_state(inputs))
-        return found
+    def answer(self, camera: int, instant: int) -> tuple[torch.Tensor, SnnState]:
+        """The ANN at the start of an instant."""
+        inputs = torch.from_numpy(self.inputs(camera, instant)[None])
+        with torch.inference_mode():
+            return self.network.initial_state(inputs)
 
     def begin(self, camera: int, instant: int) -> tuple[np.ndarray, SnnState]:
-        """The ANN at the start of an instant, after all starts of windows before it."""
-        heatmaps, state = self.answers(camera, [*range(-10, instant, 10), instant])[-1]
+        """The ANN's pose at the start of an instant, and its state."""
+        heatmaps, state = self.answer(camera, instant)
         return decode_heatmaps(heatmaps)[0][0].numpy(), state
 
     def chain(
@@ -100,7 +95,8 @@ class Alone:
     ) -> SnnState:
         """The state after the last of several initialisations, the first of which is whole."""
         own, before = None, 0
-        for start, (_, state) in zip(starts, self.answers(camera, starts), strict=True):
+        for start in starts:
+            _, state = self.answer(camera, start)
             if own is not None:
                 own = self.run(camera, own, before + takes_effect, start - before)[-1]
             if at_rest:
@@ -298,7 +294,7 @@ def test_initialisations_of_short_steps_are_those_of_the_converted_network(
     for layer, membrane in states[1].membranes.items():
         assert torch.equal(found.membranes[layer], membrane)
     assert found.velocity is not None and states[1].velocity is not None
-    assert torch.allclose(found.velocity, states[1].velocity, rtol=1e-5, atol=1e-7)
+    assert torch.allclose(found.velocity, states[1].velocity, rtol=1e-4, atol=1e-5)
 
 
 def test_history_longer_than_the_lead_is_refused(performance: BinnedPerformance) -> None:

@@ -72,7 +72,7 @@ def test_a_device_cuts_what_numpy_cuts(shards: list[Shard], augmentation: Augmen
     for number, found in enumerate(device.batches(range(6))):
         expected = source[number]
         inits.add(len(expected.windows))
-        for name in ("counts", "points", "visible", "feedback"):
+        for name in ("counts", "points", "visible"):
             assert torch.equal(getattr(found, name), getattr(expected, name)), name
         torch.testing.assert_close(found.windows, expected.windows, rtol=0, atol=1e-6)
         assert found.windows.any() and found.counts.dtype == torch.uint8

@@ -46,8 +46,8 @@ class Joined:
     def batches(self, numbers):
         for number in numbers:
             parts = [self.source[self.count * number + i] for i in range(self.count)]
-            joined = [torch.cat(same, 1) for same in list(zip(*parts))[:-1]]
-            yield Batch(*joined, torch.cat([part.feedback for part in parts]))
+            joined = [torch.cat(same, 1) for same in zip(*parts)]
+            yield Batch(*joined)
 
 
 def shard():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples hold what the ANN remembers in use: the age of each cell's activity, its last answer."""
+"""Samples hold what the ANN remembers in use: the age of each cell's activity."""
 
 from dataclasses import replace
 
@@ -13,7 +13,6 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import EDGE, PAPER
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator, sum_windows
-from hybrid_pose_ros.research.training.draws import draw_feedback
 from hybrid_pose_ros.research.training.sampling import (
     NO_AUGMENTATION,
     Augmentation,
@@ -22,7 +21,6 @@ from hybrid_pose_ros.research.training.sampling import (
     make_sample,
 )
 from hybrid_pose_ros.research.training.shards import Shard
-from hybrid_pose_ros.skeleton import MIRROR
 
 from .conftest import make_shard
 
@@ -125,23 +123,17 @@ def test_what_a_stream_that_has_just_begun_has_not_seen_has_no_age(shard: Shard)
     assert max(lengths) <= 98 and len(lengths) > 4
 
 
-def test_mirroring_takes_ages_and_feedback_along_and_exchanges_sides(shard: Shard) -> None:
-    plain = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0), 5)
-    turned = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0, mirror=1.0), 5)
+def test_mirroring_takes_ages_along(shard: Shard) -> None:
+    plain = cut(shard, 200, NO_AUGMENTATION, 5)
+    turned = cut(shard, 200, replace(NO_AUGMENTATION, mirror=1.0), 5)
     assert np.array_equal(turned.windows, plain.windows[..., ::-1])
-    expected = plain.feedback[list(MIRROR)]
-    expected[:, 0] = 86 - expected[:, 0]
-    assert plain.feedback[:, 2].any()
-    assert np.allclose(turned.feedback, expected, atol=1e-4)
 
 
-def test_a_shift_moves_ages_and_feedback_with_the_joints(shard: Shard) -> None:
-    plain = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0), 2)
-    moved = cut(shard, 200, replace(NO_AUGMENTATION, feedback=1.0, shift=(8, 6)), 2)
+def test_a_shift_moves_ages_with_the_joints(shard: Shard) -> None:
+    plain = cut(shard, 200, NO_AUGMENTATION, 2)
+    moved = cut(shard, 200, replace(NO_AUGMENTATION, shift=(8, 6)), 2)
     dx, dy = (moved.points - plain.points)[0, 0].round().astype(int)
     assert dx or dy
-    by = moved.feedback - plain.feedback
-    assert np.allclose(by, (dx, dy, 0), atol=1e-4)
     rolled = np.roll(plain.windows, (dy, dx), (-2, -1))
     inside = (slice(6, -6), slice(8, -8))
     assert np.array_equal(moved.windows[..., *inside], rolled[..., *inside])
@@ -155,31 +147,12 @@ def test_exchanged_polarities_leave_the_ages(shard: Shard) -> None:
     assert np.array_equal(inverted[:, 1:COUNTS:2], plain[:, 0:COUNTS:2])
 
 
-def test_feedback_is_near_an_earlier_pose_or_nothing(shard: Shard) -> None:
-    rng = np.random.default_rng(0)
-    assert not draw_feedback(shard.labels, 200, 0.0, rng).any()
-    drawn = np.stack([draw_feedback(shard.labels, 200, 1.0, rng) for _ in range(400)])
-    sure = drawn[..., 2]
-    assert ((sure == 0) | ((sure >= 0.3) & (sure <= 1.0))).all()
-    assert 0.05 < (sure == 0).mean() < 0.15  # joints not found
-    off = np.linalg.norm(drawn[..., :2] - shard.labels[190, :, :2], axis=-1)
-    assert np.median(off) < 3.0
-    swapped = np.linalg.norm(drawn[..., :2] - shard.labels[190, list(MIRROR), :2], axis=-1)
-    mirrored = (swapped[:, 1:].mean(1) < 3.0).mean()
-    assert 0.03 < mirrored < 0.2
-    unseen = shard.labels.copy()
-    unseen[:, 4, 2] = 0.0
-    assert not draw_feedback(unseen, 200, 1.0, rng)[4, 2]
-
-
 def test_batches_with_memory_are_a_function_of_seed_and_number(shard: Shard) -> None:
     def source(seed: int) -> BatchSource:
-        always = Augmentation(pause=1.0, feedback=1.0, forget=0.5)
+        always = Augmentation(pause=1.0, forget=0.5)
         return BatchSource([shard], EDGE, batch=3, steps=4, seed=seed, augmentation=always)
 
     first = source(1)[7]
     assert all(map(torch.equal, first, source(1)[7]))
-    assert first.feedback.shape == (3, 13, 3)
     for other in (source(1)[8], source(2)[7]):
-        assert not torch.equal(first.feedback, other.feedback)
         assert not torch.equal(first.windows[:, :, AGES], other.windows[:, :, AGES])

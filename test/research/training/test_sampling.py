@@ -55,7 +55,7 @@ def make_truth(label_ns: np.ndarray, keypoints_px: np.ndarray, visible: np.ndarr
 
 def test_a_sample_holds_the_history_the_steps_after_it_and_the_labels(shard: Shard) -> None:
     rng = np.random.default_rng(0)
-    windows, counts, points, visible, _ = make_sample(shard, 120, 5, EDGE, NO_AUGMENTATION, rng)
+    windows, counts, points, visible = make_sample(shard, 120, 5, EDGE, NO_AUGMENTATION, rng)
     assert len(windows) == 1
     assert np.array_equal(windows[0, 0:2], shard.counts[119])
     assert np.array_equal(windows[0, 8:10], shard.counts[114:116].sum(0))  # the fifth: two steps
@@ -123,7 +123,7 @@ def test_joints_shifted_out_of_the_grid_do_not_count(shard: Shard) -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         shifted = replace(NO_AUGMENTATION, shift=(8, 0))
-        _, _, points, visible, _ = make_sample(edge, 120, 1, EDGE, shifted, rng)
+        _, _, points, visible = make_sample(edge, 120, 1, EDGE, shifted, rng)
         assert visible[1, 0] == (points[1, 0, 0] < 86.5)
 
 
@@ -259,7 +259,7 @@ def test_a_strip_holds_the_person_and_moves_events_and_joints_together(shard: Sh
     narrow = replace(NO_AUGMENTATION, strip=40)
     for seed in range(10):
         rng = np.random.default_rng(seed)
-        windows, counts, points, visible, _ = make_sample(shard, 120, 1, EDGE, narrow, rng)
+        windows, counts, points, visible = make_sample(shard, 120, 1, EDGE, narrow, rng)
         assert windows.shape == (1, EDGE.ann.input_planes, 65, 40) and counts.shape == (
             1,
             2,
