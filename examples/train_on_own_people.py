@@ -39,16 +39,22 @@ def train(stage: str, folder: Path, *options: str) -> None:
         sys.exit(code)
 
 
-def main(folder: Path, model: Path, updates: str) -> None:
-    """Import, train the ANN and then the hybrid on it, and write the model."""
+def main(folder: Path, model: Path, updates: int = 2000, samples: int = 256) -> None:
+    """Import, train the ANN and then the hybrid on it, and write the model.
+
+    Args:
+        updates: of the ANN, and of the hybrid.
+        samples: windows on which a stage is validated, and the model tested.
+    """
     training = folder / "training"
     for part in ("train", "validation", "test"):
         import_folder(folder / part, training / part)
-    gently = ("--from", str(shipped_checkpoint()), "--learning-rate", "3e-4")
+    tested = ("--samples", str(samples))
+    gently = ("--from", str(shipped_checkpoint()), "--learning-rate", "3e-4", *tested)
     for stage in ("ann", "hybrid"):
-        train(stage, training, *gently, "--updates", updates)
-    train("export", training, "--checkpoint", str(model))
+        train(stage, training, *gently, "--updates", str(updates))
+    train("export", training, "--checkpoint", str(model), *tested)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "2000")
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:4]))

@@ -26,7 +26,12 @@ NUM_JOINTS: Final = len(JOINTS)
 
 
 def joint_id(name: str) -> int:
-    """Return the index of the joint called ``name``; raises ``ValueError`` if there is none."""
+    """Return the index of the joint called ``name``; raises ``ValueError`` if there is none.
+
+    Examples:
+        >>> joint_id("right_hand")
+        7
+    """
     return JOINTS.index(name)
 
 

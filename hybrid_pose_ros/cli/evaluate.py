@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
 from hybrid_pose_ros.cli.evaluate_stress import add_options, run_stress
-from hybrid_pose_ros.cli.figures import counting_bar
+from hybrid_pose_ros.cli.figures import counting_bar, file_options
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.test_set import TestPlan
@@ -117,9 +117,7 @@ def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -
 def _command(options: argparse.Namespace) -> str:
     """The command that gives the same figures, without the places of one machine."""
     words = ["hybrid-pose", "evaluate", "--json", "evaluation.json"]
-    for name in ("mocap", "calibration", "checkpoint", "variants"):
-        if (path := getattr(options, name)) is not None:
-            words += [f"--{name}", path.name]
+    words += file_options(options, "mocap", "calibration", "checkpoint", "variants")
     if options.full:
         words += ["--full"]
     return " ".join([*words, "--seed", str(options.seed)])

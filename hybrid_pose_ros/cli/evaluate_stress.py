@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
+from hybrid_pose_ros.cli.figures import file_options
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.stress import StressPlan
@@ -112,10 +113,7 @@ def _command(options: argparse.Namespace) -> str:
     words = ["hybrid-pose", "evaluate", "--stress", "--json", "stress.json"]
     if options.axes is not None:
         words += ["--axes", options.axes]
-    if options.mocap is not None:
-        words += ["--mocap", options.mocap.name]
-    if options.checkpoint is not None:
-        words += ["--checkpoint", options.checkpoint.name]
+    words += file_options(options, "mocap", "checkpoint")
     words += ["--people", str(options.people), "--seconds", f"{options.seconds:g}"]
     return " ".join([*words, "--seed", str(options.seed)])
 

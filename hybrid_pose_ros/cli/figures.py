@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands that measure: figures in JSON files, and a bar that counts what is done."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,13 @@ def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def file_options(options: argparse.Namespace, *names: str) -> list[str]:
+    """Return the options among ``names`` that were given, with their files' names alone."""
+    given = {name: getattr(options, name) for name in names}
+    pairs = ((f"--{name}", path.name) for name, path in given.items() if path is not None)
+    return [word for pair in pairs for word in pair]
 
 
 def counting_bar(console: Console) -> Progress:

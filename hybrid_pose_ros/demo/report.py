@@ -19,7 +19,7 @@ from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 
 MAX_WARNINGS: Final = 10
-"""Different complaints of one node that are kept."""
+"""Different warnings of one node that are kept."""
 
 
 class ReceivedPose(NamedTuple):

@@ -3,6 +3,7 @@
 
 import csv
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -98,7 +99,8 @@ def test_training_on_own_people_gives_a_model(tmp_path: Path) -> None:
             gt=rng.uniform(50, 200, (13, 2)) + np.zeros((48, 1, 1)),
         )
     model = tmp_path / "mine.safetensors"
-    run("train_on_own_people.py", tmp_path, model, "1")
+    example = runpy.run_path(str(EXAMPLES / "train_on_own_people.py"))
+    example["main"](tmp_path, model, updates=1, samples=2)
     trained = load_checkpoint(model)
     assert trained.summary["train_recordings"] == 1
     assert trained.digest != load_checkpoint().digest
