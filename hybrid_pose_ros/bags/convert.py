@@ -86,7 +86,7 @@ class Recording(Protocol):
 
     @property
     def trouble(self) -> str:
-        """What could not be read so far, or ""."""
+        """Words on the part that could not be read so far, or ""."""
 
     def batches(self) -> Iterator[list[EventArray]]:
         """Yield the next events of each camera, in order of time."""
@@ -105,7 +105,7 @@ class SourceRecording:
 
     @property
     def trouble(self) -> str:
-        """What could not be read so far, or ""."""
+        """Words on the part that could not be read so far, or ""."""
         return self._source.trouble
 
     def batches(self) -> Iterator[list[EventArray]]:
@@ -154,7 +154,7 @@ class Options:
 
 @dataclass
 class Result:
-    """What a bag holds.
+    """Contents of a bag.
 
     Attributes:
         digests: of the events of each camera.

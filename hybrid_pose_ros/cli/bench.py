@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import read_figures
 
 PARTS = ("step", "ann", "pose", "system", "scaling")
 
@@ -87,11 +88,11 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
 def _write_page(figures: dict[str, Any], page: Path) -> None:
     from hybrid_pose_ros.research.benchmark.page import write_page
     from hybrid_pose_ros.research.benchmark.performance_plots import draw_plots
+    from hybrid_pose_ros.research.plotting import addresses
 
     try:
         plots = draw_plots(figures, page.parent / "images")
-        places = {name: path.relative_to(page.parent).as_posix() for name, path in plots.items()}
-        page.write_text(write_page(figures, places), "utf-8")
+        page.write_text(write_page(figures, addresses(plots, page)), "utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     print(f"{page} and {len(plots)} plots in {page.parent / 'images'}")
@@ -100,12 +101,7 @@ def _write_page(figures: dict[str, Any], page: Path) -> None:
 def _read(path: Path) -> dict[str, Any]:
     from hybrid_pose_ros.research.benchmark.suite import FORMAT
 
-    try:
-        figures = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CommandError(f"{path}: is not JSON ({error})") from error
+    figures = read_figures(path)
     if not isinstance(figures, dict) or figures.get("format") != FORMAT:
         raise CommandError(f"{path}: not figures of this version; measure again with --json")
     return figures

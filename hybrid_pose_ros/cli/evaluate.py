@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
 from hybrid_pose_ros.cli.evaluate_stress import add_options, run_stress
+from hybrid_pose_ros.cli.figures import counting_bar
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.test_set import TestPlan
@@ -102,8 +102,7 @@ def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -
     from hybrid_pose_ros.research.evaluation.evaluate import evaluate
     from hybrid_pose_ros.research.training.splits import HELD_OUT_MOVEMENTS
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    with counting_bar(console) as bar:
         task = bar.add_task("performances", total=None)
         return evaluate(
             plan,
@@ -118,21 +117,16 @@ def _evaluate(options: argparse.Namespace, plan: "TestPlan", console: Console) -
 def _command(options: argparse.Namespace) -> str:
     """The command that gives the same figures, without the places of one machine."""
     words = ["hybrid-pose", "evaluate", "--json", "evaluation.json"]
-    if options.mocap is not None:
-        words += ["--mocap", options.mocap.name]
-    if options.calibration is not None:
-        words += ["--calibration", options.calibration.name]
-    if options.checkpoint is not None:
-        words += ["--checkpoint", options.checkpoint.name]
-    if options.variants is not None:
-        words += ["--variants", options.variants.name]
+    for name in ("mocap", "calibration", "checkpoint", "variants"):
+        if (path := getattr(options, name)) is not None:
+            words += [f"--{name}", path.name]
     if options.full:
         words += ["--full"]
     return " ".join([*words, "--seed", str(options.seed)])
 
 
 def _show(figures: dict[str, Any], console: Console) -> None:
-    table = Table("model", "error (px)", "captured", "within 10 px", "power (mW)", "honest (mW)")
+    table = Table("model", "error (px)", "captured", "within 10 px", "power (mW)", "extended (mW)")
     for name, model in figures["models"].items():
         captured = model["mpjpe_px_mocap"]
         table.add_row(

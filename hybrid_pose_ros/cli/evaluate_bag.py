@@ -2,7 +2,6 @@
 """`hybrid-pose evaluate-bag`: errors of a bag's poses, without any node."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import write_figures
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,10 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
     Console().print(format_report(report), soft_wrap=True, highlight=False)
     if options.json is not None:
-        try:
-            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"{options.json}: cannot be written ({error.strerror})") from error
+        write_figures(options.json, report)
     return 0
 
 

@@ -2,7 +2,6 @@
 """`hybrid-pose evaluate-recording`: errors on a recording of one's own, and pictures."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli.figures import write_figures
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.events.labelled import PointLabels
@@ -83,14 +83,16 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"{options.recording}: too short a part, no pose in it counts")
     figures = report.to_dict() | {"recording": str(options.recording), "model": checkpoint.digest}
     _show(figures)
-    try:
-        if options.json is not None:
-            options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        if options.pictures is not None:
-            poses = report.counted_poses
+    if options.json is not None:
+        write_figures(options.json, figures)
+    if options.pictures is not None:
+        poses = report.counted_poses
+        try:
             draw_recording(events, size, poses, labels, options.pictures, options.count)
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename}: cannot be written ({error.strerror})"
+            ) from error
     return 0
 
 

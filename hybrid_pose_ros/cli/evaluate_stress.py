@@ -17,16 +17,16 @@ from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.evaluation.stress import StressPlan
 
-_COLUMNS = {
-    "ann_px": ("ANN, px", 1, 1),
-    "hybrid_px": ("hybrid, px", 1, 1),
-    "shown_error_px": ("shown, px", 1, 1),
-    "joints_shown": ("shown", 1, 1),
-    "shown_outside": ("outside", 1, 2),
-    "mirrored": ("mirrored", 100, 0),
-    "confidence": ("confidence", 1, 2),
-}
-"""Figure -> head of its column, factor, and digits."""
+_SHOWN = (
+    "ann_px",
+    "hybrid_px",
+    "shown_error_px",
+    "joints_shown",
+    "shown_outside",
+    "mirrored",
+    "confidence",
+)
+"""Columns of the page that the screen has room for."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -122,25 +122,18 @@ def _command(options: argparse.Namespace) -> str:
 
 def _show(figures: dict[str, Any], console: Console) -> None:
     from hybrid_pose_ros.research.evaluation.stress_axes import AXES
+    from hybrid_pose_ros.research.evaluation.stress_page import COLUMNS, value_text
+    from hybrid_pose_ros.research.markdown import number
 
-    heads = [head for head, _, _ in _COLUMNS.values()]
+    columns = {name: COLUMNS[name] for name in _SHOWN}
+    heads = [head for head, _, _ in columns.values()]
     for axis, rows in figures["stress"].items():
         table = Table("", *heads, title=f"{axis}: {AXES[axis].title}", title_justify="left")
         for row in rows:
-            table.add_row(_value(row["value"]), *_cells(row))
+            cells = (number(row[key], *scale) for key, (_, *scale) in columns.items())
+            table.add_row(value_text(row["value"]), *cells)
         console.print(table)
     console.print(
         "Errors of the ANN, the hybrid and the hybrid's joints that are shown; joints shown, of "
         "these outside the picture, poses with left and right exchanged (%), mean confidence."
     )
-
-
-def _value(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    return [
-        "-" if row[key] is None else f"{factor * row[key]:.{digits}f}"
-        for key, (_, factor, digits) in _COLUMNS.items()
-    ]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, written_whole
+from hybrid_pose_ros.cli.figures import counting_bar
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.geometry.cameras import Camera
@@ -78,7 +78,6 @@ def run(options: argparse.Namespace) -> int:
     seeds = _seeds(options.seeds)
     check_at_least_one("--workers", options.workers)
     console = Console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     # the mixture is made of performances of the others: none is simulated twice
     takes = dict.fromkeys(
         take_of(name, kind, seed) for seed in seeds for name in movements for kind in bodies
@@ -88,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         cameras = _cameras(options)
         with (
             written_whole(options.json) if options.json is not None else nullcontext() as file,
-            Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar,
+            counting_bar(console) as bar,
         ):
             task = bar.add_task("performances", total=len(takes))
             errors = gauge(

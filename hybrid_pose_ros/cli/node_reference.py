@@ -9,7 +9,7 @@ from typing import Final
 
 from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
-from hybrid_pose_ros.research.evaluation.markdown import table
+from hybrid_pose_ros.research.markdown import table
 
 NODES: Final = (
     "event_driver",

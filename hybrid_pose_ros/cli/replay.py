@@ -3,7 +3,6 @@
 
 import argparse
 import contextlib
-import json
 import os
 import select
 import shutil
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import read_figures, write_figures
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.graph.description import NodeSpec
@@ -276,16 +276,13 @@ def _show_report(report: Path, replay: "Replay", out: Path | None, console: Cons
         )
     figures: dict[str, Any] = {"played": played}
     if report.is_file():
-        errors = json.loads(report.read_text(encoding="utf-8"))
+        errors = read_figures(report)
         figures |= errors
         console.print(format_report(errors), soft_wrap=True, highlight=False)
     elif replay.plan.contents.has_truth:
         raise CommandError("the evaluator left no figures; --logs FOLDER keeps what it says")
     if out is not None:
-        try:
-            out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"{out}: cannot be written ({error.strerror})") from error
+        write_figures(out, figures)
     return sum(counts["packets"] - counts["packets_received"] for counts in played.values())
 
 

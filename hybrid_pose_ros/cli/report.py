@@ -2,11 +2,11 @@
 """`hybrid-pose research report`: a page of results from the figures of `hybrid-pose evaluate`."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import read_figures
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw and write."""
-    figures = _read(options.json)
+    figures = read_figures(options.json)
     stressed = isinstance(figures, dict) and "stress" in figures
     out = options.out or Path("docs/robustness.md" if stressed else "docs/results.md")
     try:
@@ -59,30 +59,19 @@ def _results_page(figures: Any, options: argparse.Namespace, out: Path) -> tuple
     from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
     from hybrid_pose_ros.research.evaluation.results_page import check_format, write_report
     from hybrid_pose_ros.research.evaluation.results_plots import draw_plots
+    from hybrid_pose_ros.research.plotting import addresses
 
-    gauge = None if options.gauge is None else _read(options.gauge)
+    gauge = None if options.gauge is None else read_figures(options.gauge)
     check_format(figures, FORMAT)
     plots = draw_plots(figures, out.parent / "images")
     demos = [take_demo(folder, out) for folder in options.demo]
-    return write_report(figures, gauge, _addresses(plots, out), demos), len(plots)
+    return write_report(figures, gauge, addresses(plots, out), demos), len(plots)
 
 
 def _stress_page(figures: Any, out: Path) -> tuple[str, int]:
     """The page, and the number of its plots."""
     from hybrid_pose_ros.research.evaluation.stress_page import draw_curves, write_stress_page
+    from hybrid_pose_ros.research.plotting import addresses
 
     plots = draw_curves(figures, out.parent / "images")
-    return write_stress_page(figures, _addresses(plots, out)), len(plots)
-
-
-def _addresses(plots: dict[str, Path], page: Path) -> dict[str, str]:
-    return {name: path.relative_to(page.parent).as_posix() for name, path in plots.items()}
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CommandError(f"{path}: is not JSON ({error})") from error
+    return write_stress_page(figures, addresses(plots, out)), len(plots)

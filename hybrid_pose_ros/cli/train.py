@@ -25,7 +25,7 @@ STAGES = ("ann", "snn", "hybrid")
 
 _EARLIER_WINDOWS = 3
 _CARRY_SAMPLES = 192
-"""What the carry is fitted on: so many samples at most, each after so many earlier windows."""
+"""Samples at most that state blending is fitted on, each after so many earlier windows."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -106,7 +106,7 @@ def _validation(
 ) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
     import numpy as np
 
-    from hybrid_pose_ros.research.evaluation.comparison import compare
+    from hybrid_pose_ros.research.evaluation.comparison import compare, mean_points
     from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSource
 
     batch = min(samples, 32)
@@ -120,13 +120,11 @@ def _validation(
         # only the hybrid's SNN has a past that matters
         earlier=(1,) if "hybrid" in names else (0,),
     )
-    labels = np.concatenate([shard.labels for shard in shards])
-    weight = labels[..., 2:]
-    mean_points = (labels[..., :2] * weight).sum(0) / np.maximum(weight.sum(0), 1)
+    mean_pose = mean_points(shards)
 
     def validate(network: "HybridPoseNetwork") -> dict[str, float]:
         batches = (source[i] for i in range(samples // batch))
-        errors = compare(network, batches, mean_points, names)
+        errors = compare(network, batches, mean_pose, names)
         return {f"{name}_px": float(np.mean(values)) for name, values in errors.items()}
 
     return validate

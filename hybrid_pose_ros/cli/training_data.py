@@ -2,7 +2,6 @@
 """`hybrid-pose research train render`, `import` and `score`: the data of training and tests."""
 
 import argparse
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli.figures import write_figures
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.research.training.importing import LabelledRecording
@@ -234,7 +234,7 @@ def score(args: argparse.Namespace) -> int:
         _show(name, errors)
     if args.json is not None:
         record = {"model": checkpoint.digest, "recordings": len(shards), "px": figures}
-        args.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        write_figures(args.json, record)
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a graph did, measured from the messages that it published.
+"""Figures of a graph, measured from the messages that it published.
 
 Three clocks meet here: sensor time, the host time in headers (when a packet was published), and
 the host time of a message's arrival at the recorder. All are in ns.
@@ -37,7 +37,7 @@ class ReceivedPose(NamedTuple):
 
 @dataclass
 class NodeHealth:
-    """What a node said about itself.
+    """Reports of a node about itself.
 
     Attributes:
         level: latest level, 0 OK, 1 WARN, 2 ERROR.

@@ -30,7 +30,7 @@ DRIVER: Final = "event_driver"
 REFRESH_S: Final = 0.5
 
 START_TIMEOUT_S: Final = 120.0
-"""What has not begun by then never will."""
+"""A node that is not at work by then never will be."""
 
 SETTLE_S: Final = 4.0
 """After the end the nodes' last reports are waited for, but not longer."""
@@ -47,7 +47,7 @@ find each other."""
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What is to be played.
+    """Settings of a demonstration.
 
     Attributes:
         recording: AEDAT4 file.
@@ -80,7 +80,7 @@ class DemoPlan:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """Outcome of a demonstration.
 
     Attributes:
         interrupted: the user stopped it.

@@ -63,7 +63,7 @@ class Aedat2Error(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about itself.
+    """Header of a file.
 
     Attributes:
         chip: class of the chip as jAER names it, without its package; "" where it is not said.

@@ -70,7 +70,7 @@ class NoiseFilter:
 
 
 class NoiseMemory:
-    """What a noise filter remembers: when each pixel of a sensor had its last event.
+    """Memory of a noise filter: the time of the last event of each pixel of a sensor.
 
     Args:
         settings: of the filter; None: everything passes and nothing is remembered.

@@ -53,7 +53,7 @@ class RawFileError(ValueError):
 
 @dataclass(frozen=True)
 class RawHeader:
-    """What a file says about itself.
+    """Header of a file.
 
     Attributes:
         encoding: `evt2`, `evt21`, `evt21_legacy` (halves of a word swapped), `evt3` or `dat`.
@@ -168,7 +168,7 @@ class RawReader:
 
     @property
     def trouble(self) -> str:
-        """What could not be decoded."""
+        """Words on the part that could not be decoded."""
         damaged = [
             f"bytes {damage.first} to {damage.end} are damaged and left out ({damage.reason})"
             for damage in self._damaged

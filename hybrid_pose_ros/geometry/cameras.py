@@ -39,7 +39,7 @@ _DAMAGE: Final = (
     *(ValueError, TypeError, OSError, EOFError),
     *(MemoryError, SyntaxError, BadZipFile, TokenError),
 )
-"""What NumPy raises of a damaged file."""
+"""Errors that NumPy raises of a damaged file."""
 
 
 class CameraError(UserError, ValueError):

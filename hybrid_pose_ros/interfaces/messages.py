@@ -84,7 +84,7 @@ def event_packet_message(
 
 @dataclass(frozen=True)
 class Sensor:
-    """What a pose message says about the image its pixels refer to."""
+    """The image that the pixels of a pose message refer to."""
 
     width: int
     height: int

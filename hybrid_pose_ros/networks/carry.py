@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an initialisation leaves of the SNN's own state.
+"""State blending: the part of the SNN's own state that an initialisation keeps.
 
 In the paper an initialisation overwrites everything, and nothing crosses a window. But the ANN's
 heatmaps have errors of their own, which differ from one initialisation to the next, and the SNN

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the two networks are made of: the `edge` and the `paper` configuration.
+"""Layers and sizes of the two networks: the `edge` and the `paper` configuration.
 
 `paper` is, layer for layer, the network of Aydin et al. (CVPRW 2024, section 4 and its published
 code). `edge` keeps the method and fits two CPU cores: the image is pooled four times, every SNN
@@ -256,8 +256,8 @@ EDGE = ModelConfig(
 )
 
 VARIANTS = ("snn", "no_init", "no_delta")
-"""What the hybrid is compared with, each trained on the same ANN: the SNN alone, the hybrid
-without initial membranes, and the one without an accumulator."""
+"""Variants that the hybrid is compared with, each trained on the same ANN: the SNN alone, the
+hybrid without initial membranes, and the one without an accumulator."""
 
 
 def variant_of(config: ModelConfig, name: str) -> ModelConfig:

@@ -141,7 +141,7 @@ class VelocityUpdate(nn.Module):
 
     @property
     def inertia(self) -> Tensor:
-        """What is left of a joint's velocity after a step without spikes, [13, 1]."""
+        """Share of a joint's velocity that is left after a step without spikes, [13, 1]."""
         return torch.sigmoid(self.inertia_logit)
 
     def forward(self, velocity: Tensor, pooled: Tensor) -> Tensor:

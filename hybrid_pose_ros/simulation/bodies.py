@@ -14,7 +14,7 @@ BODIES: Final[dict[str, Callable[[np.random.Generator], BodyKind]]] = {
     "capsules": Body.sample,
     "mesh": MeshBody.sample,
 }
-"""What draws a person of each kind."""
+"""Kind of people -> function that draws one."""
 
 
 def make_body(kind: str, rng: np.random.Generator) -> BodyKind:

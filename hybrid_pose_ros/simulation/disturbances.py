@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a laboratory keeps away and a living room does not: flickering lamps, a shaking camera."""
+"""Disturbances that a laboratory keeps away: flickering lamps, a shaking camera."""
 
 from dataclasses import dataclass
 

@@ -125,7 +125,7 @@ def _chunks(
 def _labels(
     scene: Scene, figure: Figure, labels_us: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """What a chunk holds beside its events, in its order."""
+    """Parts of a chunk beside its events, in its order."""
     camera = scene.camera
     markers = figure.markers_m(labels_us * 1e-6)
     keypoints = camera.project(markers)

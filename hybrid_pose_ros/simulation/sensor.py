@@ -22,7 +22,7 @@ _NEVER = -(2**62)
 """End of a dead time that is over and dealt with."""
 
 _DARK = 0.05
-"""What leaks through a photoreceptor's bias in darkness, as a share of white."""
+"""Leak through a photoreceptor's bias in darkness, as a share of white."""
 
 _SETTLED = 1e-3
 """Difference in log intensity at which a photoreceptor counts as settled."""

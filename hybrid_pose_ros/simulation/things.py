@@ -180,4 +180,4 @@ KINDS: Final = {
     "dog": _Kind((0.4, 0.9), (0.3, 0.6), (0.3, 1.5), (0.05, 0.3)),
     "screen": _Kind((0.4, 1.2), (0.3, 0.7), (0.0, 0.0), (0.1, 0.2), scroll_hz=0.5),
 }
-"""What a moving thing may be."""
+"""Kinds of moving things."""

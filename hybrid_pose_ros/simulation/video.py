@@ -77,7 +77,7 @@ class VideoSource:
 
     @property
     def trouble(self) -> str:
-        """What of the file could not be read, or ""; known at its end."""
+        """Words on the part of the file that could not be read, or ""; known at its end."""
         # the number that the file states may be an estimate
         if not self._at_end or self._frames_read >= self._total - 1:
             return ""

@@ -3,6 +3,7 @@
 
 import csv
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from hybrid_pose_ros.events.aedat4 import write_aedat4
+from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.simulation.source import SimulatorSource
 from hybrid_pose_ros.skeleton import JOINTS
 
@@ -78,3 +80,27 @@ def test_poses_of_a_recording_as_a_table(folder: Path) -> None:
     assert len(rows[0]) == 1 + 3 * 13
     assert float(rows[-1]["time_s"]) == pytest.approx(0.34)
     assert 0 < float(rows[-1]["head_x"]) < 346
+
+
+def test_training_on_own_people_gives_a_model(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    t_us = np.sort(rng.integers(0, 2_400_000, 40_000))
+    for number, part in enumerate(("train", "validation", "test")):
+        (tmp_path / part).mkdir()
+        np.savez(
+            tmp_path / part / f"person{number}.npz",
+            t_us=t_us,
+            x=rng.integers(0, 346, len(t_us)),
+            y=rng.integers(0, 260, len(t_us)),
+            p=rng.integers(0, 2, len(t_us)),
+            width=346,
+            height=260,
+            gt_t_us=np.arange(0, 2_400_000, 50_000),
+            gt=rng.uniform(50, 200, (13, 2)) + np.zeros((48, 1, 1)),
+        )
+    model = tmp_path / "mine.safetensors"
+    example = runpy.run_path(str(EXAMPLES / "train_on_own_people.py"))
+    example["main"](tmp_path, model, updates=1, samples=2)
+    trained = load_checkpoint(model)
+    assert trained.summary["train_recordings"] == 1
+    assert trained.digest != load_checkpoint().digest

@@ -39,7 +39,7 @@ class RecordingError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Scan:
-    """What a look through the file tells: special events, first and last event (us)."""
+    """Result of a look through the file: special events, first and last event (us)."""
 
     specials_us: NDArray[np.int64]
     first_us: int
@@ -118,7 +118,7 @@ class Dhp19Recording:
 
     @property
     def trouble(self) -> str:
-        """What of the file could not be read, or ""."""
+        """Words on the part of the file that could not be read, or ""."""
         return self._reader.trouble
 
     def batches(self) -> Iterator[list[EventArray]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all encodings share: the packet, the decoder's interface and the checks."""
+"""The packet, the decoder's interface and the checks that all encodings share."""
 
 from array import array
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hybrid_pose_ros.events.compiled import FIELDS
 from hybrid_pose_ros.events.losses import Losses, is_nonsense
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
-"""What a decoder reads: anything that lends its bytes."""
+"""Input of a decoder: anything that lends its bytes."""
 
 MAX_TIME_BASE_NS: Final = 2**62
 """146 years; sums of a smaller time base and a packet's times fit into 64 bits."""

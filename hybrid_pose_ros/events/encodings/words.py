@@ -97,7 +97,7 @@ class WordFormat:
 
 @dataclass(frozen=True)
 class WordState:
-    """What the words so far have set; the upper half of the time includes its earlier rounds."""
+    """State set by the words so far; the upper half of the time includes its earlier rounds."""
 
     high: int = UNKNOWN
     low: int = _UNKNOWN_LOW

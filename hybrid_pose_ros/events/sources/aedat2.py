@@ -60,7 +60,7 @@ class Aedat2Source:
 
     @property
     def trouble(self) -> str:
-        """What of the file could not be read so far, or ""."""
+        """Words on the part of the file that could not be read so far, or ""."""
         return "; ".join(filter(None, (self.losses.describe(), self._reader.trouble)))
 
     def read(self) -> EventArray | None:

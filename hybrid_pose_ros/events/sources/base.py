@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every source of events offers."""
+"""The interface of all sources of events."""
 
 from typing import Protocol
 

@@ -18,7 +18,7 @@ does not occupy a core."""
 
 
 class _LiveSource:
-    """What a camera and a network stream share: the reader's interface."""
+    """The reader's interface that a camera and a network stream share."""
 
     live = True
 

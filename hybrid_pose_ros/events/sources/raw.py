@@ -42,7 +42,7 @@ class RawSource:
 
     @property
     def trouble(self) -> str:
-        """What of the file could not be read so far, or ""."""
+        """Words on the part of the file that could not be read so far, or ""."""
         return self._reader.trouble
 
     def read(self) -> EventArray | None:

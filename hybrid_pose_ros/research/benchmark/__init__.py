@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pose costs, measured beside its peers: `hybrid-pose research bench`."""
+"""The cost of a pose, measured beside its peers: `hybrid-pose research bench`."""

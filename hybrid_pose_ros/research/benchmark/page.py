@@ -6,7 +6,7 @@ from typing import Any
 
 from hybrid_pose_ros.research.benchmark.performance_plots import NAMES
 from hybrid_pose_ros.research.benchmark.poses import CNN_EVENTS
-from hybrid_pose_ros.research.evaluation.markdown import number, table
+from hybrid_pose_ros.research.markdown import number, table
 
 
 def write_page(figures: Mapping[str, Any], plots: Mapping[str, str]) -> str:
@@ -151,7 +151,8 @@ def _system(figures: Mapping[str, Any]) -> Iterator[str]:
         "packet per step. Latency runs from the publication of the packet that completed a step "
         "to the arrival of its pose in another process. *lost* counts packets that the SNN did "
         "not get and steps without a pose, *merged* the steps that were merged into later ones. "
-        "The nodes, and the process that listens, ask Linux for short turns, as nodes always do."
+        "The nodes, and the process that listens, ask Linux for a short scheduler slice, "
+        "as nodes always do."
     )
     runs = figures["system"]
     yield _runs({f"{hz} Hz": run for hz, run in runs.items()})

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plots of the benchmarks' page, as small SVG files."""
+"""The plots of the benchmarks' page."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hybrid_pose_ros.research.evaluation.results_plots import save_plots
+from hybrid_pose_ros.research.plotting import save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ NAMES: Final = {
     "openvino_bfloat16": "OpenVINO, bfloat16",
     "openvino_int8": "OpenVINO, int8",
 }
-"""What is measured by the names that people read."""
+"""Names that people read of all that is measured."""
 
 _OURS, _THEIRS, _FLOOR = "#0072b2", "#999999", "#d55e00"
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Usage(NamedTuple):
-    """What a process has used so far: CPU time in s, and memory in it now in MB (resident)."""
+    """Usage of a process: CPU time so far in s, and its resident memory now in MB."""
 
     cpu_s: float
     memory_mb: float

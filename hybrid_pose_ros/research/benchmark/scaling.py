@@ -57,7 +57,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Floor:
-    """What this machine can do in one thread.
+    """Limits of this machine in one thread.
 
     Attributes:
         adds_per_s: additions of weights to currents.

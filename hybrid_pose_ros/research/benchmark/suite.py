@@ -45,7 +45,7 @@ MEMORY_S: Final = 3600.0
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """What is measured, and for how long.
+    """Parts to measure, and for how long.
 
     Attributes:
         model: checkpoint; None: the shipped one.
@@ -84,7 +84,7 @@ class BenchPlan:
 
     @property
     def command(self) -> str:
-        """What measures and writes the page, without the places of one machine."""
+        """The command that measures and writes the page, without the places of one machine."""
         words = ["hybrid-pose research bench --json bench.json --page performance.md"]
         if self.model is not None:
             words.append(f"--model {self.model.name}")

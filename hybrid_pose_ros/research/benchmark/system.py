@@ -28,7 +28,7 @@ NAMESPACE: Final = "/bench"
 DRIVER: Final = "event_driver"
 
 START_TIMEOUT_S: Final = 120.0
-"""What has not begun by then never will."""
+"""A node that is not at work by then never will be."""
 
 START_DELAY_S: Final = 1.0
 """From the moment at which all listen to events to the first packet."""
@@ -66,7 +66,7 @@ class Run:
 
 @dataclass
 class Heard:
-    """What came, and what the processes used meanwhile.
+    """Messages that came, and the usage of the processes meanwhile.
 
     Attributes:
         poses: host time of arrival in ns, and the message as bytes.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's comparison on windows of a few steps: ANN, hybrid, and what each lacks."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,15 +13,24 @@ from hybrid_pose_ros.metrics.pose_errors import mpjpe
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.training.sampling import Batch
+from hybrid_pose_ros.research.training.shards import Shard
 from hybrid_pose_ros.research.training.stages import begin
 
 COMPARED: Final = ("ann", "ann_held", "snn_from_rest", "hybrid")
 
 
+def mean_points(shards: Sequence[Shard]) -> NDArray[np.float32]:
+    """Return the mean place of each joint over the labels that see it, [13, 2] in cells."""
+    labels = np.concatenate([shard.labels for shard in shards])
+    weight = labels[..., 2:]
+    mean: NDArray[np.float32] = (labels[..., :2] * weight).sum(0) / np.maximum(weight.sum(0), 1)
+    return mean
+
+
 def compare(
     network: HybridPoseNetwork,
     batches: Iterable[Batch],
-    mean_points: NDArray[np.float32],
+    mean_pose: NDArray[np.float32],
     names: Collection[str] = COMPARED,
 ) -> dict[str, list[float]]:
     """2D error per step of a window, in pixels of the model's view.
@@ -29,7 +38,7 @@ def compare(
     Args:
         network: in evaluation mode.
         batches: windows with T steps after the last time of the ANN.
-        mean_points: the mean pose in cells, [13, 2].
+        mean_pose: in cells, [13, 2]; see :func:`mean_points`.
         names: which of :data:`COMPARED` to run.
 
     Returns:
@@ -67,7 +76,7 @@ def compare(
         for name, parts in found.items()
     }
     errors["mean_pose"] = [
-        mpjpe(mean_points * cell, points[step], seen[step]) for step in range(1, len(points))
+        mpjpe(mean_pose * cell, points[step], seen[step]) for step in range(1, len(points))
     ]
     return errors
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.errors import UserError
-from hybrid_pose_ros.research.evaluation.markdown import number, table
+from hybrid_pose_ros.research.markdown import number, table
 
 
 class DemoError(UserError):
@@ -18,7 +18,7 @@ class DemoError(UserError):
 
 @dataclass(frozen=True)
 class Demo:
-    """What `hybrid-pose demo` left in its folder.
+    """Results of `hybrid-pose demo` in its folder.
 
     Attributes:
         name: of the folder.

@@ -13,7 +13,7 @@ The paper's proxy (section 4.3 there)::
 
 The readout has no neurons; the share of its inputs that are 1 stands in for their rate.
 
-The honest proxy counts what a step does::
+The extended proxy counts what a step does::
 
     ANN run         as above
     initialisation  as above, plus, in a network with motion, the first velocities: 2 MACs per
@@ -65,7 +65,7 @@ _UPSAMPLED = ("up1", "up2", "up3")
 
 @dataclass(frozen=True)
 class Activity:
-    """What an SNN did, summed over samples and steps.
+    """Operations of an SNN, summed over samples and steps.
 
     Attributes:
         steps: samples times steps.
@@ -114,7 +114,7 @@ class SpikeMeter:
 
     @property
     def activity(self) -> Activity:
-        """What was counted so far."""
+        """Counts so far."""
         return Activity(self._steps, self._entered, self._accumulated, self._fired)
 
     def __enter__(self) -> "SpikeMeter":
@@ -259,8 +259,8 @@ class Costs:
         rates = {**firing_rates(self, activity), READOUT: entering_rates(self, activity)[READOUT]}
         return AC_J * sum(rates[name] * macs for name, macs in self.dense_macs.items())
 
-    def honest_step_j(self, activity: Activity) -> float:
-        """Energy of one SNN step in joules by the honest proxy."""
+    def extended_step_j(self, activity: Activity) -> float:
+        """Energy of one SNN step in joules by the extended proxy."""
         steps = activity.steps
         energy = sum(
             count / steps * (AC_J if self.binary[name] else MAC_J)
@@ -316,19 +316,19 @@ class Power:
     """Power in watts by both proxies."""
 
     paper_w: float
-    honest_w: float
+    extended_w: float
 
 
 def power(duty: Duty, costs: Costs, activity: Activity | None) -> Power:
     """Return a model's power; ``activity`` may be None only where no step is run."""
     macs_hz = duty.ann_hz * costs.ann_macs + duty.initialise_hz * costs.initialiser_macs
-    paper = honest = macs_hz * MAC_J
-    honest += duty.velocity_hz * costs.velocity_macs * MAC_J
+    paper = extended = macs_hz * MAC_J
+    extended += duty.velocity_hz * costs.velocity_macs * MAC_J
     if duty.step_hz:
         assert activity is not None
         paper += duty.step_hz * costs.paper_step_j(activity)
-        honest += duty.step_hz * costs.honest_step_j(activity)
-    return Power(paper, honest)
+        extended += duty.step_hz * costs.extended_step_j(activity)
+    return Power(paper, extended)
 
 
 def _product(shape: Iterable[int]) -> int:

@@ -3,10 +3,10 @@
 
 from typing import Final
 
-from hybrid_pose_ros.research.evaluation.markdown import Figures, px, rate, table
 from hybrid_pose_ros.research.evaluation.models import RARE_MS
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_POWER_W
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES
+from hybrid_pose_ros.research.markdown import Figures, px, rate, table
 
 _LEFT_OUT: Final = ("mean_pose", "hybrid_engine", "hybrid_live", *RARE_MS)
 """They cost nothing, or what the hybrid does, or have a table of their own."""
@@ -29,7 +29,7 @@ def energy(figures: Figures, plot: str) -> str:
                     "" if paper is None else f"{1e3 * paper:.0f}",
                 ]
             )
-    heads = ("power (mW)", "the paper's proxy", "honest proxy", "the paper's network")
+    heads = ("power (mW)", "the paper's proxy", "extended proxy", "the paper's network")
     share = models["ann_held"]["power_w_honest"] / hybrid["power_w_honest"]
     return (
         f"## Energy\n\n![power]({plot})\n\n{table(heads, rows)}\n\n"
@@ -37,10 +37,10 @@ def energy(figures: Figures, plot: str) -> str:
         f"initialisation: {energy['initialisation_uj']:.0f} µJ. One SNN step: "
         f"{energy['snn_dense_mmac']:.0f} MMAC if it were dense; by its spikes "
         f"{hybrid['snn_step_uj_paper']:.2f} µJ by the paper's proxy and "
-        f"{hybrid['snn_step_uj_honest']:.2f} µJ by the honest one. {100 * share:.0f} % of the "
+        f"{hybrid['snn_step_uj_honest']:.2f} µJ by the extended one. {100 * share:.0f} % of the "
         "hybrid's power is its ten ANN runs per second.\n\n"
         "The paper's proxy charges 1.69 pJ per multiply-accumulate of ANN and initialiser and, "
-        "per SNN layer, its firing rate times its dense operations times 0.38 pJ. The honest "
+        "per SNN layer, its firing rate times its dense operations times 0.38 pJ. The extended "
         "proxy charges every accumulate that a spike causes where it enters, one "
         "multiply-accumulate per neuron and step for its membrane, and upsampling, readout and "
         "the motion of the heatmaps (`hybrid_pose_ros/research/evaluation/energy.py` has the "
@@ -49,7 +49,7 @@ def energy(figures: Figures, plot: str) -> str:
 
 
 def rare(figures: Figures) -> str:
-    """What the time between two runs of the ANN costs and saves."""
+    """Costs and savings by the time between two runs of the ANN."""
     models = figures["models"]
     ann = models["ann"]
     rows = []
@@ -71,7 +71,7 @@ def rare(figures: Figures) -> str:
         "captured (px)",
         "against the ANN",
         "power saved, paper's proxy",
-        "honest proxy",
+        "extended proxy",
     )
     share = 100 * models["ann_held"]["power_w_honest"] / ann["power_w_honest"]
     return (

@@ -28,7 +28,7 @@ _SKIPPED: Final = "res2"
 
 @dataclass(frozen=True)
 class EngineRun:
-    """What the engine found.
+    """Poses and activity of a run on the engine.
 
     Attributes:
         poses: from the first start on, [cameras, instants, ...].
@@ -175,7 +175,7 @@ class _SpikeCounter:
             self._fired[name] += int(spikes.starts[-1])
 
     def activity(self) -> Activity:
-        """What was counted."""
+        """Counts of the run."""
         weights = {name: float(n) * self._channels[name] for name, n in self._accumulated.items()}
         entered = {name: float(n) for name, n in self._entered.items()}
         return Activity(

@@ -4,9 +4,9 @@
 from typing import Final
 
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
-from hybrid_pose_ros.research.evaluation.markdown import Figures, px, rate, table
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES
 from hybrid_pose_ros.research.evaluation.summary import SAME_PX
+from hybrid_pose_ros.research.markdown import Figures, px, rate, table
 
 TARGET_PX: Final = 0.02
 """The engine may change the mean error by so much."""
@@ -87,6 +87,6 @@ def short_steps(figures: Figures) -> str:
     return (
         "## Shorter steps\n\nThe hybrid's own weights at shorter steps: time constants, decays "
         "and velocities keep their values in seconds, nothing is trained. Errors are compared at "
-        "the same instants, every 10 ms, after the same initialisations; power is by the honest "
+        "the same instants, every 10 ms, after the same initialisations; power is by the extended "
         f"proxy.\n\n{table(heads, rows, text=(0, 1, 6))}"
     )

@@ -4,11 +4,11 @@
 from collections.abc import Collection
 from typing import Final
 
-from hybrid_pose_ros.research.evaluation.markdown import Figures, percent, px, table
 from hybrid_pose_ros.research.evaluation.models import RARE_MS
 from hybrid_pose_ros.research.evaluation.protocols import LATE_MS, WINDOW_INSTANTS
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_PER_STEP_PX, PUBLISHED_PX
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES
+from hybrid_pose_ros.research.markdown import Figures, percent, px, table
 
 _ABLATIONS: Final = {
     "hybrid_reset": "initialisations overwrite everything, as in the paper; run time only",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: the models by name, and the networks that they need."""
+"""The models that are compared, by name, and the networks that they need."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -110,7 +110,7 @@ class Networks:
         if not self.hybrid.config.snn.motion:
             reasons["ann_extrapolated"] = "the model has no velocities"
         if not self.hybrid.config.carry:
-            reasons["hybrid_reset"] = "an initialisation of this model leaves nothing anyway"
+            reasons["hybrid_reset"] = "this model has no state blending"
         return reasons
 
 

@@ -5,6 +5,7 @@ The ANN runs where a window begins; errors are 2D, in pixels, after each of its 
 before the first window is what the ANN looks back on, and one window in which the SNN gets going.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.research.evaluation.comparison import compare
+from hybrid_pose_ros.research.evaluation.comparison import compare, mean_points
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 from hybrid_pose_ros.research.training.draws import NO_AUGMENTATION
 from hybrid_pose_ros.research.training.sampling import Batch, make_sample, stack
@@ -32,10 +33,6 @@ def score_windows(network: HybridPoseNetwork, shards: Sequence[Shard]) -> dict[s
         ShardError: they are too short, or without labels.
     """
     config = network.config
-    mean_points = np.zeros((13, 2), np.float32)
-    labels = np.concatenate([shard.labels for shard in shards])
-    weight = labels[..., 2:]
-    mean_points = (labels[..., :2] * weight).sum(0) / np.maximum(weight.sum(0), 1)
     batches = _batches(shards, config)
     first = next(batches, None)
     if first is None:
@@ -43,12 +40,7 @@ def score_windows(network: HybridPoseNetwork, shards: Sequence[Shard]) -> dict[s
             f"{shards[0].meta['folder']}: no recording has a whole window with labels "
             f"{config.ann.history_steps * config.step_ns * 1e-9:.2g} s after its beginning"
         )
-    return compare(network, _with(first, batches), mean_points)
-
-
-def _with(first: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
-    yield first
-    yield from others
+    return compare(network, itertools.chain((first,), batches), mean_points(shards))
 
 
 def _batches(shards: Sequence[Shard], config: ModelConfig) -> Iterator[Batch]:

@@ -108,7 +108,7 @@ class _Performance:
 
     @property
     def outcome(self) -> Outcome:
-        """What was found."""
+        """Poses and activity found so far."""
         return Outcome(self._poses, self._activity)
 
     def run_main(self) -> None:
@@ -186,7 +186,7 @@ class _Performance:
 
 
 def in_short_steps(inits: SnnState, parts: float) -> SnnState:
-    """What the hybrid's ANN says to the same SNN at steps that are ``parts`` times shorter.
+    """Convert initialisations for the same SNN at steps that are ``parts`` times shorter.
 
     The ANN of a converted model has the same weights and sees the same windows; only velocities
     are per step.

@@ -27,7 +27,7 @@ SETTLING_SHARE: Final = 0.4
 
 @dataclass(frozen=True)
 class RecordingReport:
-    """What a model makes of a recording.
+    """Scores and poses of a model on a recording.
 
     Attributes:
         ann, hybrid: their scores.

@@ -11,8 +11,8 @@ from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.research.evaluation import energy_sections, engine_sections, error_sections
 from hybrid_pose_ros.research.evaluation.demos import Demo, demo_section
 from hybrid_pose_ros.research.evaluation.gauge import FIRST_MESH_SEED, FITTED_SEED
-from hybrid_pose_ros.research.evaluation.markdown import Figures, number, percent, px, table
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_3D_MM
+from hybrid_pose_ros.research.markdown import Figures, number, percent, px, table
 
 
 class ReportError(UserError, ValueError):

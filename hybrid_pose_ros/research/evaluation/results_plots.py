@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plots of the report, as small SVG files."""
+"""The plots of the results page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.research.evaluation.models import RARE_MS
+from hybrid_pose_ros.research.plotting import COLOURS, save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ NAMES: Final = {
     "hybrid": "hybrid",
     "hybrid_engine": "hybrid on the engine",
     "hybrid_live": "hybrid as it runs live",
-    "hybrid_reset": "hybrid that keeps nothing",
+    "hybrid_reset": "hybrid without state blending",
     "hybrid_no_init": "without state initialisation",
     "hybrid_no_init_untrained": "membranes at rest, not trained so",
     "hybrid_no_delta": "without delta output",
@@ -31,24 +31,6 @@ NAMES: Final = {
     "mean_pose": "mean pose",
 }
 """Models by the names that people read."""
-
-COLOURS: Final = {
-    "ann": "#555555",
-    "ann_held": "#e69f00",
-    "hybrid": "#0072b2",
-    "hybrid_no_init": "#cc79a7",
-    "hybrid_no_delta": "#009e73",
-    "hybrid_300ms": "#56b4e9",
-    "snn": "#d55e00",
-}
-"""Colours of the models, the same on all pages."""
-
-
-Plot = tuple[tuple[float, float], Callable[["Figure", Any], None], Any]
-
-
-class PlotsUnavailableError(UserError):
-    """The library that draws is not installed; the message says how to get it."""
 
 
 def draw_plots(figures: Mapping[str, Any], folder: Path) -> dict[str, Path]:
@@ -65,48 +47,6 @@ def draw_plots(figures: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     """
     plots = {name: (size, draw, figures) for name, (size, draw) in _PLOTS.items()}
     return save_plots(plots, folder, "results")
-
-
-def save_plots(plots: Mapping[str, Plot], folder: Path, prefix: str) -> dict[str, Path]:
-    """Draw plots in the style of the project's pages into a folder, which is made.
-
-    Args:
-        plots: name -> width and height in inches, what draws, and the figures it is given.
-        prefix: of the files' names.
-
-    Returns:
-        name -> file.
-
-    Raises:
-        PlotsUnavailableError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise PlotsUnavailableError(
-            "matplotlib draws the plots and is not installed; "
-            "install it with `pip install -r requirements-report.txt`"
-        ) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {}
-    with rc_context(
-        {
-            "svg.hashsalt": "hybrid_pose_ros",  # the same figures give the same file
-            "font.size": 9,
-            "axes.grid": True,
-            "grid.alpha": 0.3,
-            "axes.axisbelow": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-        }
-    ):
-        for name, (size, draw, figures) in plots.items():
-            figure = Figure(size, layout="constrained")
-            draw(figure, figures)
-            files[name] = folder / f"{prefix}_{name}.svg"
-            figure.savefig(files[name], metadata={"Date": None})
-    return files
 
 
 def _steps(figure: "Figure", figures: Mapping[str, Any]) -> None:
@@ -170,7 +110,7 @@ def _energy(figure: "Figure", figures: Mapping[str, Any]) -> None:
     axes.set(xlabel="power (mW, logarithmic)", xscale="log")
     axes.set_xlim(right=2.5 * 1e3 * models["ann"]["power_w_honest"])
     axes.grid(visible=False, axis="y")
-    _legend(figure, ("#9ecae1", "the paper's proxy"), (COLOURS["hybrid"], "the honest proxy"))
+    _legend(figure, ("#9ecae1", "the paper's proxy"), (COLOURS["hybrid"], "the extended proxy"))
 
 
 def _reliability(figure: "Figure", figures: Mapping[str, Any]) -> None:

@@ -146,7 +146,7 @@ def samples(state: SnnState, rows: Sequence[int]) -> SnnState:
 
 
 def as_sent(state: SnnState) -> SnnState:
-    """What arrives of a state whose samples travel as messages, in 8 bits per value."""
+    """Return a state as it arrives when its samples travel as messages, in 8 bits per value."""
     arrived = []
     for row in range(len(state.heatmaps)):
         tensors = encode_state(samples(state, [row]))

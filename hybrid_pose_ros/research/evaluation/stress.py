@@ -48,7 +48,7 @@ VIEW_HEIGHT_PX: Final = 260
 
 @dataclass(frozen=True)
 class StressPlan:
-    """What is measured.
+    """Settings of a stress test.
 
     Attributes:
         axes: some of :data:`~hybrid_pose_ros.research.evaluation.stress_axes.AXES`.

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.metrics.pose_score import SHOWN_CONFIDENCE
-from hybrid_pose_ros.research.evaluation.markdown import Figures, number, table
-from hybrid_pose_ros.research.evaluation.results_plots import COLOURS, Plot, save_plots
 from hybrid_pose_ros.research.evaluation.stress import FORMAT
 from hybrid_pose_ros.research.evaluation.stress_axes import AXES, USUAL_SIZE
 from hybrid_pose_ros.research.evaluation.stress_scenes import LEAD_S
+from hybrid_pose_ros.research.markdown import Figures, number, table
+from hybrid_pose_ros.research.plotting import COLOURS, Plot, save_plots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLUMNS: Final = {
+COLUMNS: Final = {
     "ann_px": ("ANN (px)", 1, 1),
     "hybrid_px": ("hybrid (px)", 1, 1),
     "median_px": ("median (px)", 1, 1),
@@ -73,7 +73,7 @@ def _beginning(figures: Figures) -> str:
     worst = [
         [
             axis.replace("_", " "),
-            _value(row["value"]),
+            value_text(row["value"]),
             number(row["hybrid_px"], 1, 1),
             number(row["shown_error_px"], 1, 1),
             number(row["joints_shown"], 1, 1),
@@ -114,11 +114,11 @@ def _beginning(figures: Figures) -> str:
 
 
 def _section(axis: str, rows: Sequence[Mapping[str, Any]], plot: str) -> str:
-    heads = [axis.replace("_", " "), *(head for head, _, _ in _COLUMNS.values())]
+    heads = [axis.replace("_", " "), *(head for head, _, _ in COLUMNS.values())]
     lines = [
         [
-            _value(row["value"]),
-            *(number(row[key], factor, digits) for key, (_, factor, digits) in _COLUMNS.items()),
+            value_text(row["value"]),
+            *(number(row[key], factor, digits) for key, (_, factor, digits) in COLUMNS.items()),
         ]
         for row in rows
     ]
@@ -129,7 +129,8 @@ def _section(axis: str, rows: Sequence[Mapping[str, Any]], plot: str) -> str:
     )
 
 
-def _value(value: float | str) -> str:
+def value_text(value: float | str) -> str:
+    """Return a place on an axis as tables and plots name it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
@@ -137,7 +138,7 @@ def _draw(figure: "Figure", figures: tuple[str, Sequence[Mapping[str, Any]]]) ->
     """Errors on the left; joints shown, confidence and mirrored poses as shares on the right."""
     title, rows = figures
     errors, shares = figure.subplots(1, 2)
-    places, names = range(len(rows)), [_value(row["value"]) for row in rows]
+    places, names = range(len(rows)), [value_text(row["value"]) for row in rows]
 
     def curve(axes: Any, key: str, label: str, colour: str, factor: float = 1.0) -> None:
         values = [float("nan") if row[key] is None else factor * row[key] for row in rows]

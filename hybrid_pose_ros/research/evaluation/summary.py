@@ -193,7 +193,7 @@ def energy_figures(networks: Networks, activity: Mapping[str, Activity]) -> dict
             step_hz=0.0 if did is None else 1e9 / network.config.step_ns * (1 + model.replayed),
         )
         watts = power(duty, costs, did)
-        figures[name] = {"power_w_paper": watts.paper_w, "power_w_honest": watts.honest_w}
+        figures[name] = {"power_w_paper": watts.paper_w, "power_w_honest": watts.extended_w}
         if did is not None:
             figures[name] |= {
                 "step_ms": network.config.step_ns / 1e6,
@@ -202,7 +202,7 @@ def energy_figures(networks: Networks, activity: Mapping[str, Activity]) -> dict
                 / (did.steps * sum(costs.neurons.values())),
                 "entering_rates": entering_rates(costs, did),
                 "snn_step_uj_paper": 1e6 * costs.paper_step_j(did),
-                "snn_step_uj_honest": 1e6 * costs.honest_step_j(did),
+                "snn_step_uj_honest": 1e6 * costs.extended_step_j(did),
             }
     return figures
 

@@ -30,7 +30,7 @@ INSTANT_NS: Final = 10_000_000
 """Poses are compared at these intervals, those of the labels."""
 
 LEAD_NS: Final = 1_100_000_000
-"""What comes before the first pose that counts: the ANN's history, and an earlier window for
+"""Time before the first pose that counts: the ANN's history, and an earlier window for
 answers that come late."""
 
 MOVEMENT_NAMES: Final = tuple(name for session in SESSIONS for name in session)
@@ -64,7 +64,7 @@ class Performance:
 
 @dataclass(frozen=True)
 class TestPlan:
-    """What the test set consists of.
+    """Contents of the test set.
 
     Attributes:
         seed: it is a function of it.

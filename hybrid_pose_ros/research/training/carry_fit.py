@@ -19,7 +19,7 @@ from hybrid_pose_ros.research.training.stages import fed, follow
 from hybrid_pose_ros.skeleton import MIRROR, NUM_JOINTS
 
 SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-"""What is tried."""
+"""Shares that are tried."""
 
 
 def fit_carry(network: HybridPoseNetwork, batches: Sequence[Batch]) -> None:

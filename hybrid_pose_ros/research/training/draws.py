@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is drawn of a training sample: its place in a recording, its past, and its augmentation.
+"""Random choices of a training sample: its place in a recording, its past, and its augmentation.
 
 All of it follows from the labels, so a sample can be drawn where the events are not.
 """

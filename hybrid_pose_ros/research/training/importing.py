@@ -42,7 +42,7 @@ _DHP19_FILE: Final = re.compile(r"S(\d+)/session(\d+)/mov(\d+)\.aedat$")
 
 @dataclass(frozen=True)
 class LabelledRecording:
-    """What one camera saw of one person.
+    """A recording of one person by one camera, with labels.
 
     Attributes:
         name: of the folder that it becomes.

@@ -28,7 +28,7 @@ from hybrid_pose_ros.simulation.scene import Scene, sample_body
 from hybrid_pose_ros.simulation.viewpoints import sample_wide_camera
 
 _PLAN = "plan.json"
-"""What the shards of a folder were rendered by, whatever their number."""
+"""File with the plan that the shards of a folder were rendered by, whatever their number."""
 
 _LABORATORY: Final = 0.3
 """Share of recordings before cameras like DHP19's; the others are seen from anywhere."""
@@ -44,7 +44,7 @@ _HELD_OUT_SHARE = 0.05
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """What is rendered.
+    """Settings of a rendering.
 
     Attributes:
         seconds: length of all training recordings together; validation and test come on top.
@@ -175,7 +175,7 @@ def render_shards(
 
 
 def _plan_record(plan: RenderPlan) -> dict[str, Any]:
-    """What a shard is a function of, with its number; files count by their content."""
+    """Return all that determines a shard beside its number; files count by their content."""
     mocap: list[Path] = []
     calibration: list[Path] = []
     if plan.mocap is not None:

@@ -28,7 +28,7 @@ from hybrid_pose_ros.networks.config import ModelConfig
 META = "meta.json"
 
 IMPORTED: Final = "imported"
-"""What the meta data of a recording has that was not rendered: where it came from."""
+"""Key of the meta data of a recording that was not rendered: its origin."""
 
 UNKNOWN: Final = -1e4
 """Both coordinates (cells) of a joint of which the labels do not say where it is."""

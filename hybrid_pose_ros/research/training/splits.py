@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training may see and what is kept for the test."""
+"""Subjects and movements of training, and those that are kept for the test."""
 
 from typing import Final
 

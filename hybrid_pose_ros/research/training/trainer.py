@@ -22,7 +22,7 @@ from hybrid_pose_ros.research.training.sampling import Batch, Source
 from hybrid_pose_ros.research.training.stages import Stage, set_mode, trained_parts
 
 ANN_PARTS: Final = ("ann.", "motion.")
-"""What the names of the ANN's weights begin with, those of its velocities included."""
+"""Beginnings of the names of the ANN's weights, those of its velocities included."""
 
 _FREE: Final = ("compiled", "report_every")
 """Of a plan, what may change when a training goes on."""

@@ -29,7 +29,7 @@ CELL: Final = 1.6
 
 @dataclass(frozen=True)
 class Outfit:
-    """What a person wears.
+    """Clothes of a person.
 
     Attributes:
         sleeve: where sleeves end along the arm: 1 at the elbow, 2 at the wrist.

@@ -61,23 +61,23 @@ def test_papers_proxy_by_hand() -> None:
     assert costs().paper_step_j(ACTIVITY) == pytest.approx(10 * 0.05 * 50 * AC_J)
 
 
-def test_honest_proxy_by_hand() -> None:
+def test_extended_proxy_by_hand() -> None:
     accumulates = 10 * 6 / 4 + 2 / 4  # and the spikes of down3 that go straight to res2
     pooled = 13 * (4 + 4 * 2) / 4  # of the readout, and of up2, in four cells each
     macs = 9 * 10 + 4 * 7 + 30 + (2 + 14) * 30 + 13 * 13 * 3 * 5
     expected = (accumulates + pooled) * AC_J + macs * MAC_J
-    assert costs().honest_step_j(ACTIVITY) == pytest.approx(expected)
+    assert costs().extended_step_j(ACTIVITY) == pytest.approx(expected)
 
 
-def test_honest_proxy_without_motion_or_accumulator() -> None:
+def test_extended_proxy_without_motion_or_accumulator() -> None:
     plain = costs(motion=False, accumulate=False, velocity_macs=0, features=0)
     expected = 15.5 * AC_J + (9 * 10 + 4 * 7) * MAC_J
-    assert plain.honest_step_j(ACTIVITY) == pytest.approx(expected)
+    assert plain.extended_step_j(ACTIVITY) == pytest.approx(expected)
 
 
 def test_inputs_that_are_not_binary_cost_multiplications() -> None:
     binary = dict.fromkeys(LAYERS, True) | {"up2": False}
-    more = costs(binary=binary).honest_step_j(ACTIVITY) - costs().honest_step_j(ACTIVITY)
+    more = costs(binary=binary).extended_step_j(ACTIVITY) - costs().extended_step_j(ACTIVITY)
     assert more == pytest.approx(6 / 4 * (MAC_J - AC_J))
 
 
@@ -86,8 +86,8 @@ def test_power_is_energy_times_rates() -> None:
     found = power(duty, costs(), ACTIVITY)
     fixed = 10 * (1000 + 100) * MAC_J
     assert found.paper_w == pytest.approx(fixed + 100 * costs().paper_step_j(ACTIVITY))
-    honest = fixed + 10 * 10 * MAC_J + 100 * costs().honest_step_j(ACTIVITY)
-    assert found.honest_w == pytest.approx(honest)
+    extended = fixed + 10 * 10 * MAC_J + 100 * costs().extended_step_j(ACTIVITY)
+    assert found.extended_w == pytest.approx(extended)
     assert power(Duty(ann_hz=100), costs(), None).paper_w == pytest.approx(100 * 1000 * MAC_J)
 
 

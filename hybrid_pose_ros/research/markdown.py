@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Figures = Mapping[str, Any]
-"""What `hybrid-pose evaluate` (or another command) wrote as JSON."""
+"""Figures that `hybrid-pose evaluate` (or another command) wrote as JSON."""
 
 
 def number(value: float | None, scale: float, digits: int) -> str:

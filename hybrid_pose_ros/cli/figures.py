@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that measure: figures in JSON files, and a bar that counts what is done."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hybrid_pose_ros.cli import CommandError
+
+
+def read_figures(path: Path) -> Any:
+    """Return what a command wrote.
+
+    Raises:
+        CommandError: the file cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise CommandError(f"{path}: is not JSON ({error})") from error
+
+
+def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
+    """Write figures.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    text = json.dumps(figures, indent=2) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def counting_bar(console: Console) -> Progress:
+    """Return a bar that tells how many of how many are done; it goes at the end."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
