@@ -87,6 +87,7 @@ def graph_of(run: Run, share: Path) -> list[NodeSpec]:
         "rate": str(run.rate),
         "model": str(run.model or ""),
         "namespace": NAMESPACE,
+        "respawn": "false",
     }
     step_ms = 1000.0 / run.hz
     extra: dict[str, dict[str, Value]] = {
