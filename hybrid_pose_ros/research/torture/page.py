@@ -5,7 +5,7 @@ import os
 import platform
 from typing import Final
 
-from hybrid_pose_ros.research.evaluation.markdown import Figures, table
+from hybrid_pose_ros.research.markdown import Figures, table
 from hybrid_pose_ros.research.torture.faults import FAULTS
 
 _BEGINNING: Final = """# Reliability

@@ -14,7 +14,7 @@ from typing import Final
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.graph.description import NodeSpec, pose_graph
-from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.processes import End, Supervisor
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.bag_player import spinning
 from hybrid_pose_ros.interfaces.cdr import init_age_ns, stamp_ns
@@ -81,6 +81,7 @@ class RunningGraph:
         self._sent = self._heard = 0
         self._fresh: Counter[str] = Counter()
         self._since_ns = 0
+        self._ends: list[End] = []
         self._rate = rate
         specs = two_camera_graph(self.share, model)
         self.supervisor = Supervisor(specs, prefix, log_dir=folder / "logs")
@@ -164,18 +165,27 @@ class RunningGraph:
             if time.monotonic() - start_s > timeout_s:
                 raise NotSurvivedError(f"no poses on {waiting[0]} within {timeout_s:g} s")
             time.sleep(POLL_S)
+            self._note_ends()
         return time.monotonic() - start_s
 
     def heal(self, killed: Collection[str]) -> list[str]:
-        """Start processes that have ended again; return how those ended that nobody killed."""
+        """Return how processes ended that nobody killed; all that have ended start again.
+
+        The supervisor respawns those that the graph respawns, in its own time.
+        """
+        self._note_ends()
+        ends, self._ends = self._ends, []
         unexpected = []
-        for end in self.supervisor.new_ends():
+        for end in ends:
             if end.name not in killed or end.code != -signal.SIGKILL:
                 words = self.supervisor.last_words(end.name)
                 unexpected.append(f"{end.name} ended with code {end.code} ({words})")
-        for name in self.supervisor.poll():
-            self.supervisor.restart(name)
+            if end.again_in_s is None:
+                self.supervisor.restart(end.name)
         return unexpected
+
+    def _note_ends(self) -> None:
+        self._ends += self.supervisor.new_ends()
 
     def _make_node(self) -> FaultInjectorNode:
         sent = [
