@@ -30,12 +30,7 @@ START_TIMEOUT_S: Final = 180.0
 FRESH_POSES: Final = 5
 """So many new poses of each kind show that they flow."""
 
-LIMIT_S: Final = 30.0
-"""Poses flow again within this time of host time after a fault."""
-
 POLL_S: Final = 0.05
-
-TRANSITION_TIMEOUT_S: Final = 30.0
 
 POSES: Final = tuple(POSE.under(name).name for name in CAMERAS)
 POSES_3D: Final = POSE_3D.under("").name
@@ -57,6 +52,7 @@ class RunningGraph:
         model: checkpoint; "" for the shipped one.
         folder: gets the logs of the nodes and what the faults leave.
         rate: sensor seconds per second.
+        limit_s: time of host time within which what must follow a fault follows.
 
     Attributes:
         supervisor: of the nodes, ``cam0/snn`` to ``triangulator``; the names of faults.
@@ -74,13 +70,16 @@ class RunningGraph:
         model: str,
         folder: Path,
         rate: float,
+        limit_s: float,
     ) -> None:
         self.prefix, self.folder, self.scenes = prefix, folder, scenes
+        self.limit_s = limit_s
         self.figures: dict[str, Mapping[str, str]] = {}
         self.last: dict[str, bytes] = {}
         self._sent = self._heard = 0
         self._fresh: Counter[str] = Counter()
         self._since_ns = 0
+        self._initialised_only = True
         self._ends: list[End] = []
         self._rate = rate
         specs = two_camera_graph(self.share, model)
@@ -138,12 +137,12 @@ class RunningGraph:
             NotSurvivedError: it was refused, or not answered in time.
         """
         full_name = _full_name(self.supervisor.specs[name])
-        if not self._node.change_state(full_name, transition, TRANSITION_TIMEOUT_S):
+        if not self._node.change_state(full_name, transition, self.limit_s):
             raise NotSurvivedError(f"{name} did not {transition}")
 
     def await_poses(
         self,
-        timeout_s: float = LIMIT_S,
+        timeout_s: float | None = None,
         *,
         topics: Collection[str] = _RESULTS,
         initialised: bool = True,
@@ -151,19 +150,20 @@ class RunningGraph:
         """Wait until poses of events that are sent from now on flow; return how long (s).
 
         Args:
+            timeout_s: for how long; None: the limit of all faults.
             topics: where they have to come.
             initialised: only those of cameras count that rest on an initialisation.
 
         Raises:
             NotSurvivedError: they do not come in time.
         """
-        start_s = time.monotonic()
+        start_s, limit_s = time.monotonic(), self.limit_s if timeout_s is None else timeout_s
         self._initialised_only = initialised
         self._fresh.clear()
         self._since_ns = time.time_ns()
         while waiting := [name for name in topics if self._fresh[name] < FRESH_POSES]:
-            if time.monotonic() - start_s > timeout_s:
-                raise NotSurvivedError(f"no poses on {waiting[0]} within {timeout_s:g} s")
+            if time.monotonic() - start_s > limit_s:
+                raise NotSurvivedError(f"no poses on {waiting[0]} within {limit_s:g} s")
             time.sleep(POLL_S)
             self._note_ends()
         return time.monotonic() - start_s
