@@ -19,7 +19,9 @@ from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.dvs import EVENT_ARRAY_TYPE, packet_of_event_array
 from hybrid_pose_ros.bags.salvage import plain
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, is_packet_type
+from hybrid_pose_ros.regular_files import find_obstacle
 
 REORDER_NS: Final = 10 * 10**9
 """Messages of an mcap file without index may be out of order by so much of their time."""
@@ -56,6 +58,15 @@ def make_typestore(share: Path) -> Typestore:
     return store
 
 
+def installed_typestore() -> Typestore:
+    """Return the message types of ROS 2 Jazzy and those of this package as it is installed.
+
+    Raises:
+        NotInstalledError: it is not.
+    """
+    return make_typestore(share_directory(find_prefix()))
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever reading a bag in the block raises into a BagError that names the bag.
@@ -82,6 +93,8 @@ def open_bag(path: Path) -> Iterator[Reader]:
     """
     if path.is_dir() and not (path / "metadata.yaml").exists():
         raise BagError(f"{path}: the bag cannot be read (it has no metadata.yaml); {_RECOVER}")
+    if not path.is_dir() and (obstacle := find_obstacle(path, "a bag or a file of one")):
+        raise BagError(f"{path}: the bag cannot be read ({obstacle})")
     with reading(path), Reader(path) as reader:
         yield reader
 

@@ -54,6 +54,7 @@ class EventTopic:
     Attributes:
         width, height: of the sensor in pixels, as the first good packet says.
         damaged: number of packets so far that could not be decoded; they are left out.
+        trouble: what was lost so far, in words, or "".
 
     Raises:
         BagError: the bag is missing or damaged, or has no such topic, or no good packet in it.
@@ -63,6 +64,7 @@ class EventTopic:
         self._path, self._name, self._store = path, name, store
         self.damaged = 0
         self._done = 0
+        self._reader = PacketReader()
         self.width, self.height = self._find_size()
 
     @property
@@ -70,13 +72,23 @@ class EventTopic:
         """Share of the packets that was read, 0 to 1."""
         return self._done / self._total if self._total else 1.0
 
+    @property
+    def trouble(self) -> str:
+        """What was lost of the topic so far, or ""."""
+        parts = (
+            (self.damaged, "damaged packets are left out"),
+            (self._reader.lost, "packets were not recorded, their numbers say"),
+        )
+        counted = [f"{count:,} {what}" for count, what in parts if count]
+        return "; ".join([*counted, *filter(None, [self._reader.losses.describe()])])
+
     def events(self) -> Iterator[EventArray]:
         """Yield the events of each packet.
 
         Raises:
             BagError: the bag is damaged, or the size of the sensor changes.
         """
-        reader = PacketReader()
+        self._reader = reader = PacketReader()
         self._done = self.damaged = 0
         for message in self._messages():
             self._done += 1

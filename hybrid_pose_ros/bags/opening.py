@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hybrid_pose_ros.bags.bag import BagError, make_typestore
+from hybrid_pose_ros.bags.bag import BagError, installed_typestore
 from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader
@@ -17,7 +17,7 @@ from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
 from hybrid_pose_ros.events.dhp19.derived import DerivedRecording
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording, RecordingError
 from hybrid_pose_ros.events.sources import FileSource, SourceError, open_source
-from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
+from hybrid_pose_ros.installation import NotInstalledError
 from hybrid_pose_ros.interfaces.topics import EVENTS
 
 BAG_SUFFIXES: Final = (".mcap", ".db3")
@@ -106,7 +106,7 @@ def _open_bag(path: Path, camera: int) -> Recording:
     if not cameras:
         raise SourceError(f"{path}: the bag holds no events")
     _check_camera(path, camera, len(cameras))
-    store = make_typestore(share_directory(find_prefix()))
+    store = installed_typestore()
     topic = EventTopic(path, EVENTS.under(cameras[camera]).name, store)
     return Recording(f"{path}, {cameras[camera]}", topic.width, topic.height, topic.events())
 

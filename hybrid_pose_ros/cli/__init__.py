@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `hybrid-pose` and its subcommands, one module each."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EISDIR
@@ -22,6 +23,23 @@ def check_at_least_one(option: str, value: int) -> None:
     """
     if value < 1:
         raise CommandError(f"{option} must be at least 1, not {value}")
+
+
+def pixel_size(option: str, text: str) -> tuple[int, int]:
+    """Return width and height that an option gives as WIDTHxHEIGHT.
+
+    Raises:
+        CommandError: it does not.
+    """
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise CommandError(f"{option} {text}: not WIDTHxHEIGHT, such as 1280x720")
+    return int(width), int(height)
+
+
+def warn(command: str, text: str) -> None:
+    """Print a warning of a command on stderr."""
+    print(f"hybrid-pose {command}: warning: {text}", file=sys.stderr)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.errors import UserError
 
 TRACEBACK: Final = "HYBRID_POSE_TRACEBACK"
@@ -68,7 +69,7 @@ def explain(error: Exception) -> tuple[int, str]:
         return 1, f"{place}{error.strerror}"
     if isinstance(error, MemoryError):
         return 1, "out of memory; close other programs, or use a smaller input"
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and not (error.name or "").startswith(PACKAGE):
         return 1, (
             f"a package cannot be imported ({words}); install the requirements again in this "
             f"Python ({sys.executable}), in a shell without a ROS of another Python"

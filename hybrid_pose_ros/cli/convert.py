@@ -2,20 +2,19 @@
 """`hybrid-pose convert`: recordings to bags, bags and videos to recordings."""
 
 import argparse
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, pixel_size, warn
+from hybrid_pose_ros.cli.to_aedat4 import convert_bag, convert_video
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, Recording, Result
-    from hybrid_pose_ros.bags.event_topic import EventDigest
-    from hybrid_pose_ros.events.array import EventArray
+    from hybrid_pose_ros.events.sources import FileSource
 
 _STEPS = {
     "trim": "keep events before the start signal and after the stop signal",
@@ -52,9 +51,14 @@ def add_parser(subparsers: Any) -> None:
         type=Path,
         help="labels of the simulator (default: *.truth.npz beside the file, if it is there)",
     )
-    _to_bag(kinds, "aedat2", "an AEDAT 2.0 file of one DAVIS")
-    raw = _to_bag(kinds, "raw", "a RAW file of a Prophesee camera (EVT 2.0 or EVT 3.0)")
-    raw.add_argument("--size", help="WIDTHxHEIGHT in pixels, for files that do not tell")
+    aedat4.add_argument(
+        "--camera", default="", help="which of several: its name, or its number from 0 on"
+    )
+    aedat2 = _to_bag(kinds, "aedat2", "an AEDAT 2.0 file of one DAVIS (*.aedat, *.aedat2)")
+    raw = _to_bag(kinds, "raw", "a file of a Prophesee camera (*.raw: EVT 2.0, 2.1 or 3.0; *.dat)")
+    for parser_ in (aedat2, raw):
+        parser_.add_argument("--size", help="WIDTHxHEIGHT in pixels, for files that do not tell")
+    _to_bag(kinds, "npz", "events in *.npz (t_us, x, y, p, width, height)")
 
     bag = kinds.add_parser("bag", help="a bag, to AEDAT4")
     bag.add_argument("recording", type=Path, metavar="BAG", help="the bag (folder)")
@@ -112,9 +116,9 @@ def _to_bag(kinds: Any, name: str, what: str) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Convert."""
     if args.kind == "bag":
-        return _convert_bag(args)
+        return convert_bag(args)
     if args.kind == "video":
-        return _convert_video(args)
+        return convert_video(args)
     if args.kind == "recover":
         return _recover(args)
     return _write_bag(args, *_OPEN[args.kind](args))
@@ -162,15 +166,18 @@ def _open_aedat4(args: argparse.Namespace) -> _Opened:
     from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, SourceRecording
     from hybrid_pose_ros.events.sources import Aedat4Source
     from hybrid_pose_ros.geometry.cameras import Camera
+    from hybrid_pose_ros.regular_files import find_obstacle
     from hybrid_pose_ros.simulation.recording import load_truth, truth_path
 
-    source = Aedat4Source(args.recording)
+    source = Aedat4Source(args.recording, args.camera)
     labels = args.labels
     if labels is None and truth_path(args.recording).is_file():
         labels = truth_path(args.recording)
     size = source.width, source.height
     if labels is None:
         return SourceRecording(source), [CameraSetup(*size)], None
+    if obstacle := find_obstacle(labels, "labels of the simulator (*.truth.npz)"):
+        raise CommandError(f"{labels}: {obstacle}")
     try:
         truth = load_truth(labels)
     except (OSError, ValueError, KeyError) as error:
@@ -179,35 +186,28 @@ def _open_aedat4(args: argparse.Namespace) -> _Opened:
     return SourceRecording(source), [camera], GroundTruth(truth.label_ns, truth.joints_m)
 
 
-def _open_aedat2(args: argparse.Namespace) -> _Opened:
+def _open_file(args: argparse.Namespace) -> _Opened:
     from hybrid_pose_ros.bags.convert import CameraSetup, SourceRecording
-    from hybrid_pose_ros.events.sources import Aedat2Source
+    from hybrid_pose_ros.events.sources import Aedat2Source, NpzSource, RawSource
 
-    source = Aedat2Source(args.recording)
+    source: FileSource
+    if args.kind == "npz":
+        source = NpzSource(args.recording)
+    else:
+        kind = Aedat2Source if args.kind == "aedat2" else RawSource
+        source = kind(
+            args.recording, None if args.size is None else pixel_size("--size", args.size)
+        )
     return SourceRecording(source), [CameraSetup(source.width, source.height)], None
-
-
-def _open_raw(args: argparse.Namespace) -> _Opened:
-    from hybrid_pose_ros.bags.convert import CameraSetup, SourceRecording
-    from hybrid_pose_ros.events.sources import RawSource
-
-    source = RawSource(args.recording, None if args.size is None else _size(args.size))
-    return SourceRecording(source), [CameraSetup(source.width, source.height)], None
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise CommandError(f"--size {text}: not WIDTHxHEIGHT, such as 1280x720")
-    return int(width), int(height)
 
 
 _OPEN: dict[str, Callable[[argparse.Namespace], _Opened]] = {
     "dhp19": _open_dhp19,
     "h5": _open_h5,
     "aedat4": _open_aedat4,
-    "aedat2": _open_aedat2,
-    "raw": _open_raw,
+    "aedat2": _open_file,
+    "raw": _open_file,
+    "npz": _open_file,
 }
 
 
@@ -217,6 +217,7 @@ def _write_bag(
     cameras: "list[CameraSetup]",
     truth: "GroundTruth | None",
 ) -> int:
+    from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.bags.convert import Options, write_bag
 
     if args.packet_ms <= 0:
@@ -224,7 +225,7 @@ def _write_bag(
     if args.compress and args.storage != "mcap":
         raise CommandError("--compress needs --storage mcap")
     options = Options(args.encoding, round(args.packet_ms * 1e6), args.storage, args.compress)
-    store = _typestore()
+    store = installed_typestore()
     begin = time.monotonic()
     with Progress() as bar:
         task = bar.add_task("converting", total=1.0)
@@ -288,24 +289,11 @@ def _verify(bag: Path, result: "Result", store: Any) -> None:
     print(f"{bag}: read back, all events are there")
 
 
-def _convert_bag(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.bags.event_topic import EventTopic
-
-    _check_new_aedat4(args.out)
-    topic = EventTopic(args.recording, args.topic, _typestore())
-    size = topic.width, topic.height
-    digest = _write_aedat4(args.out, topic.events(), size, lambda: topic.progress)
-    print(f"{args.topic}: {digest}")
-    print(f"{args.out}: times are whole microseconds")
-    if topic.damaged:
-        _warn(f"{args.recording}: {topic.damaged} damaged packets are left out")
-    return 0
-
-
 def _recover(args: argparse.Namespace) -> int:
+    from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.bags.recovery import recover_bag
 
-    recovered = recover_bag(args.recording, args.out, _typestore())
+    recovered = recover_bag(args.recording, args.out, installed_typestore())
     for topic, count in recovered.messages.items():
         print(f"{topic}: {count:,} messages")
     print(args.out)
@@ -314,80 +302,5 @@ def _recover(args: argparse.Namespace) -> int:
     return 0
 
 
-def _convert_video(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.bags.convert import SourceRecording
-    from hybrid_pose_ros.simulation.frame_sensor import FrameSensor
-    from hybrid_pose_ros.simulation.video import VideoSource
-
-    _check_new_aedat4(args.out)
-    cuts: list[int] = []
-    try:
-        sensor = FrameSensor(_size(args.size), crop=args.crop, on_cut=cuts.append)
-    except ValueError as error:
-        raise CommandError(f"--size {args.size}: {error}") from error
-    source = VideoSource(args.recording, sensor)
-    size = source.width, source.height
-    begin = time.monotonic()
-    try:
-        batches = (events for (events,) in SourceRecording(source).batches())
-        digest = _write_aedat4(args.out, batches, size, lambda: source.progress)
-    finally:
-        source.close()
-    print(f"{args.out}: {digest}, {time.monotonic() - begin:.1f} s")
-    if cuts:
-        print(
-            f"{args.recording}: {len(cuts)} new starts (scene cuts), first at {cuts[0] / 1e6:g} s"
-        )
-    if source.trouble:
-        _warn(f"{args.recording}: {source.trouble}")
-    return 0
-
-
-def _check_new_aedat4(path: Path) -> None:
-    if path.suffix != ".aedat4":
-        raise CommandError(f"{path}: the file's name must end in .aedat4")
-    if path.exists():
-        raise CommandError(f"{path}: exists already; remove it or name another file")
-
-
-def _write_aedat4(
-    path: Path,
-    batches: "Iterable[EventArray]",
-    size: tuple[int, int],
-    progress: Callable[[], float],
-) -> "EventDigest":
-    """Write a file that is whole or not there; show how far it is."""
-    from hybrid_pose_ros.bags.event_topic import EventDigest
-    from hybrid_pose_ros.events.aedat4 import write_aedat4
-
-    digest = EventDigest()
-    partial = path.with_name(f"{path.stem}.partial.aedat4")
-    with Progress() as bar:
-        task = bar.add_task("converting", total=1.0)
-
-        def counted() -> "Iterator[EventArray]":
-            for events in batches:
-                digest.update(events)
-                yield events
-                bar.update(task, completed=progress())
-
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_aedat4(partial, counted(), *size)
-            partial.replace(path)
-        except OSError as error:
-            raise CommandError(f"{path}: cannot be written ({error.strerror})") from error
-        finally:
-            partial.unlink(missing_ok=True)
-    return digest
-
-
-def _typestore() -> Any:
-    from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.installation import find_prefix, share_directory
-
-    return make_typestore(share_directory(find_prefix()))
-
-
 def _warn(text: str) -> None:
-    print(f"hybrid-pose convert: warning: {text}", file=sys.stderr)
+    warn("convert", text)

@@ -44,15 +44,14 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
-    from hybrid_pose_ros.bags.bag import make_typestore
+    from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.bags.contents import inspect_bag
     from hybrid_pose_ros.bags.evaluation import evaluate_events, evaluate_recorded
     from hybrid_pose_ros.graph.description import LOCKSTEP_ANN_HZ
-    from hybrid_pose_ros.installation import find_prefix, share_directory
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 
     contents = inspect_bag(options.bag)
-    store = make_typestore(share_directory(find_prefix()))
+    store = installed_typestore()
     names = [name for name in options.cameras.split(",") if name]
     recorded = bool(contents.poses) and not options.recompute
     cameras = contents.choose(names, recorded=recorded)

@@ -43,6 +43,13 @@ def add_parser(subparsers: Any) -> None:
         default=0.5,
         help="sensor seconds per second (default: %(default)g)",
     )
+    parser.add_argument(
+        "--limit",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="poses flow again within this time after a fault (default: %(default)g)",
+    )
     parser.add_argument("--model", type=Path, help="checkpoint (default: the shipped one)")
     parser.add_argument(
         "--logs", type=Path, help="folder for the logs of the nodes (default: none are kept)"
@@ -64,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not faults:
         raise CommandError(f"--only {options.only[0]}: no fault has this in its name; see --list")
-    if options.rate <= 0:
-        raise CommandError(f"--rate must be positive, not {options.rate:g}")
+    for name in ("rate", "limit"):
+        if not getattr(options, name) > 0:
+            raise CommandError(f"--{name} must be positive, not {getattr(options, name):g}")
     if options.logs is not None:
         return _torture(options, faults, options.logs)
     with tempfile.TemporaryDirectory(prefix="hybrid_pose_torture_") as folder:
@@ -85,6 +93,7 @@ def _torture(options: argparse.Namespace, faults: "list[Any]", folder: Path) -> 
         model=str(options.model or ""),
         folder=folder.absolute(),
         rate=options.rate,
+        limit_s=options.limit,
         minutes=options.minutes,
         tell=lambda line: print(line, flush=True),
     )

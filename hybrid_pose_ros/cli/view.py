@@ -60,12 +60,11 @@ def run(options: argparse.Namespace) -> int:
             "the viewer Rerun is not installed; "
             "install it with `pip install -r requirements-view.txt`"
         )
-    from hybrid_pose_ros.bags.bag import make_typestore
-    from hybrid_pose_ros.installation import find_prefix, share_directory
+    from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.view.show import show_bag, show_live
 
     try:
-        store = make_typestore(share_directory(find_prefix()))
+        store = installed_typestore()
         if options.bag is not None:
             malformed = show_bag(
                 options.bag,

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writing AEDAT4, the file format of iniVation's tools, through dv-processing."""
 
+import os
+import resource
 from collections.abc import Iterable
+from errno import EFBIG, ENOSPC
 from pathlib import Path
+from typing import Final
 
 import dv_processing as dv
 
@@ -10,6 +14,9 @@ from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, check
 from hybrid_pose_ros.events.dv_events import to_store
 
 CAMERA_NAME = "hybrid_pose_ros"
+
+SPARE_BYTES: Final = 16 * 2**20
+"""What dv-processing holds back and writes late, and the index at the end of the file."""
 
 
 def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: int) -> int:
@@ -32,6 +39,8 @@ def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: 
         raise ValueError(f"{path}: an AEDAT4 file's name ends in .aedat4")
     with path.open("wb"):  # dv-processing's own errors name its sources instead of the reason
         pass
+    room = _Room(path)
+    room.check(0)
     config = dv.io.MonoCameraWriter.EventOnlyConfig(CAMERA_NAME, (width, height))
     writer = dv.io.MonoCameraWriter(str(path), config)
     written, last_ns = 0, None
@@ -45,6 +54,24 @@ def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: 
                 f"it ({last_ns} ns)"
             )
         last_ns = events["t"][-1]
+        room.check(events.nbytes)
         writer.writeEvents(to_store(events))
         written += len(events)
     return written
+
+
+class _Room:
+    """Looks for room before each batch: where a write fails, dv-processing aborts the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def check(self, size: int) -> None:
+        """Raise OSError unless so many bytes more can be written."""
+        needed = size + SPARE_BYTES
+        disk = os.statvfs(self._path.parent)
+        if disk.f_bavail * disk.f_frsize < needed:
+            raise OSError(ENOSPC, os.strerror(ENOSPC), str(self._path))
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY and self._path.stat().st_size + needed > limit:
+            raise OSError(EFBIG, os.strerror(EFBIG), str(self._path))

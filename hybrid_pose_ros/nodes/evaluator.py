@@ -133,7 +133,7 @@ class EvaluatorNode(ManagedNode):
         if calibration is not None:
             self._evaluation.set_camera(camera, calibration)
         else:
-            self.complain(f"{camera}/camera_info has no projection: no errors of it", camera)
+            self.warn_throttled(f"{camera}/camera_info has no projection: no errors of it", camera)
 
 
 def main() -> int:

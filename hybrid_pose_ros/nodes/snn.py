@@ -123,7 +123,7 @@ class SnnNode(StepNode):
         self.figures.refused.add()
         self.figures.refusal = str(error)
         name = "initialisation" if init is None else f"initialisation {init.seq}"
-        self.complain(f"{name} refused: {error}")
+        self.warn_throttled(f"{name} refused: {error}")
 
 
 def _decode(data: bytes) -> StateInit:

@@ -5,6 +5,7 @@ By hand, for a million inputs: ``python test/faults/test_fuzzed_inputs.py 100000
 """
 
 import collections
+import struct
 import sys
 import tempfile
 import time
@@ -14,7 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
+from hybrid_pose_ros.bags.bag import BagError, read_raw
+from hybrid_pose_ros.bags.dvs import packet_of_event_array
+from hybrid_pose_ros.bags.salvage import Damage, salvage, storage_files
 from hybrid_pose_ros.events.aedat2 import Columns, pack, pack_specials, write_header
 from hybrid_pose_ros.events.array import check_events, make_events
 from hybrid_pose_ros.events.encodings import (
@@ -24,8 +30,11 @@ from hybrid_pose_ros.events.encodings import (
     make_decoder,
 )
 from hybrid_pose_ros.events.sources import SourceError, open_source
+from hybrid_pose_ros.events.stream import PacketReader
 from hybrid_pose_ros.geometry.calibration import read_calibration
 from hybrid_pose_ros.geometry.cameras import CameraError, load_dhp19_cameras
+from hybrid_pose_ros.interfaces.cdr import read_packet, serialised_packet
+from hybrid_pose_ros.msg import EventPacket
 
 WIDTH, HEIGHT = 346, 260
 MAX_S = 2.0
@@ -170,6 +179,98 @@ def fuzz_matrices(rng: Rng, folder: Path) -> str:
     return "read"
 
 
+def npz(folder: Path) -> bytes:
+    path = folder / "whole.npz"
+    columns = {"t_us": EVENTS["t"] // 1000, "p": EVENTS["polarity"]}
+    np.savez(path, x=EVENTS["x"], y=EVENTS["y"], width=WIDTH, height=HEIGHT, **columns)
+    return path.read_bytes()
+
+
+def packet() -> bytes:
+    """A serialised packet of the events."""
+    return serialised_packet(
+        encode("mono", EVENTS),
+        stamp_ns=10**18,
+        frame_id="cam0",
+        width=WIDTH,
+        height=HEIGHT,
+        seq=7,
+        encoding="mono",
+    )
+
+
+def fuzz_packet(rng: Rng, folder: Path) -> str:
+    """Read a damaged serialised packet, as the nodes do."""
+    reader = PacketReader()
+    try:
+        events = reader.read(read_packet(damage(packet(), rng), EventPacket))
+    except MalformedPacketError:
+        return "refused"
+    assert reader.sensor is not None
+    check_events(events, *reader.sensor)
+    return "decoded"
+
+
+def event_array() -> bytes:
+    """A serialised `EventArray` of dvs_msgs with the events."""
+    head = b"\0\1\0\0" + struct.pack("<iII", 3, 4, 5) + b"cam0\0" + bytes(3)
+    parts = [head, struct.pack("<III", HEIGHT, WIDTH, len(EVENTS))]
+    for number, event in enumerate(EVENTS):
+        sec, nanosec = divmod(int(event["t"]), 10**9)
+        x, y = (struct.pack("<H", event[name]) for name in "xy")
+        # numbers are aligned to their size: a byte lies between a polarity and
+        # the next x, two between that event's y and its time
+        parts.append((bytes(1) if number else b"") + x + y)
+        stamp = struct.pack("<iIB", sec, nanosec, event["polarity"])
+        parts.append((bytes(2) if number else b"") + stamp)
+    return b"".join(parts)
+
+
+def fuzz_event_array(rng: Rng, folder: Path) -> str:
+    """Turn a damaged `EventArray` into a packet, which is then read."""
+    try:
+        data = packet_of_event_array(damage(event_array(), rng), 7)
+    except ValueError as error:
+        check_sentence(error, "dvs_msgs/msg/EventArray")
+        return "refused"
+    try:
+        PacketReader().read(read_packet(data, EventPacket))
+    except MalformedPacketError:
+        return "malformed"
+    return "read"
+
+
+def bag_file(folder: Path, storage: StoragePlugin) -> bytes:
+    """The file of a bag with some packets."""
+    bag = folder / f"whole_{storage.name}"
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with Writer(bag, version=Writer.VERSION_LATEST, storage_plugin=storage) as writer:
+        link = writer.add_connection("/cam0/events", "std_msgs/msg/String", typestore=store)
+        for number in range(5):
+            writer.write(link, 10**18 + number, packet()[:300])
+    (path,) = storage_files(bag)
+    return path.read_bytes()
+
+
+def fuzz_bag(name: str, content: bytes) -> Callable[[Rng, Path], str]:
+    """Return a target: a damaged file of a bag, read, and what is left of it."""
+
+    def run(rng: Rng, folder: Path) -> str:
+        path = folder / name
+        path.write_bytes(damage(content, rng))
+        lost = Damage()
+        count = sum(1 for _ in salvage(path, lost))
+        assert count == 5 or lost.troubles or count < 5
+        try:
+            found = len(list(read_raw(path, ["/cam0/events"])))
+        except BagError as error:
+            check_sentence(error, str(path))
+            return "refused"
+        return f"read {min(found, 5)}"
+
+    return run
+
+
 def make_targets(folder: Path) -> dict[str, Callable[[Rng, Path], str]]:
     """Return the targets by name."""
     raw = b"% geometry 346x260\n% end\n"
@@ -181,6 +282,11 @@ def make_targets(folder: Path) -> dict[str, Callable[[Rng, Path], str]]:
         "EVT3": fuzz_file("evt3.raw", b"% evt 3.0\n" + raw + encode("evt3", EVENTS).data),
         "DAT": fuzz_file("a.dat", dat_header + dat()),
         "AEDAT2": fuzz_file("a.aedat", aedat2(folder)),
+        "npz": fuzz_file("a.npz", npz(folder)),
+        "packet": fuzz_packet,
+        "dvs_msgs": fuzz_event_array,
+        "mcap": fuzz_bag("a.mcap", bag_file(folder, StoragePlugin.MCAP)),
+        "db3": fuzz_bag("a.db3", bag_file(folder, StoragePlugin.SQLITE3)),
         "calibration": fuzz_calibration,
         "matrices": fuzz_matrices,
     }
@@ -202,7 +308,10 @@ def fuzz(
     return dict(outcomes)
 
 
-NAMES = (*ENCODINGS, "EVT2", "EVT2.1", "EVT3", "DAT", "AEDAT2", "calibration", "matrices")
+NAMES = (
+    *(*ENCODINGS, "EVT2", "EVT2.1", "EVT3", "DAT", "AEDAT2", "npz", "packet", "dvs_msgs"),
+    *("mcap", "db3", "calibration", "matrices"),
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -269,13 +269,13 @@ def test_log_lines_are_throttled_for_each_trouble(
     lines: list[str] = []
     node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(3):
-        node.complain(f"packet {turn} dropped")
-        node.complain(f"pose {turn} dropped")
+        node.warn_throttled(f"packet {turn} dropped")
+        node.warn_throttled(f"pose {turn} dropped")
     assert lines == ["packet 0 dropped", "pose 0 dropped"]
     monkeypatch.setattr(boundary, "LOG_PERIOD_S", 0.0)
     node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(2):
-        node.complain(f"packet {turn} dropped")
+        node.warn_throttled(f"packet {turn} dropped")
     assert lines[2:] == ["packet 0 dropped", "packet 1 dropped"]
 
 
@@ -285,5 +285,5 @@ def test_log_lines_are_throttled_for_each_topic(bench: Any) -> None:
     node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(3):
         for topic in ("cam0/pose", "cam1/pose"):
-            node.complain(f"{topic} {turn} dropped", topic)
+            node.warn_throttled(f"{topic} {turn} dropped", topic)
     assert lines == ["cam0/pose 0 dropped", "cam1/pose 0 dropped"]

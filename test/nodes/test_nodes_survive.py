@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMessage
@@ -21,6 +22,7 @@ from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -34,6 +36,7 @@ from hybrid_pose_ros.interfaces.messages import (
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import (
     CAMERA_INFO,
+    CLOCK,
     EVENTS,
     GROUND_TRUTH,
     POSE,
@@ -300,4 +303,14 @@ def test_a_camera_info_that_is_none_of_a_camera_is_refused(bench: Any) -> None:
     publisher = bench.publisher(topic.message_class, topic.name, profile(topic.offered))
     publisher.publish(CameraInfo(width=346, height=260, p=[1e200] * 12))
     bench.until(lambda: node.boundary.incidents.refused == 1)
+    assert_unharmed(node)
+
+
+def test_a_clock_before_1970_is_refused(bench: Any) -> None:
+    node = bench.run(VisualizerNode, use_sim_time=True)
+    clock = bench.publisher(CLOCK.message_class, CLOCK.name, profile(CLOCK.offered))
+    clock.publish(Clock(clock=Time(sec=-5)))
+    bench.until(lambda: node.boundary.incidents.refused == 1)
+    clock.publish(Clock(clock=Time(sec=5)))
+    bench.until(lambda: node.now_ns() == 5 * 10**9)
     assert_unharmed(node)

@@ -316,7 +316,7 @@ def _count_unknown(layout: WordFormat, codes: NDArray[np.integer]) -> int:
 
 
 def _missing_highs(
-    layout: WordFormat, words: NDArray[np.uint16], codes: NDArray[np.uint16], before: int
+    layout: WordFormat, words: NDArray[np.uint16], codes: NDArray[np.integer], before: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint16]]:
     """Find where the lower half of the time starts over though no upper half has gone on.
 

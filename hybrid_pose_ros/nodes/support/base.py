@@ -71,6 +71,9 @@ class ManagedNode(LifecycleNode):
         self.boundary = Boundary(self.get_logger())
         for service in self.services:  # of rclpy: a transition that there is not would end us
             service.callback = self.boundary.service(service.srv_name, service.callback)
+        for subscription in self.subscriptions:  # so would a /clock before 1970
+            receive = self.boundary.receiver(subscription.topic_name, subscription.callback)
+            subscription.callback = receive
         declare_parameters(
             self,
             (AUTOSTART, *self.PARAMETERS),
@@ -155,13 +158,13 @@ class ManagedNode(LifecycleNode):
         """Return the value of an integer array parameter."""
         return tuple(self.get_parameter(name).value)
 
-    def complain(self, sentence: str, about: str = "") -> None:
+    def warn_throttled(self, sentence: str, about: str = "") -> None:
         """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this.
 
         Args:
             about: the topic or camera, where one line of code serves several: each has its turn.
         """
-        self.boundary.complain(sentence, about, depth=2)
+        self.boundary.warn_throttled(sentence, about, depth=2)
 
     def now_ns(self) -> int:
         """Return host time as headers have it, in ns."""

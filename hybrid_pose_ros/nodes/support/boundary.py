@@ -39,7 +39,7 @@ class Boundary:
         self._logger = logger
         self._silent_until: dict[tuple[str, int, str], float] = {}
 
-    def complain(self, sentence: str, about: str, *, depth: int = 1) -> None:
+    def warn_throttled(self, sentence: str, about: str, *, depth: int = 1) -> None:
         """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this.
 
         Args:
@@ -57,13 +57,13 @@ class Boundary:
     def refuse(self, name: str, reason: str) -> None:
         """Count a message or request that cannot be used; ``name`` is its topic or service."""
         self.incidents.refuse(f"{name}: {reason}")
-        self.complain(f"{name}: refused: {reason}", name)
+        self.warn_throttled(f"{name}: refused: {reason}", name)
 
     def survive(self, name: str, error: Exception) -> None:
         """Count an error that nothing accounts for; ``name`` says where it came up."""
         sentence = f"{name}: {type(error).__name__}: {error}"
         self.incidents.survive(sentence)
-        self.complain(f"unexpected error, survived: {sentence}", name)
+        self.warn_throttled(f"unexpected error, survived: {sentence}", name)
         self._logger.debug(traceback.format_exc())
 
     def action(self, name: str, action: Callable[[], None]) -> Callable[[], None]:
@@ -77,12 +77,12 @@ class Boundary:
 
         return act
 
-    def receiver(self, name: str, receive: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def receiver(self, name: str, receive: Callable[[Any], None]) -> Callable[[Any], None]:
         """Return a callback of a topic that refuses what ``receive`` raises a ValueError for."""
 
-        def take(data: bytes) -> None:
+        def take(message: Any) -> None:
             try:
-                receive(data)
+                receive(message)
             except ValueError as error:
                 self.refuse(name, str(error))
             except Exception as error:

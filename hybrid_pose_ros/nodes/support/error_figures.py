@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.interfaces.topics import GROUND_TRUTH
-from hybrid_pose_ros.metrics.running import ErrorSums, RunningEvaluation
+from hybrid_pose_ros.metrics.running_errors import ErrorSums, RunningEvaluation
 from hybrid_pose_ros.nodes.support.health import Report
 
 

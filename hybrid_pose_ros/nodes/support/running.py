@@ -26,6 +26,9 @@ from hybrid_pose_ros.stop_signals import StopSignals
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
 
+MAX_FAILURES = 100
+"""So many errors of rclpy one after the other are not survived."""
+
 SWITCH_S = 0.0002
 """Longest time for which a thread of the node keeps another one, which has a message to serve,
 from running Python. The interpreter's own 5 ms are as long as several steps."""
@@ -122,15 +125,19 @@ def _run(
         gc.collect()
         gc.freeze()
         stop.starting = False
+        failures = 0
         while node.exit_code is None and not stop.requested:
-            executor.spin_once(timeout_sec=SPIN_S)
+            try:
+                executor.spin_once(timeout_sec=SPIN_S)
+                failures = 0
+            except Exception as error:  # of rclpy itself: our callbacks raise none
+                failures += 1
+                if failures == MAX_FAILURES:
+                    _tell(logger, "the node", error)
+                    return 1
+                node.boundary.survive("rclpy", error)
         node.report_last()
         return node.exit_code or 0
-    except StartError:
-        raise
-    except Exception as error:  # of rclpy itself: callbacks raise none
-        _tell(logger, "the node", error)
-        return 1
     finally:
         stop.starting = False
         node.stop()

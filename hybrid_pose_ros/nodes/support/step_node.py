@@ -276,7 +276,7 @@ class StepNode(ManagedNode):
             packet = self._read(data)
             pushed = self._stream.push(packet)
         except MalformedPacketError as error:
-            self.complain(f"malformed packet dropped: {error}")
+            self.warn_throttled(f"malformed packet dropped: {error}")
             return steps
         self._stream_figures.count(pushed)
         if new_stream:
@@ -284,7 +284,7 @@ class StepNode(ManagedNode):
             self.sensor = Sensor(packet.width, packet.height)
             self.begin(self._stream.view)
         elif pushed.restarted:
-            self.complain("sensor time went back; waiting for the next initialisation")
+            self.warn_throttled("sensor time went back; waiting for the next initialisation")
             self.restart()
             steps = []
         return steps + [StampedStep(step, packet.header) for step in pushed.steps]

@@ -40,9 +40,6 @@ WHOLE_CYCLES: Final = 2
 DISK_BYTES: Final = 2**20
 """The recorder's files may grow to this size: its disk is then full."""
 
-FILE_TIMEOUT_S: Final = 60.0
-"""A driver with a bad file, or a recorder with a full disk, has ended by then."""
-
 YEAR_NS: Final = 365 * 86400 * 10**9
 
 
@@ -270,7 +267,7 @@ def play_file(write: Callable[[RunningGraph, Path], Path]) -> Injection:
         path = write(graph, graph.folder)
         spec = driver_spec(graph.share, path)
         with Supervisor([spec], graph.prefix, log_dir=graph.folder / "logs") as supervisor:
-            code = _await_end(lambda: supervisor.poll().get(spec.name), "event_driver")
+            code = _await_end(graph, lambda: supervisor.poll().get(spec.name), "event_driver")
         text = supervisor.log(spec.name).read_text("utf-8", "replace")
         if code not in (0, 1) or "Traceback" in text:
             raise NotSurvivedError(f"event_driver ended with code {code} and not with a sentence")
@@ -315,7 +312,7 @@ def fill_disk(graph: RunningGraph) -> None:
     """Let a recorder come to the end of its disk: it says so and ends, and poses go on."""
     bag = graph.folder / f"bag_{time.time_ns()}"
     with _recorder(graph, bag) as recorder:
-        _await_end(lambda: recorder.end, "the recorder")
+        _await_end(graph, lambda: recorder.end, "the recorder")
     assert recorder.end is not None
     if not recorder.end.failure or str(bag) not in recorder.end.failure:
         raise NotSurvivedError(f"the recorder ended without a word ({recorder.end.failure})")
@@ -330,11 +327,13 @@ def _recorder(graph: RunningGraph, bag: Path) -> Iterator[Recorder]:
         yield recorder
 
 
-def _await_end(ended: Callable[[], object], name: str) -> object:
-    deadline = time.monotonic() + FILE_TIMEOUT_S
+def _await_end(graph: RunningGraph, ended: Callable[[], object], name: str) -> object:
+    """Wait until a program that has to start first has ended; return how it did."""
+    timeout_s = 2.0 * graph.limit_s
+    deadline = time.monotonic() + timeout_s
     while (end := ended()) is None:
         if time.monotonic() > deadline:
-            raise NotSurvivedError(f"{name} did not end within {FILE_TIMEOUT_S:g} s")
+            raise NotSurvivedError(f"{name} did not end within {timeout_s:g} s")
         time.sleep(0.05)
     return end
 

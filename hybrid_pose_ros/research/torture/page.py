@@ -5,7 +5,7 @@ import os
 import platform
 from typing import Final
 
-from hybrid_pose_ros.research.evaluation.markdown import Figures, table
+from hybrid_pose_ros.research.markdown import Figures, table
 from hybrid_pose_ros.research.torture.faults import FAULTS
 
 _BEGINNING: Final = """# Reliability
@@ -24,10 +24,8 @@ hybrid-pose torture --minutes 10 --page reliability.md
 
 def write_page(figures: Figures) -> str:
     """Return the page (Markdown) of the figures of :func:`~.torture.torture`."""
-    from hybrid_pose_ros.research.torture.running_graph import LIMIT_S
-
     sections = [
-        _BEGINNING.format(limit=LIMIT_S),
+        _BEGINNING.format(limit=figures["limit_s"]),
         _summary(figures),
         "## Faults\n",
         _faults(figures),
@@ -42,9 +40,10 @@ def _summary(figures: Figures) -> str:
     lived = sum(outcome["survived"] for outcome in outcomes)
     return (
         f"Measured in {figures['minutes']:.1f} minutes on {os.cpu_count()} cores "
-        f"({platform.machine()}), at {figures['rate']:g} sensor seconds per second: **{lived} of "
-        f"{len(outcomes)} faults survived**, {figures['messages']:,} messages sent and heard, "
-        f"{figures['packets_lost']} packets lost in {figures['calm_seconds']:.0f} s at rest.\n"
+        f"({platform.machine()}) with a load of {figures['load']:.1f}, at {figures['rate']:g} "
+        f"sensor seconds per second: **{lived} of {len(outcomes)} faults survived**, "
+        f"{figures['messages']:,} messages sent and heard, {figures['packets_lost']} packets lost "
+        f"in {figures['calm_seconds']:.0f} s at rest.\n"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.graph.description import NodeSpec, pose_graph
-from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.processes import End, Supervisor
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.bag_player import spinning
 from hybrid_pose_ros.interfaces.cdr import init_age_ns, stamp_ns
@@ -30,12 +30,7 @@ START_TIMEOUT_S: Final = 180.0
 FRESH_POSES: Final = 5
 """So many new poses of each kind show that they flow."""
 
-LIMIT_S: Final = 30.0
-"""Poses flow again within this time of host time after a fault."""
-
 POLL_S: Final = 0.05
-
-TRANSITION_TIMEOUT_S: Final = 30.0
 
 POSES: Final = tuple(POSE.under(name).name for name in CAMERAS)
 POSES_3D: Final = POSE_3D.under("").name
@@ -57,6 +52,7 @@ class RunningGraph:
         model: checkpoint; "" for the shipped one.
         folder: gets the logs of the nodes and what the faults leave.
         rate: sensor seconds per second.
+        limit_s: time of host time within which what must follow a fault follows.
 
     Attributes:
         supervisor: of the nodes, ``cam0/snn`` to ``triangulator``; the names of faults.
@@ -74,13 +70,17 @@ class RunningGraph:
         model: str,
         folder: Path,
         rate: float,
+        limit_s: float,
     ) -> None:
         self.prefix, self.folder, self.scenes = prefix, folder, scenes
+        self.limit_s = limit_s
         self.figures: dict[str, Mapping[str, str]] = {}
         self.last: dict[str, bytes] = {}
         self._sent = self._heard = 0
         self._fresh: Counter[str] = Counter()
         self._since_ns = 0
+        self._initialised_only = True
+        self._ends: list[End] = []
         self._rate = rate
         specs = two_camera_graph(self.share, model)
         self.supervisor = Supervisor(specs, prefix, log_dir=folder / "logs")
@@ -137,12 +137,12 @@ class RunningGraph:
             NotSurvivedError: it was refused, or not answered in time.
         """
         full_name = _full_name(self.supervisor.specs[name])
-        if not self._node.change_state(full_name, transition, TRANSITION_TIMEOUT_S):
+        if not self._node.change_state(full_name, transition, self.limit_s):
             raise NotSurvivedError(f"{name} did not {transition}")
 
     def await_poses(
         self,
-        timeout_s: float = LIMIT_S,
+        timeout_s: float | None = None,
         *,
         topics: Collection[str] = _RESULTS,
         initialised: bool = True,
@@ -150,32 +150,42 @@ class RunningGraph:
         """Wait until poses of events that are sent from now on flow; return how long (s).
 
         Args:
+            timeout_s: for how long; None: the limit of all faults.
             topics: where they have to come.
             initialised: only those of cameras count that rest on an initialisation.
 
         Raises:
             NotSurvivedError: they do not come in time.
         """
-        start_s = time.monotonic()
+        start_s, limit_s = time.monotonic(), self.limit_s if timeout_s is None else timeout_s
         self._initialised_only = initialised
         self._fresh.clear()
         self._since_ns = time.time_ns()
         while waiting := [name for name in topics if self._fresh[name] < FRESH_POSES]:
-            if time.monotonic() - start_s > timeout_s:
-                raise NotSurvivedError(f"no poses on {waiting[0]} within {timeout_s:g} s")
+            if time.monotonic() - start_s > limit_s:
+                raise NotSurvivedError(f"no poses on {waiting[0]} within {limit_s:g} s")
             time.sleep(POLL_S)
+            self._note_ends()
         return time.monotonic() - start_s
 
     def heal(self, killed: Collection[str]) -> list[str]:
-        """Start processes that have ended again; return how those ended that nobody killed."""
+        """Return how processes ended that nobody killed; all that have ended start again.
+
+        The supervisor respawns those that the graph respawns, in its own time.
+        """
+        self._note_ends()
+        ends, self._ends = self._ends, []
         unexpected = []
-        for end in self.supervisor.new_ends():
+        for end in ends:
             if end.name not in killed or end.code != -signal.SIGKILL:
                 words = self.supervisor.last_words(end.name)
                 unexpected.append(f"{end.name} ended with code {end.code} ({words})")
-        for name in self.supervisor.poll():
-            self.supervisor.restart(name)
+            if end.again_in_s is None:
+                self.supervisor.restart(end.name)
         return unexpected
+
+    def _note_ends(self) -> None:
+        self._ends += self.supervisor.new_ends()
 
     def _make_node(self) -> FaultInjectorNode:
         sent = [

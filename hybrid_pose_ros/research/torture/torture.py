@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the table of faults against a running graph, then watches it at rest."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -50,6 +51,7 @@ def torture(
     model: str,
     folder: Path,
     rate: float,
+    limit_s: float,
     minutes: float,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def torture(
         model: checkpoint; "" for the shipped one.
         folder: gets the logs.
         rate: sensor seconds per second.
+        limit_s: what must follow a fault follows within this time (s).
         minutes: at least so long; what the faults leave of it, memory and losses are watched.
         tell: gets a line for each fault.
 
@@ -68,8 +71,9 @@ def torture(
     """
     start_s = time.monotonic()
     scenes = [simulate_scene(camera) for camera in range(len(CAMERAS))]
-    with RunningGraph(prefix, scenes, model=model, folder=folder, rate=rate) as graph:
-        graph.await_poses(START_TIMEOUT_S)
+    graph = RunningGraph(prefix, scenes, model=model, folder=folder, rate=rate, limit_s=limit_s)
+    with graph:
+        graph.await_poses(max(START_TIMEOUT_S, limit_s))
         outcomes = []
         for fault in faults:
             outcome = inject(graph, fault)
@@ -83,6 +87,8 @@ def torture(
             **calm,
             "minutes": (time.monotonic() - start_s) / 60.0,
             "rate": rate,
+            "limit_s": limit_s,
+            "load": os.getloadavg()[2],
         }
 
 

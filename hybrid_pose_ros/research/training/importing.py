@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.bags.bag import BagError, make_typestore, read_raw, reading
+from hybrid_pose_ros.bags.bag import BagError, installed_typestore, read_raw, reading
 from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.bags.opening import open_recording
@@ -25,7 +25,6 @@ from hybrid_pose_ros.events.dhp19.labels import LABEL_NS, LabelError, load_label
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
 from hybrid_pose_ros.events.labelled import LabelledFileError, PointLabels, load_point_labels
 from hybrid_pose_ros.geometry.cameras import DHP19_SIZE, Camera
-from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.messages import camera_from_info, joints_from_message
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, GROUND_TRUTH
 from hybrid_pose_ros.metrics.pose_score import LABEL_CONFIDENCE
@@ -231,7 +230,7 @@ def read_bag(path: Path, names: Sequence[str] = ()) -> Iterator[LabelledRecordin
     if not contents.has_truth:
         raise BagError(f"{path}: no ground truth on {GROUND_TRUTH.name}, so nothing to learn")
     chosen = contents.choose(names)
-    store = make_typestore(share_directory(find_prefix()))
+    store = installed_typestore()
     times: list[int] = []
     joints: list[NDArray[np.float64]] = []
     infos: dict[str, Any] = {}

@@ -163,6 +163,8 @@ def figures(**changes: Any) -> dict[str, Any]:
         "minutes": 3.0,
         "calm_seconds": 40.0,
         "rate": 0.5,
+        "limit_s": 30.0,
+        "load": 1.0,
         **changes,
     }
 
@@ -199,7 +201,16 @@ def test_some_faults_for_real(
     out, page = tmp_path / "figures.json", tmp_path / "page.md"
     words = ["torture", "--minutes", "0", "--rate", "0.2", "--model", str(checkpoint)]
     words += ["--only", "SIGKILL of ann", "--only", "camera_info of no camera"]
-    words += ["--only", "half of the packets", "--json", str(out), "--page", str(page)]
+    words += [
+        "--limit",
+        "120",
+        "--only",
+        "half of the packets",
+        "--json",
+        str(out),
+        "--page",
+        str(page),
+    ]
     code = main(words)
     written = json.loads(out.read_text())
     assert [(o["name"], o["survived"]) for o in written["faults"]] == [
