@@ -39,6 +39,7 @@ from hybrid_pose_ros.interfaces.topics import (
     CLOCK,
     EVENTS,
     GROUND_TRUTH,
+    OVERLAY,
     POSE,
     POSE_3D,
     STATE_INIT,
@@ -211,8 +212,9 @@ def test_damaged_messages_are_refused_and_counted(bench: Any, name: str) -> None
     node_type, topics = LISTENERS[name]
     node = bench.run(node_type, **({} if name == "visualizer" else {"cameras": "cam0,cam1"}))
     rng = np.random.default_rng(1)
-    if name == "visualizer":
-        node._events_wanted = True
+    if name == "visualizer":  # it reads events that somebody wants to see
+        bench.collect(OVERLAY.message_class, "overlay", profile(OVERLAY.offered))
+        bench.until(lambda: node._events_wanted)
     sent = 0
     for topic in topics:
         publisher = bench.publisher(topic.message_class, topic.name, profile(topic.offered))
