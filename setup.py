@@ -146,6 +146,7 @@ setup(
     install_requires=_requirements("requirements.txt"),
     extras_require={
         "bench": _requirements("requirements-bench.txt"),
+        "export": _requirements("requirements-export.txt"),
         "openvino": _requirements("requirements-openvino.txt"),
         "report": _requirements("requirements-report.txt"),
         "training": ["tensorboard"],

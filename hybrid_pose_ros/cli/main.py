@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate-bag": "compare the poses of a bag with its ground truth",
     "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
     "simulate": "make recordings with exact labels from simulated motion",
+    "export": "write the networks for other programs: NIR, ONNX, the fit to chips",
     "torture": "inject faults into a graph of its own, and say what it survives",
 }
 """Commands of users; each is a module here, with underscores for hyphens."""
