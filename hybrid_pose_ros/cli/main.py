@@ -21,6 +21,7 @@ COMMANDS = {
     "replay": "play a bag through the pipeline",
     "evaluate-bag": "compare the poses of a bag with its ground truth",
     "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
+    "compare": "compare the hybrid with other ways to a pose at every step, on a recording",
     "gauge": "judge simulated recordings by a network trained on real ones",
     "evaluate": "compare the hybrid with its parts on simulated recordings",
     "report": "make a page of results from the figures of an evaluation",
