@@ -81,6 +81,7 @@ def _run_comparison(options: argparse.Namespace) -> int:
         captured=people * len(MOVEMENT_NAMES),
         close=4 * people,
         absent=4 * people,
+        still=4 * people,
         calibration=options.calibration,
         mocap=options.mocap,
         subjects=TEST_SUBJECTS,

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
     torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
     recording = open_recording(options.recording, camera=options.camera)
-    labels = _labels(options)
+    labels = recording_labels(options)
     checkpoint = load_checkpoint(options.checkpoint)
     events = recording.read_all(options.start, options.end)
     size = recording.width, recording.height
@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _labels(options: argparse.Namespace) -> "PointLabels | None":
+def recording_labels(options: argparse.Namespace) -> "PointLabels | None":
+    """Return the labels of ``--labels``, or those in a recording that is an `.npz`; or None."""
     from hybrid_pose_ros.events.labelled import load_point_labels
 
     if options.labels is None:

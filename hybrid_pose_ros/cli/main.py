@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "compare the hybrid with its parts on simulated recordings",
     "evaluate-bag": "compare the poses of a bag with its ground truth",
     "evaluate-recording": "measure the poses of a recording of one's own, and draw them",
+    "compare": "compare the hybrid with other ways to a pose at every step, on a recording",
     "simulate": "make recordings with exact labels from simulated motion",
     "export": "write the networks for other programs: NIR, ONNX, the fit to chips",
     "torture": "inject faults into a graph of its own, and say what it survives",

@@ -29,12 +29,14 @@ from hybrid_pose_ros.geometry.ranges import (
     check_range,
 )
 from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
+from hybrid_pose_ros.msg import InitRequest as InitRequestMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
 from hybrid_pose_ros.msg import Keypoint3D as Keypoint3DMessage
 from hybrid_pose_ros.msg import PoseKeypoints as PoseMessage
 from hybrid_pose_ros.msg import PoseKeypoints3D as Pose3DMessage
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.msg import StateTensor as StateTensorMessage
+from hybrid_pose_ros.pipeline.ann_demand import Request
 from hybrid_pose_ros.pipeline.pose_fusion import Pose3D
 from hybrid_pose_ros.pipeline.state import EncodedTensor, Pose, StateInit
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -203,6 +205,17 @@ def state_init_from_message(message: StateInitMessage) -> StateInit:
         ),
         pose=_unchecked_pose(message.pose, "ann"),
         inference_ns=message.inference_time,
+    )
+
+
+def init_request_message(request: Request, header: Any) -> InitRequestMessage:
+    """Return an `InitRequest`; ``header`` has the fields of a `Header`."""
+    stamp = Time(sec=header.stamp.sec, nanosec=header.stamp.nanosec)
+    return InitRequestMessage(
+        header=Header(stamp=stamp, frame_id=header.frame_id),
+        sensor_time=request.sensor_time_ns,
+        reason=int(request.reason),
+        drift=request.drift_px,
     )
 
 

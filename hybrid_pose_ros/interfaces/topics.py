@@ -11,6 +11,7 @@ EVENTS_TYPE: Final = f"{PACKAGE}/msg/EventPacket"
 POSE_TYPE: Final = f"{PACKAGE}/msg/PoseKeypoints"
 POSE_3D_TYPE: Final = f"{PACKAGE}/msg/PoseKeypoints3D"
 STATE_INIT_TYPE: Final = f"{PACKAGE}/msg/StateInit"
+INIT_REQUEST_TYPE: Final = f"{PACKAGE}/msg/InitRequest"
 CAMERA_INFO_TYPE: Final = "sensor_msgs/msg/CameraInfo"
 
 PACKET_PACKAGES: Final = (PACKAGE, "event_camera_msgs")
@@ -103,6 +104,7 @@ CAMERA_INFO: Final = Topic("camera_info", CAMERA_INFO_TYPE, Quality(1))
 STATE_INIT: Final = Topic("state_init", STATE_INIT_TYPE, Quality(2))
 """An older initialisation than the last two is of no use."""
 
+INIT_REQUEST: Final = Topic("init_request", INIT_REQUEST_TYPE, Quality(8))
 POSE: Final = Topic("pose", POSE_TYPE, Quality(32))
 INITIALISED: Final = Topic("~/initialised", "std_msgs/msg/UInt64", Quality(32))
 OVERLAY: Final = Topic("overlay", "sensor_msgs/msg/Image", _VISUAL)

@@ -27,6 +27,15 @@ HISTORY: Final = 100
 """Poses that are kept for moments that have passed."""
 
 
+def way_s(ahead_s: float) -> float:
+    """Return for how long a joint would have to keep its velocity to come as far.
+
+    Args:
+        ahead_s: time in which the velocity dies away.
+    """
+    return DAMPING_S * (1.0 - math.exp(-ahead_s / DAMPING_S))
+
+
 def predict(pose: Pose, time_ns: int) -> Pose:
     """Return where the joints will be at a moment after a pose.
 
@@ -47,17 +56,15 @@ def predict(pose: Pose, time_ns: int) -> Pose:
             f"{MAX_PREDICTION_NS / 1e6:g} ms ahead"
         )
     ahead_s = ahead_ns * 1e-9
-    kept = np.float32(math.exp(-ahead_s / DAMPING_S))
-    path_s = np.float32(DAMPING_S) * (1 - kept)  # as if the velocity had lasted for this time
     velocity: NDArray[np.float32] = np.nan_to_num(pose.velocity)
     spread: NDArray[np.float32] = np.nan_to_num(pose.velocity_variance)
     return replace(
         pose,
         sensor_time_ns=time_ns,
         prediction_ns=pose.prediction_ns + ahead_ns,
-        keypoints=np.asarray(pose.keypoints + path_s * velocity, np.float32),
+        keypoints=np.asarray(pose.keypoints + np.float32(way_s(ahead_s)) * velocity, np.float32),
         variance=np.asarray(pose.variance + np.float32(ahead_s * ahead_s) * spread, np.float32),
-        velocity=kept * pose.velocity,
+        velocity=np.float32(math.exp(-ahead_s / DAMPING_S)) * pose.velocity,
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the SNN runs over a performance as it does in use: step by step, on lists of spikes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -16,8 +16,11 @@ from hybrid_pose_ros.engine.spikes import COLUMN_SHIFT, Spikes, compiled
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
+from hybrid_pose_ros.pipeline.ann_demand import AnnDemand, AutoRate
+from hybrid_pose_ros.pipeline.decoding import PoseDecoder
 from hybrid_pose_ros.research.evaluation.energy import READOUT, Activity
 from hybrid_pose_ros.research.evaluation.runs import Input, Poses, samples
+from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 I64 = NDArray[np.int64]
@@ -34,11 +37,18 @@ class EngineRun:
         poses: from the first start on, [cameras, instants, ...].
         beyond: after the end of each run, had it gone on: [cameras, runs, instants, ...].
         activity: what the neurons did from instant 0 on, what is beyond not counted.
+        velocities: of the joints at ``poses``, in cells per step, [cameras, instants, 13, 2];
+            None in a network without.
     """
 
     poses: Poses
     beyond: Poses
     activity: Activity
+    velocities: NDArray[np.float32] | None
+
+
+Initialise = Callable[[int, int], SnnState]
+"""Camera and instant -> what the ANN says then, one sample."""
 
 
 class Engine:
@@ -54,6 +64,9 @@ class Engine:
         self._snn = SparseSnn(network.snn, view.grid_height, view.grid_width, carry)
         sizes = network.snn.layer_sizes(view.grid_height, view.grid_width)
         self._counter = _SpikeCounter(network.snn, self._snn.layers, sizes)
+        self._config = network.config
+        self._view = view.fit(view.view_width, view.view_height)
+        self._decoder = PoseDecoder(network.config, self._view)
 
     def run(
         self,
@@ -80,6 +93,7 @@ class Engine:
         self._counter.reset()
         runs = list(pairwise((*starts, end)))
         along = _room(data.cameras, end - starts[0])
+        velocities = self._velocity_room(along)
         after = _room(data.cameras, len(starts) * beyond)
         for camera in range(data.cameras):
             memory = None
@@ -90,13 +104,67 @@ class Engine:
                     init = samples(inits, [camera * len(starts) + number])
                     self._snn.reload(init, memory)
                 first = start - starts[0]
-                self._steps(data, camera, start, stop, along, first, counted=True)
+                self._steps(
+                    data, camera, start, stop, along, first, velocities=velocities, counted=True
+                )
                 if inits is not None and carry:
                     memory = self._snn.memory(memory)
                 self._steps(data, camera, stop, stop + beyond, after, number * beyond)
         shape = (data.cameras, len(starts), beyond, NUM_JOINTS)
         went_on = Poses(after.points.reshape(*shape, 2), after.confidence.reshape(shape))
-        return EngineRun(along, went_on, self._counter.activity())
+        return EngineRun(along, went_on, self._counter.activity(), velocities)
+
+    def run_on_demand(
+        self, data: Input, start: int, end: int, initialise: Initialise, rate: AutoRate
+    ) -> tuple[EngineRun, int]:
+        """Run with an ANN that runs when the SNN asks for it, and first at the start.
+
+        Arguments are those of :meth:`run`.
+
+        Returns:
+            what was found, without poses ``beyond``, and the number of runs of the ANN from
+            instant 0 on, of all cameras together.
+        """
+        self._counter.reset()
+        along = _room(data.cameras, end - start)
+        velocities = self._velocity_room(along)
+        demand = AnnDemand(rate, self._config.step_ns, self._view)
+        runs = 0
+        for camera in range(data.cameras):
+            demand.reset()
+            self._snn.reload(initialise(camera, start), None)
+            demand.taken(INSTANT_NS * (start - data.first_instant))
+            for instant in range(start, end):
+                counts = data.steps(instant, instant + 1)[camera]
+                self._steps(
+                    data,
+                    camera,
+                    instant,
+                    instant + 1,
+                    along,
+                    instant - start,
+                    velocities=velocities,
+                    counted=True,
+                )
+                pose = self._decoder.pose(
+                    along.points[camera, instant - start],
+                    along.confidence[camera, instant - start],
+                    self._snn.velocity,
+                    sensor_time_ns=INSTANT_NS * (instant + 1 - data.first_instant),
+                    source="snn",
+                    steps_since_init=0,
+                    init_age_ns=0,
+                )
+                request = demand.observe(pose, int(counts.sum()))
+                if request is not None and instant + 1 < end:
+                    self._snn.reload(initialise(camera, instant + 1), self._snn.memory())
+                    demand.taken(request.sensor_time_ns)
+                    runs += instant + 1 >= 0
+        nothing = _room(data.cameras, 0)
+        return EngineRun(along, nothing, self._counter.activity(), velocities), runs
+
+    def _velocity_room(self, poses: Poses) -> NDArray[np.float32] | None:
+        return None if self._snn.velocity is None else np.empty_like(poses.points)
 
     def _steps(
         self,
@@ -107,6 +175,7 @@ class Engine:
         into: Poses,
         first: int,
         *,
+        velocities: NDArray[np.float32] | None = None,
         counted: bool = False,
     ) -> None:
         """Run from one instant to another; the first pose goes to the place ``first``."""
@@ -120,6 +189,8 @@ class Engine:
                 points, confidence = self._snn.decode()
                 into.points[camera, first + instant - 1] = points
                 into.confidence[camera, first + instant - 1] = confidence
+                if velocities is not None:
+                    velocities[camera, first + instant - 1] = self._snn.velocity
 
 
 def _room(cameras: int, instants: int) -> Poses:

@@ -4,7 +4,7 @@
 from collections.abc import Collection
 from typing import Final
 
-from hybrid_pose_ros.research.evaluation.models import RARE_MS
+from hybrid_pose_ros.research.evaluation.models import CURVE_ONLY, RARE_MS
 from hybrid_pose_ros.research.evaluation.protocols import LATE_MS, WINDOW_INSTANTS
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_PER_STEP_PX, PUBLISHED_PX
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES
@@ -46,7 +46,7 @@ def comparison(figures: Figures) -> str:
     models = figures["models"]
     rows = []
     for name in NAMES:
-        if name not in models or name in RARE_MS:
+        if name not in models or name in RARE_MS or name in CURVE_ONLY:
             continue
         model = models[name]
         paper = PUBLISHED_PX.get(name)

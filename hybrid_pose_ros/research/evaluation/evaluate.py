@@ -8,8 +8,9 @@ number of workers.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,13 @@ import numpy as np
 import torch
 
 from hybrid_pose_ros.networks.config import ModelConfig
+from hybrid_pose_ros.research.evaluation.demand import (
+    mean_ann_hz,
+    prediction_figures,
+    rate_curve,
+)
 from hybrid_pose_ros.research.evaluation.energy import MAC_J, Activity, Costs, total
-from hybrid_pose_ros.research.evaluation.models import MODELS, Networks, load_networks
+from hybrid_pose_ros.research.evaluation.models import AUTO_PX, MODELS, Networks, load_networks
 from hybrid_pose_ros.research.evaluation.protocols import Protocols
 from hybrid_pose_ros.research.evaluation.runs import Poses
 from hybrid_pose_ros.research.evaluation.summary import (
@@ -43,7 +49,7 @@ from hybrid_pose_ros.research.evaluation.test_set import (
     simulate_performance,
 )
 
-FORMAT = 3
+FORMAT = 4
 """Of the figures; a report of another format is refused."""
 
 _worker: tuple[Protocols, ModelConfig] | None = None
@@ -81,7 +87,7 @@ def evaluate(
     plan.cameras()
     jobs = plan.performances()
     results: list[Result] = []
-    activities: dict[str, list[Activity]] = defaultdict(list)
+    activities: dict[tuple[str, str], list[Activity]] = defaultdict(list)
     # torch does not survive a fork with its threads running
     pool = ProcessPoolExecutor(
         workers,
@@ -95,16 +101,17 @@ def evaluate(
             for done, future in enumerate(futures, 1):
                 result, activity = future.result()
                 results.append(result)
-                if result.performance.kind == "movement":
-                    for name, did in activity.items():
-                        activities[name].append(did)
+                for name, did in activity.items():
+                    activities[result.performance.kind, name].append(did)
                 progress(done, len(jobs))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     means = mean_pose(plan, networks.hybrid.config.view)
     results = [_with_mean_pose(r, means, networks.hybrid.config.view.cell) for r in results]
-    counted = {name: total(parts) for name, parts in activities.items()}
+    counted: dict[str, dict[str, Activity]] = defaultdict(dict)
+    for (kind, name), parts in activities.items():
+        counted[kind][name] = total(parts)
     figures = summarise(plan, networks, results, counted, held_out)
     figures["took_s"] = time.monotonic() - started
     figures["workers"] = workers
@@ -115,10 +122,14 @@ def summarise(
     plan: TestPlan,
     networks: Networks,
     results: list[Result],
-    activity: dict[str, Activity],
+    activity: Mapping[str, Mapping[str, Activity]],
     held_out: Iterable[str],
 ) -> dict[str, Any]:
-    """Put together all figures."""
+    """Put together all figures.
+
+    Args:
+        activity: kind of performance -> model -> what its neurons did.
+    """
     config = networks.hybrid.config
     cell = config.view.cell
     cameras = plan.cameras()
@@ -127,12 +138,15 @@ def summarise(
     present = [name for name in MODELS if name not in missing]
     held_out = tuple(held_out)
     models = {name: error_figures(results, name, cell, held_out) for name in present}
-    for name, energy in energy_figures(networks, activity).items():
+    ann_hz = {name: mean_ann_hz(results, name) or 0.0 for name in AUTO_PX}
+    for name, energy in energy_figures(networks, activity["movement"], ann_hz).items():
         if name in models:
             models[name] |= energy
     for name in present:
         if name != "hybrid":
             models[name]["against_hybrid"] = against(results, name, "hybrid", cell, plan.seed)
+    for name, hz in ann_hz.items():
+        models[name]["ann_hz_mean"] = hz
     costs = Costs.of(networks.hybrid)
     in_space = {name: error_3d_mm(results, name, cameras, view) for name in IN_SPACE}
     return {
@@ -148,6 +162,8 @@ def summarise(
             name: difference(results, name, "hybrid", cell)
             for name in ("hybrid_engine", "hybrid_live")
         },
+        "ann_rate_curve": rate_curve(results, networks, activity, cell),
+        "prediction": prediction_figures(results, cell),
         "mpjpe_3d_mm": in_space["hybrid"]["mean"],
         "error_3d_mm": in_space,
         "energy": {
@@ -185,7 +201,7 @@ def _with_mean_pose(result: Result, means: Any, cell: int) -> Result:
     shape = result.truth.points_px.shape
     points = np.broadcast_to(means[:, None] / cell, shape).astype(np.float32)
     pose = Poses(points, np.zeros(shape[:-1], np.float32))
-    return Result(result.performance, result.truth, {**result.poses, "mean_pose": pose})
+    return replace(result, poses={**result.poses, "mean_pose": pose})
 
 
 def _start_worker(checkpoint: Path | None, variants: Path | None) -> None:
@@ -202,4 +218,5 @@ def _run(plan: TestPlan, performance: Performance) -> tuple[Result, dict[str, Ac
     # of the others only the confidence is of interest
     whole = performance.kind in ("movement", "mocap")
     outcome = protocols.run_all(binned) if whole else protocols.run_main(binned)
-    return Result(performance, binned.truth, outcome.poses), dict(outcome.activity)
+    result = Result(performance, binned.truth, outcome.poses, outcome.ann_hz)
+    return result, dict(outcome.activity)

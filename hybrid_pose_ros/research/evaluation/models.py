@@ -13,6 +13,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint, load_checkpoint, loa
 from hybrid_pose_ros.networks.config import VARIANTS
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
+from hybrid_pose_ros.pipeline.ann_demand import AutoRate
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
 
 SHORT_STEPS: Final = {"200hz": 5_000_000, "500hz": 2_000_000, "1000hz": 1_000_000}
@@ -22,6 +23,17 @@ RARE_MS: Final = {f"hybrid_{ms}ms": ms for ms in (120, 150, 200, 300)}
 """The hybrid with an ANN that runs less often: name -> time between two runs."""
 
 
+AUTO_PX: Final = {
+    "hybrid_auto": AutoRate.max_drift_px,
+    "hybrid_auto_1px": 1.0,
+    "hybrid_auto_6px": 6.0,
+}
+"""The hybrid with an ANN that runs when the SNN asks for it: name -> ``max_drift_px``."""
+
+CURVE_ONLY: Final = ("hybrid_auto_1px", "hybrid_auto_6px")
+"""Those of them that stand in the curve of error against rate alone."""
+
+
 @dataclass(frozen=True)
 class Model:
     """One entry of the comparison.
@@ -29,7 +41,7 @@ class Model:
     Attributes:
         variant: the variant (trained, or of :data:`SHORT_STEPS`) whose network it is; None for
             the hybrid's.
-        ann_hz: how often the ANN runs, per second.
+        ann_hz: how often the ANN runs, per second; where the SNN asks for it, this is counted.
         membranes, velocities: what the ANN initialises whenever it runs.
         activity: the model whose neurons' activity it has; None without SNN.
         replayed: SNN steps that are run again, as a share of all.
@@ -73,6 +85,7 @@ MODELS: Final = {
     "hybrid_late_50ms_no_replay": _hybrid("hybrid"),
     "hybrid_late_100ms_no_replay": _hybrid("hybrid"),
     **{name: _hybrid(name, ann_hz=1000.0 / ms) for name, ms in RARE_MS.items()},
+    **{name: _hybrid(name) for name in AUTO_PX},
     "mean_pose": Model(),
 }
 """All models, in the order of tables."""

@@ -11,7 +11,7 @@ can be compared, and ``hybrid_live`` with what arrives of them as messages.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,9 +19,11 @@ import torch
 
 from hybrid_pose_ros.networks.heatmap_motion import MAX_VELOCITY
 from hybrid_pose_ros.networks.snn import SnnState
+from hybrid_pose_ros.pipeline.ann_demand import AutoRate
+from hybrid_pose_ros.pipeline.prediction import way_s
 from hybrid_pose_ros.research.evaluation.energy import Activity, SpikeMeter
 from hybrid_pose_ros.research.evaluation.engine import Engine, EngineRun
-from hybrid_pose_ros.research.evaluation.models import RARE_MS, SHORT_STEPS, Networks
+from hybrid_pose_ros.research.evaluation.models import AUTO_PX, RARE_MS, SHORT_STEPS, Networks
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 from hybrid_pose_ros.research.evaluation.runs import (
     Input,
@@ -40,6 +42,9 @@ WINDOW_INSTANTS: Final = WINDOW_NS // INSTANT_NS
 LATE_MS: Final = (20, 50, 100)
 """How late the ANN's answer comes in ``hybrid_late_*``; not more than a window."""
 
+AHEAD_MS: Final = (10, 20, 50)
+"""How far ahead poses are predicted; not more than a window."""
+
 _VARIANTS: Final = {"no_init": "hybrid_no_init", "no_delta": "hybrid_no_delta"}
 """Trained variant that is initialised as the hybrid is -> the model that it is."""
 
@@ -51,10 +56,12 @@ class Outcome:
     Attributes:
         poses: model -> its poses at the instants, [cameras, instants, ...].
         activity: model -> what its neurons did, of those that have neurons of their own.
+        ann_hz: model -> runs of the ANN per second and camera, of those whose SNN asks for it.
     """
 
     poses: Mapping[str, Poses]
     activity: Mapping[str, Activity]
+    ann_hz: Mapping[str, float]
 
 
 class Protocols:
@@ -75,6 +82,7 @@ class Protocols:
             main = _Performance(self._networks, performance)
             main.run_main()
             main.run_engine(self._engine)
+            main.run_on_demand(self._engine)
             for name, engine in self._engines.items():
                 if name == "snn":
                     main.run_alone(engine)
@@ -85,10 +93,11 @@ class Protocols:
         return main.outcome
 
     def run_main(self, performance: BinnedPerformance) -> Outcome:
-        """Run the ANN and the hybrid."""
+        """Run the ANN and the hybrid, at its fixed rate and on demand."""
         with torch.inference_mode():
             main = _Performance(self._networks, performance)
             main.run_main()
+            main.run_on_demand(self._engine)
         return main.outcome
 
 
@@ -104,12 +113,13 @@ class _Performance:
         self._starts = range(-WINDOW_INSTANTS, self._end, WINDOW_INSTANTS)
         self._poses: dict[str, Poses] = {}
         self._activity: dict[str, Activity] = {}
+        self._ann_hz: dict[str, float] = {}
         self._heatmaps, self._inits = initialise(networks.hybrid, self._data, self._starts)
 
     @property
     def outcome(self) -> Outcome:
         """Poses and activity found so far."""
-        return Outcome(self._poses, self._activity)
+        return Outcome(self._poses, self._activity, self._ann_hz)
 
     def run_main(self) -> None:
         """The ANN at every instant, held and extrapolated, and the hybrid, all in torch."""
@@ -137,6 +147,7 @@ class _Performance:
         data, inits, starts, end = self._data, self._inits, self._starts, self._end
         on_time = engine.run(data, starts, end, inits, beyond=WINDOW_INSTANTS)
         self._found("hybrid_engine", on_time)
+        self._predict(on_time)
         self._found("hybrid_live", engine.run(data, starts, end, as_sent(inits)))
         for late_ms in LATE_MS:
             late = late_ms * 1_000_000 // INSTANT_NS
@@ -158,6 +169,40 @@ class _Performance:
         rest = snn.rest(len(inits.heatmaps), *inits.heatmaps.shape[-2:])
         at_rest = inits._replace(membranes=rest.membranes)
         self._found("hybrid_no_init_untrained", engine.run(data, starts, end, at_rest))
+
+    def run_on_demand(self, engine: Engine) -> None:
+        """The hybrid with an ANN that runs when the SNN asks for it."""
+        data, network = self._data, self._networks.hybrid
+        bounds = AutoRate()
+        first, step_ns = self._starts[0], network.config.step_ns
+        every = bounds.min_steps(step_ns) * step_ns // INSTANT_NS
+        inputs = data.inputs(range(first, self._end, every))
+        for name, drift_px in AUTO_PX.items():
+            run, ann_runs = engine.run_on_demand(
+                data,
+                first,
+                self._end,
+                lambda camera, instant: network.initial_state(
+                    inputs[camera, (instant - first) // every][None]
+                )[1],
+                replace(bounds, max_drift_px=drift_px),
+            )
+            self._found(name, run)
+            seconds = self._end * INSTANT_NS * 1e-9
+            self._ann_hz[name] = ann_runs / data.cameras / seconds
+
+    def _predict(self, run: EngineRun) -> None:
+        """The hybrid's pose of some time before, held and moved on with its velocities."""
+        if run.velocities is None:
+            return
+        step_s = self._networks.hybrid.config.step_ns * 1e-9
+        for ms in AHEAD_MS:
+            instants = ms * 1_000_000 // INSTANT_NS
+            then = slice(run.poses.points.shape[1] - self._end - instants, -instants)
+            points, confidence = run.poses.points[:, then], run.poses.confidence[:, then]
+            moved = points + run.velocities[:, then] * (way_s(ms * 1e-3) / step_s)
+            self._poses[f"held_{ms}ms"] = Poses(points, confidence)
+            self._poses[f"predicted_{ms}ms"] = Poses(moved.astype(np.float32), confidence)
 
     def run_variant(self, variant: str, engine: Engine) -> None:
         """A variant that was trained, initialised by its own ANN."""

@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hybrid_pose_ros.errors import UserError
-from hybrid_pose_ros.research.evaluation import energy_sections, engine_sections, error_sections
+from hybrid_pose_ros.research.evaluation import (
+    demand_sections,
+    energy_sections,
+    engine_sections,
+    error_sections,
+)
 from hybrid_pose_ros.research.evaluation.demos import Demo, demo_section
 from hybrid_pose_ros.research.evaluation.gauge import FIRST_MESH_SEED, FITTED_SEED
 from hybrid_pose_ros.research.evaluation.published import PUBLISHED_3D_MM
@@ -53,6 +58,8 @@ def write_report(
         error_sections.joints(figures),
         energy_sections.energy(figures, plots["energy"]),
         energy_sections.rare(figures),
+        demand_sections.on_demand(figures),
+        demand_sections.prediction(figures),
         energy_sections.firing(figures),
         _confidence(figures, plots["reliability"]),
         _trained(figures),
@@ -211,6 +218,7 @@ def _performances(counts: Mapping[str, int]) -> str:
         "mocap": "of captured motions",
         "close": "before close-up cameras",
         "absent": "empty rooms",
+        "still": "of people at rest",
     }
     parts = [f"{counts[kind]} {name}" for kind, name in names.items() if counts.get(kind)]
     return ", ".join(parts)

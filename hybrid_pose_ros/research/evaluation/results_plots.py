@@ -28,6 +28,9 @@ NAMES: Final = {
     "hybrid_500hz": "hybrid at 500 Hz",
     "hybrid_1000hz": "hybrid at 1000 Hz",
     **{name: f"hybrid, initialised every {ms} ms" for name, ms in RARE_MS.items()},
+    "hybrid_auto": "hybrid, ANN on demand",
+    "hybrid_auto_1px": "hybrid, ANN on demand, 1 px",
+    "hybrid_auto_6px": "hybrid, ANN on demand, 6 px",
     "mean_pose": "mean pose",
 }
 """Models by the names that people read."""

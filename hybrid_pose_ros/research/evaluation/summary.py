@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -45,11 +45,16 @@ _RESAMPLES: Final = 2000
 
 @dataclass(frozen=True)
 class Result:
-    """All models' poses on one performance, and its labels."""
+    """All models' poses on one performance, and its labels.
+
+    Attributes:
+        ann_hz: model -> runs of the ANN per second, of those whose SNN asks for it.
+    """
 
     performance: Performance
     truth: Truth
     poses: Mapping[str, Poses]
+    ann_hz: Mapping[str, float] = field(default_factory=dict)
 
 
 def errors_px(result: Result, model: str, cell: int) -> NDArray[np.float64]:
@@ -177,19 +182,31 @@ def reliability_figures(results: Sequence[Result], model: str, cell: int) -> dic
     return figures
 
 
-def energy_figures(networks: Networks, activity: Mapping[str, Activity]) -> dict[str, Any]:
-    """Power and firing rates: model -> figures, of the models that there are networks of."""
+def energy_figures(
+    networks: Networks,
+    activity: Mapping[str, Activity],
+    ann_hz: Mapping[str, float],
+    names: Iterable[str] = tuple(MODELS),
+) -> dict[str, Any]:
+    """Power and firing rates: model -> figures, of the models that there are networks of.
+
+    Args:
+        names: of the models.
+        ann_hz: model -> runs of the ANN per second, where they are counted.
+    """
     figures: dict[str, Any] = {}
-    for name, model in MODELS.items():
+    for name in names:
+        model = MODELS[name]
         network = networks.of(model)
         if network is None:
             continue
         costs = Costs.of(network)
         did = None if model.activity is None else activity[model.activity]
+        hz = ann_hz.get(name, model.ann_hz)
         duty = Duty(
-            ann_hz=model.ann_hz,
-            initialise_hz=model.ann_hz if model.membranes else 0.0,
-            velocity_hz=model.ann_hz if model.velocities else 0.0,
+            ann_hz=hz,
+            initialise_hz=hz if model.membranes else 0.0,
+            velocity_hz=hz if model.velocities else 0.0,
             step_hz=0.0 if did is None else 1e9 / network.config.step_ns * (1 + model.replayed),
         )
         watts = power(duty, costs, did)

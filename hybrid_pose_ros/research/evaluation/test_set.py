@@ -39,8 +39,11 @@ MOVEMENT_NAMES: Final = tuple(name for session in SESSIONS for name in session)
 _TAG: Final = 0x4556414C
 """Second word of every seed; training has 0, 1 or 2 there."""
 
-_KINDS: Final = ("movement", "mocap", "close", "absent", "mean_pose")
+_KINDS: Final = ("movement", "mocap", "close", "absent", "mean_pose", "still")
 _MEAN_POSE_PEOPLE: Final = 8
+_MOVING_S: Final = 0.6
+"""Time after which people come to rest in performances of stillness."""
+
 _YAW_SPREAD: Final = 0.35
 """Standard deviation (radians) with which captured people face the cameras."""
 
@@ -51,8 +54,8 @@ class Performance:
 
     Attributes:
         kind: ``movement`` (of DHP19), ``mocap`` (a part of a captured motion), ``close`` (a
-            movement before cameras so close that joints are out of view), or ``absent`` (nobody
-            is there).
+            movement before cameras so close that joints are out of view), ``absent`` (nobody is
+            there), or ``still`` (somebody who comes to rest before the poses that count).
         name: of the movement; for a captured motion a number.
         person: number of the person.
     """
@@ -72,6 +75,7 @@ class TestPlan:
         windows: windows of :data:`WINDOW_NS` that count in each performance; a multiple of 3.
         captured: performances from motion capture.
         close, absent: performances before close cameras, and recordings of empty rooms.
+        still: performances of people at rest.
         calibration: folder of DHP19's matrices; None for cameras like DHP19's.
         mocap: file of captured motions; None for none.
         subjects: whose motions of that file.
@@ -86,6 +90,7 @@ class TestPlan:
     captured: int
     close: int
     absent: int
+    still: int = 0
     calibration: Path | None = None
     mocap: Path | None = None
     subjects: tuple[str, ...] = ()
@@ -114,7 +119,11 @@ class TestPlan:
         ]
         if self.mocap is not None:
             chosen += [Performance("mocap", str(i), i) for i in range(self.captured)]
-        for kind, count in (("close", self.close), ("absent", self.absent)):
+        for kind, count in (
+            ("close", self.close),
+            ("absent", self.absent),
+            ("still", self.still),
+        ):
             names = [self.movements[i * len(self.movements) // count] for i in range(count)]
             chosen += [Performance(kind, name, i) for i, name in enumerate(names)]
         return chosen
@@ -194,7 +203,8 @@ def simulate_performance(
     if performance.kind == "mocap":
         motion = draw_captured(plan, rng)
     else:
-        motion = make_motion(performance.name, rng, plan.seconds)
+        moving_s = _MOVING_S if performance.kind == "still" else plan.seconds
+        motion = make_motion(performance.name, rng, moving_s)
     if performance.kind == "close":
         cameras = tuple(_close_camera(camera, rng) for camera in cameras)
     scenes = [Scene.sample(motion, camera, rng) for camera in cameras]

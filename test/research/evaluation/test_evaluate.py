@@ -13,11 +13,11 @@ from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.research.evaluation import evaluate as module
 from hybrid_pose_ros.research.evaluation.evaluate import evaluate
-from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS
+from hybrid_pose_ros.research.evaluation.models import AUTO_PX, MODELS, RARE_MS
 from hybrid_pose_ros.research.evaluation.test_set import TestPlan
 
 PLAN = TestPlan(
-    seed=5, people=1, windows=3, captured=0, close=0, absent=1, movements=("kick_left",)
+    seed=5, people=1, windows=3, captured=0, close=0, absent=1, still=1, movements=("kick_left",)
 )
 
 
@@ -47,7 +47,7 @@ def figures(checkpoint: Path) -> dict[str, Any]:
         workers=1,
         progress=lambda done, count: told.append((done, count)),
     )
-    assert told == [(1, 2), (2, 2)]
+    assert told == [(1, 3), (2, 3), (3, 3)]
     return found
 
 
@@ -68,10 +68,35 @@ def test_all_models_are_measured_or_named_as_missing(figures: dict[str, Any]) ->
     assert figures["models"]["hybrid"]["firing_rates"]["head"] > 0
 
 
+def test_rate_of_the_ann_on_demand_is_counted(figures: dict[str, Any]) -> None:
+    auto = figures["models"]["hybrid_auto"]
+    assert 1 <= auto["ann_hz_mean"] <= 20
+    curve = {entry["model"]: entry for entry in figures["ann_rate_curve"]}
+    assert curve.keys() == {"hybrid", *RARE_MS, *AUTO_PX}
+    assert curve["hybrid"]["movement"]["ann_hz"] == 10
+    assert curve["hybrid_auto"]["movement"]["ann_hz"] == auto["ann_hz_mean"]
+    assert curve["hybrid_auto"]["movement"]["mpjpe_px"] == auto["mpjpe_px"]
+    rates = [curve[name]["movement"]["ann_hz"] for name in ("hybrid_auto_1px", "hybrid_auto_6px")]
+    assert rates[0] >= auto["ann_hz_mean"] >= rates[1]
+    assert curve["hybrid_auto"]["mocap"] is None
+    assert curve["hybrid_auto"]["absent"]["mpjpe_px"] is None
+    day = curve["hybrid_auto"]["day"]
+    shares = {"movement": 0.2, "still": 0.6, "absent": 0.2}
+    for figure in ("ann_hz", "saved_paper"):
+        mixed = sum(s * curve["hybrid_auto"][kind][figure] for kind, s in shares.items())
+        assert day[figure] == pytest.approx(mixed, 1e-3)
+
+
+def test_predictions_stand_beside_held_poses(figures: dict[str, Any]) -> None:
+    assert figures["prediction"].keys() == {"10ms", "20ms", "50ms"}
+    for found in figures["prediction"].values():
+        assert found.keys() == {"held_px", "predicted_px"}
+
+
 def test_record_of_what_was_tested(checkpoint: Path, figures: dict[str, Any]) -> None:
     assert figures["checkpoint"] == load_checkpoint(checkpoint).digest
     assert figures["trained"] == {"trained": {"updates": 7}}
-    assert figures["test_set"]["performances"] == {"movement": 1, "absent": 1}
+    assert figures["test_set"]["performances"] == {"movement": 1, "absent": 1, "still": 1}
     assert figures["test_set"]["poses_per_performance"] == 60
     assert figures["reliability"]["hybrid"]["mean_confidence"]["nobody"] is not None
     assert set(figures["error_3d_mm"]) == {"ann", "ann_held", "hybrid"}

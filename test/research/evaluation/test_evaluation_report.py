@@ -10,6 +10,7 @@ import pytest
 
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
+from hybrid_pose_ros.research.evaluation.demand import CURVE
 from hybrid_pose_ros.research.evaluation.error_sections import verdict
 from hybrid_pose_ros.research.evaluation.evaluate import FORMAT
 from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS
@@ -42,6 +43,12 @@ def _model(name: str) -> dict[str, Any]:
         "snn_step_uj_honest": 3.5,
         "against_hybrid": {"percent": 12.0, "low": 8.0, "high": 16.0},
     }
+
+
+def _rates(name: str) -> dict[str, Any]:
+    figures = {"ann_hz": 6.25, "mpjpe_px": 3.25, "saved_paper": 97.75, "saved_honest": 96.5}
+    kinds = dict.fromkeys(("movement", "mocap", "still", "absent", "day"), figures)
+    return {"model": name, **kinds, "mocap": None}
 
 
 def _judged() -> dict[str, Any]:
@@ -104,6 +111,8 @@ def figures() -> dict[str, Any]:
             "hybrid_error_below_snn": 71.3,
             "hybrid_error_below_snn_running": 60.9,
         },
+        "ann_rate_curve": [_rates(name) for name in CURVE],
+        "prediction": {"20ms": {"held_px": 16.5, "predicted_px": 14.0}},
         "difference": {
             "hybrid_engine": {"error_px": -0.00012, "distance_px": 0.0034, "same": 0.9987},
             "hybrid_live": {"error_px": 0.0234, "distance_px": 0.21, "same": 0.25},

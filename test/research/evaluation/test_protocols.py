@@ -11,10 +11,13 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.snn import SnnState
+from hybrid_pose_ros.pipeline.ann_demand import AutoRate
 from hybrid_pose_ros.pipeline.ann_estimator import sum_windows
 from hybrid_pose_ros.pipeline.step_length import with_step
+from hybrid_pose_ros.research.evaluation.engine import Engine
 from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS, SHORT_STEPS, Networks
 from hybrid_pose_ros.research.evaluation.protocols import (
+    AHEAD_MS,
     LATE_MS,
     Outcome,
     Protocols,
@@ -247,7 +250,8 @@ def test_a_replayed_pose_describes_its_own_instant(late: int) -> None:
 def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
     networks: Networks, outcome: Outcome
 ) -> None:
-    assert set(outcome.poses) == set(MODELS) - {"mean_pose"}
+    ahead = {f"{what}_{ms}ms" for what in ("held", "predicted") for ms in AHEAD_MS}
+    assert set(outcome.poses) == set(MODELS) - {"mean_pose"} | ahead
     for poses in outcome.poses.values():
         assert poses.points.shape == (CAMERAS, 10 * WINDOWS, 13, 2)
         assert poses.confidence.shape == (CAMERAS, 10 * WINDOWS, 13)
@@ -257,6 +261,38 @@ def test_every_model_has_a_pose_at_every_instant_and_every_spiking_one_activity(
         assert outcome.activity[name].steps == CAMERAS * WINDOWS * 10
     assert outcome.activity["hybrid_1000hz"].steps == CAMERAS * WINDOWS * 100
     assert networks.missing() == {}
+
+
+def test_poses_ahead_are_those_of_some_time_before(outcome: Outcome) -> None:
+    now, held = outcome.poses["hybrid_engine"], outcome.poses["held_20ms"]
+    assert (held.points[:, 2:] == now.points[:, :-2]).all()
+    predicted = outcome.poses["predicted_20ms"]
+    assert predicted.points.shape == now.points.shape
+    assert (predicted.confidence == held.confidence).all()
+    assert np.abs(predicted.points - held.points).max() > 0.01
+
+
+def test_on_demand_without_a_bound_is_the_hybrid_at_the_longest_interval(
+    networks: Networks, performance: BinnedPerformance
+) -> None:
+    engine, data = Engine(networks.hybrid), Input(performance, networks.hybrid)
+
+    def state(camera: int, instant: int) -> SnnState:
+        with torch.inference_mode():
+            return networks.hybrid.initial_state(data.inputs([instant])[camera])[1]
+
+    rate = AutoRate(max_drift_px=1e9, min_interval_ms=100.0, max_interval_ms=100.0)
+    run, count = engine.run_on_demand(data, -10, 20, state, rate)
+    inits = [state(camera, start) for camera in range(2) for start in (-10, 0, 10)]
+    joined = SnnState(
+        {name: torch.cat([i.membranes[name] for i in inits]) for name in inits[0].membranes},
+        torch.cat([i.heatmaps for i in inits]),
+        torch.cat([i.velocity for i in inits if i.velocity is not None]),
+    )
+    fixed = engine.run(data, (-10, 0, 10), 20, joined)
+    assert (run.poses.points == fixed.poses.points).all()
+    assert count == 2 * CAMERAS  # those at instants 0 and 10
+    assert run.activity == fixed.activity
 
 
 def test_main_run_is_a_part_of_the_whole(

@@ -164,7 +164,7 @@ def test_power_of_every_model(
         dict.fromkeys(SPIKING_LAYERS, 0.0),
     )
     activity = dict.fromkeys([m.activity for m in MODELS.values() if m.activity], quiet)
-    figures = energy_figures(networks, activity)
+    figures = energy_figures(networks, activity, {"hybrid_auto": 5.0})
     assert figures.keys() == MODELS.keys()
     costs = Costs.of(small_network)
     paper = {name: found["power_w_paper"] for name, found in figures.items()}
@@ -173,6 +173,7 @@ def test_power_of_every_model(
     assert paper["mean_pose"] == paper["snn"] == 0.0
     both = 10 * (costs.ann_macs + costs.initialiser_macs) * MAC_J
     assert paper["hybrid"] == paper["hybrid_200hz"] == pytest.approx(both)
+    assert paper["hybrid_auto"] == pytest.approx(both / 2)
     assert paper["hybrid_300ms"] == pytest.approx(both / 3)
     assert paper["hybrid_no_init"] == pytest.approx(paper["ann_held"])
     # the membranes are updated even where nothing fires
