@@ -24,13 +24,7 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import (
-    CompressionFormat,
-    CompressionMode,
-    StoragePlugin,
-    Writer,
-    WriterError,
-)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.bag import BagError, RawMessage
@@ -184,12 +178,7 @@ class BagRecorder:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._queue.put(None)
         self._thread.join()
 

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         if options.json is not None:
             options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         if options.plot is not None:
-            from hybrid_pose_ros.research.evaluation.plots import save_plots
+            from hybrid_pose_ros.research.evaluation.results_plots import save_plots
 
             plots = {"rates": ((6.0, 3.5), _draw, figures)}
             console.print(str(save_plots(plots, options.plot, "compare")["rates"]))

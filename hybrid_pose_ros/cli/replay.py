@@ -184,7 +184,8 @@ def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Playing", prefix: Path) -
 
     replay = session.replay
     names = [spec.name for spec in specs]
-    subscribers = 1 + names.count("triangulator") + names.count("evaluator")  # of each pose
+    # of each pose: we, too
+    subscribers = 1 + names.count("triangulator") + names.count("evaluator")
     wanted = {f"{name}/snn": subscribers for name in replay.plan.cameras}
     wanted |= {f"{name}/ann": 1 for name in replay.plan.cameras}
     with Supervisor(specs, prefix, log_dir=session.logs) as session.supervisor:

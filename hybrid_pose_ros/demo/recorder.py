@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from hybrid_pose_ros.bags.bag import RawMessage
@@ -81,12 +80,7 @@ class Recorder:
             raise RecorderError(self.end.failure if self.end else "the recorder did not start")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def take(self) -> list[RawMessage]:

@@ -12,11 +12,7 @@ from hybrid_pose_ros.events.dhp19.labels import save_labels
 from hybrid_pose_ros.events.dhp19.writer import Dhp19Writer
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_MATRICES, Camera
 from hybrid_pose_ros.simulation.motion import Motion
-from hybrid_pose_ros.simulation.recording import (
-    LABEL_US,
-    Scene,
-    simulate_chunks,
-)
+from hybrid_pose_ros.simulation.recording import LABEL_US, Scene, simulate_chunks
 from hybrid_pose_ros.simulation.rooms import sample_background
 
 LEAD_S: Final = 0.1

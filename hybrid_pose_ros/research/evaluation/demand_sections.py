@@ -4,8 +4,8 @@
 from typing import Any, Final
 
 from hybrid_pose_ros.research.evaluation.demand import DAY
-from hybrid_pose_ros.research.evaluation.markdown import Figures, px, table
-from hybrid_pose_ros.research.evaluation.plots import NAMES
+from hybrid_pose_ros.research.evaluation.results_plots import NAMES
+from hybrid_pose_ros.research.markdown import Figures, px, table
 
 _KINDS: Final = {
     "movement": "33 movements",

@@ -37,7 +37,6 @@ pooling, activations and upsampling, and everywhere the binning of events, are n
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final
 
 import torch
@@ -124,12 +123,7 @@ class SpikeMeter:
             self._hooks.append(neurons.register_forward_hook(self._count_spikes(name)))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()

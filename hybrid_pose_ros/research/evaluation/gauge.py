@@ -27,12 +27,7 @@ from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS
 from hybrid_pose_ros.research.training.rendering import RenderPlan
 from hybrid_pose_ros.simulation.bodies import BODIES, make_body
 from hybrid_pose_ros.simulation.movements import make_motion
-from hybrid_pose_ros.simulation.recording import (
-    LABEL_US,
-    Recording,
-    Scene,
-    simulate_recording,
-)
+from hybrid_pose_ros.simulation.recording import LABEL_US, Recording, Scene, simulate_recording
 from hybrid_pose_ros.simulation.rooms import sample_background
 
 FRAME_EVENTS: Final = 30_000

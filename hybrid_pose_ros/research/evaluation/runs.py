@@ -24,11 +24,7 @@ from hybrid_pose_ros.pipeline.ann_estimator import sum_windows
 from hybrid_pose_ros.pipeline.codec import decode_state, encode_state
 from hybrid_pose_ros.research.evaluation.energy import SpikeMeter
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
-from hybrid_pose_ros.research.evaluation.test_set import (
-    INSTANT_NS,
-    LEAD_NS,
-    BinnedPerformance,
-)
+from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS, LEAD_NS, BinnedPerformance
 
 _ANN_BATCH = 24
 

@@ -16,13 +16,7 @@ from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.research.evaluation.stress_axes import ONE_LIMB, PARTS, Setting
 from hybrid_pose_ros.research.training.splits import REPERTOIRES
 from hybrid_pose_ros.simulation.bodies import make_body
-from hybrid_pose_ros.simulation.camera_motion import (
-    RAMP_S,
-    CameraMotion,
-    ImageMotion,
-    Pan,
-    Shake,
-)
+from hybrid_pose_ros.simulation.camera_motion import RAMP_S, CameraMotion, ImageMotion, Pan, Shake
 from hybrid_pose_ros.simulation.figure import BodyKind
 from hybrid_pose_ros.simulation.mocap import draw_clip, load_clip, vary
 from hybrid_pose_ros.simulation.modifiers import hold, join, only_limbs

@@ -10,8 +10,8 @@ import numpy as np
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.snn import INPUTS
-from hybrid_pose_ros.research.evaluation.markdown import table
 from hybrid_pose_ros.research.export.nir_graph import folded
+from hybrid_pose_ros.research.markdown import table
 
 MAX_WEIGHT_ERROR: Final = 0.01
 """Error of rounded weights, as a share of their root mean square, that counts as none."""

@@ -5,7 +5,6 @@ import csv
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from hybrid_pose_ros.errors import UserError
 
@@ -58,12 +57,7 @@ class RunLog:
     def __enter__(self) -> "RunLog":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()  # type: ignore[no-untyped-call]
 
     def add(self, name: str, report: Report) -> None:
