@@ -28,8 +28,9 @@ from hybrid_pose_ros.interfaces.transport import room_for_events
 from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
 from hybrid_pose_ros.nodes.support.local_events import LocalEvents, sharing
 from hybrid_pose_ros.nodes.support.node_classes import node_class
-from hybrid_pose_ros.nodes.support.running import SPIN_S, SWITCH_S
+from hybrid_pose_ros.nodes.support.running import SWITCH_S, spin
 from hybrid_pose_ros.pipeline.scheduling import use_short_slice
+from hybrid_pose_ros.stop_signals import StopSignals
 
 DRIVER: Final = "event_driver"
 
@@ -129,11 +130,14 @@ class _Stop:
     def __init__(self) -> None:
         self.event = threading.Event()
         self.starting = True
+        self._signals = StopSignals()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.event.is_set():  # the second one ends the process at once
+        if self._signals.is_repeated():
+            return
+        if self.event.is_set():  # the second wish ends the process at once
             os._exit(128 + number)
         self.event.set()
         if self.starting:
@@ -176,10 +180,7 @@ class _Running:
     def _run(self) -> None:
         code = 1  # unless it ends in order
         try:
-            while self.node.exit_code is None and not self._stop.is_set():
-                self._executor.spin_once(timeout_sec=SPIN_S)
-            self.node.say_goodbye()
-            code = self.node.exit_code or 0
+            code = spin(self.node, self._executor, self._stop.is_set)
         finally:
             self.code = code
 

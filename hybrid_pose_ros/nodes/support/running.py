@@ -125,24 +125,29 @@ def _run(
         gc.collect()
         gc.freeze()
         stop.starting = False
-        failures = 0
-        while node.exit_code is None and not stop.requested:
-            try:
-                executor.spin_once(timeout_sec=SPIN_S)
-                failures = 0
-            except Exception as error:  # of rclpy itself: our callbacks raise none
-                failures += 1
-                if failures == MAX_FAILURES:
-                    _tell(logger, "the node", error)
-                    return 1
-                node.boundary.survive("rclpy", error)
-        node.report_last()
-        return node.exit_code or 0
+        return spin(node, executor, lambda: stop.requested)
     finally:
         stop.starting = False
         node.stop()
         executor.shutdown()
         node.destroy_node()
+
+
+def spin(node: ManagedNode, executor: EventsExecutor, is_over: Callable[[], bool]) -> int:
+    """Serve a node that has been started until it ends or all is over; return its exit code."""
+    failures = 0
+    while node.exit_code is None and not is_over():
+        try:
+            executor.spin_once(timeout_sec=SPIN_S)
+            failures = 0
+        except Exception as error:  # of rclpy itself: our callbacks raise none
+            failures += 1
+            if failures == MAX_FAILURES:
+                _tell(node.get_logger(), "the node", error)
+                return 1
+            node.boundary.survive("rclpy", error)
+    node.report_last()
+    return node.exit_code or 0
 
 
 def _name(args: Any) -> str:
