@@ -9,14 +9,15 @@
 PYTHON ?= python3
 DEMO_ARGS ?=
 TEST_ARGS ?= -n auto
-# Another build of PyTorch, for example: make install TORCH_BUILD=cu130
+# Another build of PyTorch, for example: make install TORCH_BUILD=cu130; the one of PyPI, which
+# brings CUDA: make install TORCH_BUILD=
 TORCH_BUILD ?= cpu
 # Where pip looks for it if its own configuration does not have it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/$(TORCH_BUILD)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-TORCH := torch==$(shell sed -n 's/^torch==//p' requirements.txt)+$(TORCH_BUILD)
+TORCH := torch==$(shell sed -n 's/^torch==//p' requirements.txt)$(if $(TORCH_BUILD),+$(TORCH_BUILD))
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
   $(shell find hybrid_pose_ros msg cmake config launch -name __pycache__ -prune -o -print)
 
@@ -44,6 +45,8 @@ needs = {
 }
 if missing := [package for package, found in needs.items() if not found]:
     sys.exit("error: something is missing on this machine; on Debian and Ubuntu: sudo apt install " + " ".join(missing))
+if " " in os.getcwd():
+    print(f"warning: the path {os.getcwd()} has a space in it, which not all build tools of ROS 2 can take; if the build fails, move the sources", file=sys.stderr)
 endef
 export check_machine
 
@@ -56,7 +59,10 @@ export check_machine
 # one's "not found" is not worth reading.
 .venv/.requirements: .venv/.made requirements.txt requirements-build.txt constraints.txt
 	$(PIP) install -c constraints.txt "$(TORCH)" 2>/dev/null || \
-	  $(PIP) install -c constraints.txt --extra-index-url $(TORCH_INDEX) "$(TORCH)"
+	  $(PIP) install -c constraints.txt --extra-index-url $(TORCH_INDEX) "$(TORCH)" || { echo \
+	  "error: $(TORCH) could not be had from $(TORCH_INDEX); name a place that can be reached," \
+	  "make TORCH_INDEX=https://..., or take PyPI's larger build with CUDA, make TORCH_BUILD=" \
+	  >&2; exit 1; }
 	$(PIP) install -c constraints.txt -r requirements.txt -r requirements-build.txt
 	touch $@
 
@@ -64,24 +70,8 @@ export check_machine
 	$(PIP) install -c constraints.txt -r requirements-test.txt
 	touch $@
 
-# One step of the engine and of the simulator: numba compiles them and keeps the result beside the
-# installed modules, else the first start would wait for that (9 s of CPU time).
-define compile
-import numpy as np
-from hybrid_pose_ros.events.binning import Step
-from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
-from hybrid_pose_ros.networks.checkpoint import load_checkpoint
-from hybrid_pose_ros.simulation.source import SimulatorSource
-checkpoint = load_checkpoint()
-view = checkpoint.config.view
-silence = np.zeros((2, view.grid_height, view.grid_width), np.uint16)
-snn = SnnEstimator(checkpoint, view.fit(view.view_width, view.view_height))
-snn.step(Step(index=0, counts=silence, events=0))
-SimulatorSource("walking", 0.01, 0).read()
-endef
-export compile
-
 .venv/.installed: .venv/.requirements $(SOURCES)
 	$(PIP) install --no-build-isolation --no-deps .
-	@echo "compiling ..."; $(BIN)/python -P -c "$$compile"
+	@echo "compiling the engine and the simulator ..."
+	@$(BIN)/python -P -m hybrid_pose_ros.pipeline.compilation
 	touch $@

@@ -46,6 +46,7 @@ class Build(build):
             f"-DPython3_EXECUTABLE={sys.executable}",
             "-DCMAKE_BUILD_TYPE=Release",
             "-DBUILD_TESTING=OFF",
+            "-DCOMPILE_KERNELS=OFF",
         )
         _cmake("--build", str(build_dir), "--parallel", str(os.cpu_count()))
         _cmake("--install", str(build_dir), "--prefix", str(tree))
@@ -145,6 +146,7 @@ setup(
     install_requires=_requirements("requirements.txt"),
     extras_require={
         "bench": _requirements("requirements-bench.txt"),
+        "export": _requirements("requirements-export.txt"),
         "openvino": _requirements("requirements-openvino.txt"),
         "report": _requirements("requirements-report.txt"),
         "training": ["tensorboard"],

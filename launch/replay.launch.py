@@ -10,6 +10,7 @@ from pathlib import Path
 from launch import Action, LaunchDescription
 from launch.actions import ExecuteProcess, RegisterEventHandler, Shutdown, TimerAction
 from launch.event_handlers import OnProcessExit
+from launch_ros.actions import LifecycleNode
 
 from hybrid_pose_ros.bags.contents import inspect_bag, played_topics
 from hybrid_pose_ros.graph.description import (
@@ -18,10 +19,13 @@ from hybrid_pose_ros.graph.description import (
     play_command,
     replay_graph,
 )
-from hybrid_pose_ros.graph.launching import describe, node_actions
-
-START_DELAY_S = 5.0
-"""`ros2 bag play` waits for no subscriber: the nodes' time to load the model."""
+from hybrid_pose_ros.graph.launching import (
+    RECORDER_PACKAGES,
+    describe,
+    node_actions,
+    require_packages,
+    when_active,
+)
 
 SETTLE_S = 2.0
 """From the end of the bag to the end of the nodes: the last poses' time."""
@@ -42,10 +46,12 @@ def _start(values: Mapping[str, str], share: Path) -> list[Action]:
         packet_type=contents.packet_type,
     )
     names = [topic.name for topic in played_topics(contents, cameras)]
+    require_packages("bag", RECORDER_PACKAGES)
     player = ExecuteProcess(cmd=play_command(values, names), output="screen")
     end = TimerAction(period=SETTLE_S, actions=[Shutdown(reason="the bag has been played")])
+    nodes = node_actions(replay_graph(values, played, share), LifecycleNode)
     return [
-        *node_actions(replay_graph(values, played, share)),
-        TimerAction(period=START_DELAY_S, actions=[player]),
+        *when_active(nodes, [player]),  # first: a node may become active at once
+        *nodes,
         RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[end])),
     ]

@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "make a page of results from the figures of an evaluation",
     "bench": "measure what a pose costs, beside its peers",
     "train": "train the networks on recordings",
+    "export": "write the networks for other programs: NIR, ONNX, the fit to chips",
     "view": "show live topics or a bag in the Rerun viewer",
     "reference": "write the page of all nodes, topics, parameters and commands",
 }

@@ -1,41 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of what the nodes take and offer, made from the nodes themselves."""
 
-import importlib
 import inspect
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode
+from hybrid_pose_ros.nodes.support.node_classes import node_class
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.research.evaluation.markdown import table
 
-NODES: Final = (
-    "event_driver",
-    "ann",
-    "snn",
-    "visualizer",
-    "triangulator",
-    "evaluator",
-    "skeleton_adapter",
-)
-"""Executables, each in a module of its name."""
-
 _PORTS: Final = re.compile(r"(Subscribes|Publishes|Services): ((?:[^.]|\.(?!\s|$))+)\.(?=\s|$)")
-
-
-def node_class(executable: str) -> type[ManagedNode]:
-    """Return the node of an executable."""
-    module = importlib.import_module(f"hybrid_pose_ros.nodes.{executable}")
-    (found,) = (
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, ManagedNode)
-        and value.__module__ == module.__name__
-    )
-    return found
 
 
 def ports(node: type[ManagedNode]) -> Iterator[tuple[str, str]]:

@@ -29,7 +29,8 @@ def run(options: argparse.Namespace) -> int:
 
 def reference() -> str:
     """Return the whole page as Markdown."""
-    from hybrid_pose_ros.cli.node_reference import NODES, node_reference
+    from hybrid_pose_ros.cli.node_reference import node_reference
+    from hybrid_pose_ros.nodes.support.node_classes import NODES
 
     parts = [
         "# Reference",

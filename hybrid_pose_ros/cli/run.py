@@ -24,6 +24,9 @@ from hybrid_pose_ros.stop_signals import StopSignals
 
 _FLAGS = ("true", "false")
 
+_OPTIONS = {"container": "one-process"}
+"""Options that are not called as the argument of the launch files."""
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand; its options are the graph's arguments."""
@@ -32,7 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="start the nodes: events in, poses out",
         description="Start event_driver, ann, snn and visualizer, each as a process, "
         "and stop them together. With --cameras: those of each camera, and triangulator. "
-        "Ctrl-C ends it.",
+        "With --one-process all but the visualizer share one. Ctrl-C ends it.",
     )
     single = {argument.name: argument for argument in ARGUMENTS}
     for argument in MULTI_CAMERA_ARGUMENTS:
@@ -44,15 +47,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_option(parser: argparse.ArgumentParser, argument: Argument, prefix: str = "") -> None:
     """Add an option; it is None where it is not given, for the graph knows the defaults."""
-    name, help_text = f"--{argument.name}", prefix + argument.description
+    name, help_text = _option(argument.name), prefix + argument.description
     if argument.choices == _FLAGS and argument.default == "false":
-        parser.add_argument(name, action="store_const", const="true", help=help_text)
+        parser.add_argument(
+            name, dest=argument.name, action="store_const", const="true", help=help_text
+        )
         return
     choices = argument.choices
     if argument.name == "source":
         choices = (*choices, "none")
     default = f" (default: {argument.default})" if argument.default and not prefix else ""
     parser.add_argument(name, choices=choices or None, help=help_text + default)
+
+
+def _option(name: str) -> str:
+    """Return the option of an argument: launch files and other commands call it otherwise."""
+    return f"--{_OPTIONS.get(name, name)}"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -83,9 +93,9 @@ def _check_table(given: dict[str, str]) -> None:
     table: Sequence[Argument] = MULTI_CAMERA_ARGUMENTS if several else ARGUMENTS
     if wrong := sorted(given.keys() - {argument.name for argument in table}):
         raise CommandError(
-            f"--{wrong[0]} does not go with --cameras"
+            f"{_option(wrong[0])} does not go with --cameras"
             if several
-            else f"--{wrong[0]} is for several cameras: name them with --cameras"
+            else f"{_option(wrong[0])} is for several cameras: name them with --cameras"
         )
 
 

@@ -20,6 +20,7 @@ from hybrid_pose_ros.graph.arguments import (
     number,
 )
 from hybrid_pose_ros.graph.respawn import RESPAWNED
+from hybrid_pose_ros.graph.specs import NodeSpec, Parameters, ToolSpec, Value, in_one_process
 from hybrid_pose_ros.interfaces.topics import (
     DIAGNOSTICS,
     FRAME_ID,
@@ -32,13 +33,15 @@ from hybrid_pose_ros.interfaces.topics import (
 
 SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
 
-Value = bool | int | float | str
-
-Parameters = Mapping[str, Value]
-
 _RATE = "1 is real time, 0 unlimited"
 _MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
 _PARAMS = Argument("params", "", "path of a parameter file that overrides the package's own")
+_CONTAINER = Argument(
+    "container",
+    "false",
+    "run driver, ann, snn and triangulator in one process, where events pass without middleware",
+    ("true", "false"),
+)
 _BAG = Argument(
     "bag",
     "",
@@ -64,6 +67,7 @@ ARGUMENTS = (
     _MODEL,
     Argument("namespace", "", "namespace of all nodes, one per camera"),
     _PARAMS,
+    _CONTAINER,
     Argument("rviz", "false", "open RViz", ("true", "false")),
     _BAG,
     _RESPAWN,
@@ -86,6 +90,7 @@ MULTI_CAMERA_ARGUMENTS = (
     ),
     _MODEL,
     _PARAMS,
+    _CONTAINER,
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
     _BAG,
@@ -109,49 +114,14 @@ REPLAY_ARGUMENTS = (
 CLOCK_HZ = 40
 """Rate of /clock, that of `ros2 bag play`."""
 
+DISCOVERY_S = 1.0
+"""From the publishers of `ros2 bag play` to its first message."""
+
 LOCKSTEP_ANN_HZ = 10.0
 """Rate of the ANN in lockstep, whatever the parameter files say: the player has to know it."""
 
 LOCKSTEP_WAIT_MS = 10_000.0
 """In lockstep the triangulator waits for a camera as long as it can."""
-
-
-@dataclass(frozen=True)
-class NodeSpec:
-    """One node.
-
-    Attributes:
-        executable: its name in lib/hybrid_pose_ros.
-        namespace: absolute or empty.
-        parameter_files: read in order; the last one wins.
-        parameters: win over all files.
-        required: nothing goes on without it; the others may fail and the rest lives on.
-        respawn: it is started again when it dies, also if it is required.
-    """
-
-    executable: str
-    name: str
-    namespace: str
-    parameter_files: tuple[Path, ...]
-    parameters: Mapping[str, Value]
-    required: bool
-    respawn: bool = False
-
-    @property
-    def enclave(self) -> str:
-        """Its enclave in ``config/sros2.policy.xml``; without SROS2 it has no effect."""
-        return f"/{PACKAGE}/{self.executable}"
-
-    def ros_arguments(self) -> list[str]:
-        """Return the command line after the executable."""
-        arguments = ["--ros-args", "--enclave", self.enclave, "-r", f"__node:={self.name}"]
-        if self.namespace:
-            arguments += ["-r", f"__ns:={self.namespace}"]
-        for path in self.parameter_files:
-            arguments += ["--params-file", str(path)]
-        for name, value in self.parameters.items():
-            arguments += ["-p", f"{name}:={_yaml(value)}"]
-        return arguments
 
 
 @dataclass(frozen=True)
@@ -219,7 +189,8 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     required = ("triangulator",) if several else ("snn", "event_driver")
     groups = [*per_camera, ("", joint)]
     respawned = RESPAWNED if values["respawn"] == "true" else ()
-    return _assemble(share, files, values["params"], groups, required, respawned)
+    specs = _assemble(share, files, values["params"], groups, required, respawned)
+    return in_one_process(specs) if values["container"] == "true" else specs
 
 
 def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> list[NodeSpec]:
@@ -264,7 +235,7 @@ def bag_command(arguments: Mapping[str, str]) -> list[str]:
     """Return the command that records the graph's topics with the tools of a ROS distribution."""
     topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
     topics += [POSE_3D.under("")] if "cameras" in arguments else []
-    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"]]
+    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], "--topics"]
     return [*command, *(topic.name for topic in topics), DIAGNOSTICS.name]
 
 
@@ -277,7 +248,8 @@ def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[st
     if number(float, "rate", arguments["rate"]) <= 0:
         raise GraphError("rate must be larger than 0")
     command = ["ros2", "bag", "play", arguments["bag"], "--clock", str(CLOCK_HZ)]
-    command += ["--rate", arguments["rate"]]
+    # Its publishers are there before the delay, so that the nodes have found them after it.
+    command += ["--rate", arguments["rate"], "--delay", str(DISCOVERY_S)]
     if number(float, "start_offset", arguments["start_offset"]) > 0:
         command += ["--start-offset", arguments["start_offset"]]
     command.append("--disable-keyboard-controls")  # launch has no terminal to give
@@ -286,30 +258,31 @@ def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[st
     return [*command, "--topics", *topics]
 
 
-def rviz_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
-    """Return the commands that open RViz on the graph's topics.
+def rviz_tools(arguments: Mapping[str, str], share: Path) -> list[ToolSpec]:
+    """Return RViz on the graph's topics, and what it needs.
 
-    RViz draws only in frames that TF knows. The second command makes the camera's frame, or the
+    RViz draws only in frames that TF knows. The second tool makes the camera's frame, or the
     world's, known by hanging a child on it, which leaves its own place in a robot's tree to the
     robot.
     """
     several = "cameras" in arguments
-    config = "multi_camera.rviz" if several else "pose.rviz"
-    rviz = ["rviz2", "-d", str(share / "config" / config)]
-    if not several and (namespace := absolute_namespace(arguments.get("namespace", ""))):
-        rviz += ["--ros-args", "-r", f"__ns:={namespace}"]
+    config = share / "config" / ("multi_camera.rviz" if several else "pose.rviz")
+    namespace = "" if several else absolute_namespace(arguments.get("namespace", ""))
     parent, child = (
         (WORLD_FRAME, f"{WORLD_FRAME}_origin") if several else (FRAME_ID, f"{FRAME_ID}_plane")
     )
-    frame = ["ros2", "run", "tf2_ros", "static_transform_publisher"]
-    return [rviz, [*frame, "--frame-id", parent, "--child-frame-id", child]]
+    frames = ("--frame-id", parent, "--child-frame-id", child)
+    return [
+        ToolSpec("rviz2", "rviz2", ("-d", str(config)), namespace),
+        ToolSpec("tf2_ros", "static_transform_publisher", frames),
+    ]
 
 
 def tool_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
     """Return the commands of the tools that the arguments ask for beside the nodes."""
     recorder = [bag_command(arguments)] if arguments.get("bag") else []
-    viewer = rviz_commands(arguments, share) if arguments.get("rviz") == "true" else []
-    return recorder + viewer
+    viewer = rviz_tools(arguments, share) if arguments.get("rviz") == "true" else []
+    return [*recorder, *(tool.command() for tool in viewer)]
 
 
 def _assemble(
@@ -394,10 +367,3 @@ def _drivers(
             driver["together_with"] = ",".join(cameras)
             driver["frame_id"] = f"{namespace.strip('/')}_optical"
     return drivers
-
-
-def _yaml(value: Value) -> str:
-    """Return a parameter value as rcl reads it; quoted text stays text even if it looks like 1."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)

@@ -6,33 +6,50 @@ The one module that imports launch, which only a ROS distribution brings.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from ament_index_python.packages import get_package_share_path
+from ament_index_python.packages import (
+    PackageNotFoundError,
+    get_package_prefix,
+    get_package_share_path,
+)
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
     LogInfo,
     OpaqueFunction,
+    RegisterEventHandler,
     Shutdown,
     TimerAction,
 )
+from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
 
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.description import (
     Argument,
-    NodeSpec,
+    GraphError,
     bag_command,
     pose_graph,
-    rviz_commands,
+    rviz_tools,
 )
 from hybrid_pose_ros.graph.respawn import BackOff, death_notice
+from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec, ToolSpec
 
 EVENT_DRIVER = "event_driver"
+
+RECORDER_PACKAGES = ("ros2bag", "rosbag2_storage_mcap", "rosbag2_transport")
+"""Packages that `ros2 bag` needs to record and play mcap."""
+
+START_TIMEOUT_S = 60.0
+"""After so long :func:`when_active` waits no more: the news of a transition can be lost."""
 
 Start = Callable[[Mapping[str, str], Path], Sequence[Action]]
 
@@ -67,57 +84,147 @@ def start_graph(values: Mapping[str, str], share: Path) -> list[Action]:
     """Return the nodes of one camera or several, and the tools that the arguments ask for."""
     actions: list[Action] = node_actions(pose_graph(values, share))
     if values["bag"]:  # first, so that it misses nothing
+        require_packages("bag", RECORDER_PACKAGES)
         actions.insert(0, ExecuteProcess(cmd=bag_command(values), output="screen"))
     if values["rviz"] == "true":
-        commands = rviz_commands(values, share)
-        actions += [ExecuteProcess(cmd=command, output="log") for command in commands]
+        tools = rviz_tools(values, share)
+        require_packages("rviz", [tool.package for tool in tools])
+        actions += [_tool(tool) for tool in tools]
     return actions
 
 
-def node_actions(specs: Sequence[NodeSpec]) -> list[Node]:
+def require_packages(argument: str, names: Sequence[str]) -> None:
+    """Raise GraphError if a ROS package that an argument needs is not installed."""
+    for name in names:
+        try:
+            get_package_prefix(name)
+        except PackageNotFoundError as error:
+            raise GraphError(
+                f"{argument}: the ROS package {name} is not installed; install it with "
+                f"sudo apt install ros-$ROS_DISTRO-{name.replace('_', '-')}"
+            ) from error
+
+
+def when_active(nodes: Sequence[LifecycleNode], start: Sequence[Action]) -> list[Action]:
+    """Return what starts actions once, when each of the nodes is active or has ended."""
+    waiting = list(nodes)
+    is_started = False
+
+    def begin(context: LaunchContext) -> list[Action]:
+        nonlocal is_started
+        if is_started or context.is_shutdown:
+            return []
+        is_started = True
+        return list(start)
+
+    def settle(node: LifecycleNode) -> OpaqueFunction:
+        def note(context: LaunchContext) -> list[Action]:
+            if node in waiting:
+                waiting.remove(node)
+            return [] if waiting else begin(context)
+
+        return OpaqueFunction(function=note)
+
+    handlers: list[Action] = []
+    for node in nodes:
+        active = OnStateTransition(
+            target_lifecycle_node=node, goal_state="active", entities=[settle(node)]
+        )
+        ended = OnProcessExit(target_action=node, on_exit=[settle(node)])
+        handlers += [RegisterEventHandler(active), RegisterEventHandler(ended)]
+    return [
+        *handlers,
+        TimerAction(period=START_TIMEOUT_S, actions=[OpaqueFunction(function=begin)]),
+    ]
+
+
+def node_actions(specs: Sequence[NodeSpec], action: type[Node] = Node) -> list[Node]:
     """Return the nodes of a graph.
 
     The end of a required node ends all, and so does that of the last one that events come from;
     the end of another node is only told. Those that are respawned are started again when they die.
-    """
-    playing = {spec.namespace for spec in specs if spec.executable == EVENT_DRIVER}
-    return [_node(spec, playing, BackOff()) for spec in specs]
-
-
-def _node(spec: NodeSpec, playing: set[str], back_off: BackOff, delay_s: float = 0.0) -> Node:
-    """Return a node; the end of its process takes its namespace out of those that play.
 
     Args:
-        delay_s: time until it is started.
+        action: Node, or LifecycleNode for :func:`when_active`.
     """
-    started_s = time.monotonic() + delay_s
 
-    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown:
+    def make(spec: NodeSpec, lives: _Lives) -> Node:
+        return action(
+            package=PACKAGE,
+            executable=spec.executable,
+            output="screen",
+            emulate_tty=True,
+            on_exit=partial(ends.after, spec, lives),
+            **_options(spec),
+        )
+
+    ends = _Ends(specs, make)
+    return [make(spec, _Lives()) for spec in specs]
+
+
+@dataclass
+class _Lives:
+    """The lives of a node; ``since_s``: when the present one began (monotonic time)."""
+
+    back_off: BackOff = field(default_factory=BackOff)
+    since_s: float = field(default_factory=time.monotonic)
+
+
+def _options(spec: NodeSpec) -> dict[str, Any]:
+    """Return what makes the node, or the container, the one that the graph describes."""
+    if isinstance(spec, ContainerSpec):
+        return {"arguments": spec.ros_arguments()}
+    parameters = [*spec.parameter_files, dict(spec.parameters)]
+    return {
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "parameters": parameters,
+        "ros_arguments": ["--enclave", spec.enclave],
+    }
+
+
+class _Ends:
+    """Decides after the end of each node whether the others go on."""
+
+    def __init__(
+        self, specs: Sequence[NodeSpec], make: Callable[[NodeSpec, _Lives], Node]
+    ) -> None:
+        self._make = make
+        self._playing = {spec.namespace for spec in specs if spec.executable == EVENT_DRIVER}
+        self._is_over = False
+
+    def after(
+        self, spec: NodeSpec, lives: _Lives, event: ProcessExited, context: LaunchContext
+    ) -> list[Action]:
+        """Return what follows from the end of a node."""
+        if self._is_over or context.is_shutdown:  # launch's own ROS node cannot end twice
             return []
         if spec.respawn:
-            lived_s = time.monotonic() - started_s
-            again_in_s = back_off.delay_s(event.returncode, lived_s)
-            if again_in_s is not None:
-                notice = death_notice(event.process_name, event.returncode, again_in_s)
-                again = _node(spec, playing, back_off, again_in_s)
-                return [LogInfo(msg=notice), TimerAction(period=again_in_s, actions=[again])]
-        if spec.required:
-            return [Shutdown(reason=f"{spec.name} has ended")]
+            lived_s = time.monotonic() - lives.since_s
+            delay_s = lives.back_off.delay_s(event.returncode, lived_s)
+            if delay_s is not None:
+                lives.since_s = time.monotonic() + delay_s
+                notice = death_notice(event.process_name, event.returncode, delay_s)
+                again = self._make(spec, lives)
+                return [LogInfo(msg=notice), TimerAction(period=delay_s, actions=[again])]
         if spec.executable == EVENT_DRIVER:
-            playing.discard(spec.namespace)
-            if not playing:
-                return [Shutdown(reason="all events have ended")]
+            self._playing.discard(spec.namespace)
+        if spec.required:
+            return self._shut_down(f"{spec.name} has ended")
+        if spec.executable == EVENT_DRIVER and not self._playing:
+            return self._shut_down("all events have ended")
         return [LogInfo(msg=f"{event.process_name} has ended; the rest goes on")]
 
+    def _shut_down(self, reason: str) -> list[Action]:
+        self._is_over = True
+        return [Shutdown(reason=reason)]
+
+
+def _tool(tool: ToolSpec) -> Node:
     return Node(
-        package=PACKAGE,
-        executable=spec.executable,
-        name=spec.name,
-        namespace=spec.namespace,
-        parameters=[*spec.parameter_files, dict(spec.parameters)],
-        ros_arguments=["--enclave", spec.enclave],
-        output="screen",
-        emulate_tty=True,
-        on_exit=on_exit,
+        package=tool.package,
+        executable=tool.executable,
+        namespace=tool.namespace or None,
+        arguments=list(tool.arguments),
+        output="log",
     )

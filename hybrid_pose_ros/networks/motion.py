@@ -6,6 +6,7 @@ while a limb moves. Here the state also holds one velocity per joint, begun by t
 by the spikes around the joints; it carries the heatmap along, and the spikes only correct.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -111,8 +112,17 @@ class MotionHead(nn.Module):
         self.taps = tuple(channels)
         self.readout = JointReadout(sum(channels.values()), 2)
 
-    def forward(self, heatmaps: Tensor, activations: dict[str, Tensor]) -> Tensor:
-        """Return the velocity in cells per step, [N, J, 2]."""
+    def forward(
+        self,
+        heatmaps: Tensor,
+        activations: dict[str, Tensor],
+        halve: Callable[[Tensor], Tensor] = halve,
+    ) -> Tensor:
+        """Return the velocity in cells per step, [N, J, 2].
+
+        Args:
+            halve: does what :func:`halve` does, for exporters that do not know its operator.
+        """
         where = attention(heatmaps.detach())
         pooled = []
         for tap in self.taps:

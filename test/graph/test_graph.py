@@ -20,9 +20,10 @@ from hybrid_pose_ros.graph.description import (
     bag_command,
     camera_namespaces,
     pose_graph,
-    rviz_commands,
+    rviz_tools,
 )
 from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.specs import ContainerSpec
 from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]
@@ -159,29 +160,39 @@ def test_cameras_are_namespaces() -> None:
     assert nodes[-1].parameters["cameras"] == "/cam0,/a/b"
 
 
+@pytest.mark.parametrize("arguments", [{}, {"cameras": "l, r", "visualizer": "true"}])
+def test_nodes_can_share_a_process(arguments: dict[str, str]) -> None:
+    apart = pose_graph(arguments, ROOT)
+    *rest, container = pose_graph(arguments | {"container": "true"}, ROOT)
+    assert isinstance(container, ContainerSpec)
+    assert {spec.executable for spec in rest} == {"visualizer"}
+    assert sorted([*rest, *container.nodes], key=repr) == sorted(apart, key=repr)
+
+
 def test_tools_see_the_topics_of_all_cameras() -> None:
     command = bag_command({"bag": "out", "cameras": "l, r"})
     per_camera = ("events", "camera_info", "state_init", "pose")
-    assert command[7:] == [
+    assert command[8:] == [
         *(f"{camera}/{topic}" for camera in ("/l", "/r") for topic in per_camera),
         *("/pose_3d", "/diagnostics"),
     ]
-    rviz, frame = rviz_commands({"cameras": "l, r"}, ROOT)
-    assert Path(rviz[2]).is_file()
-    assert "world" in frame
+    rviz, frame = rviz_tools({"cameras": "l, r"}, ROOT)
+    assert Path(rviz.arguments[1]).is_file()
+    assert "world" in frame.arguments
 
 
 def test_tools_see_the_topics_of_the_namespace() -> None:
     command = bag_command({"bag": "out", "namespace": "cam0"})
-    assert command[:7] == ["ros2", "bag", "record", "-s", "mcap", "-o", "out"]
-    assert command[7:] == [
+    assert command[:8] == ["ros2", "bag", "record", "-s", "mcap", "-o", "out", "--topics"]
+    assert command[8:] == [
         *("/cam0/events", "/cam0/camera_info", "/cam0/state_init", "/cam0/pose"),
         "/diagnostics",
     ]
-    assert bag_command({"bag": "out"})[7] == "/events"
-    rviz, _ = rviz_commands({"namespace": "/cam0"}, ROOT)
-    assert Path(rviz[2]).is_file()
-    assert rviz[-1] == "__ns:=/cam0"
+    assert bag_command({"bag": "out"})[8] == "/events"
+    rviz, _ = rviz_tools({"namespace": "/cam0"}, ROOT)
+    assert Path(rviz.arguments[1]).is_file()
+    assert rviz.command()[:4] == ["ros2", "run", "rviz2", "rviz2"]
+    assert rviz.command()[-1] == "__ns:=/cam0"
 
 
 def test_parameter_files_are_complete() -> None:

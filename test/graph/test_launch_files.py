@@ -2,12 +2,15 @@
 """The launch files, where launch is installed: what they start, and what ends what."""
 
 import importlib.util
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ament_index_python.packages import PackageNotFoundError
 
 launch = pytest.importorskip("launch")
 launch_ros = pytest.importorskip("launch_ros")
@@ -22,9 +25,11 @@ from hybrid_pose_ros.graph.description import (  # noqa: E402
     MULTI_CAMERA_ARGUMENTS,
     REPLAY_ARGUMENTS,
     Argument,
+    GraphError,
     NodeSpec,
     pose_graph,
 )
+from hybrid_pose_ros.graph.specs import ContainerSpec  # noqa: E402
 from hybrid_pose_ros.interfaces.messages import header_at  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +41,7 @@ Describe = Callable[[str], Any]
 def describe(monkeypatch: pytest.MonkeyPatch) -> Describe:
     """Return a launch file's description; the package's share directory is the source tree."""
     monkeypatch.setattr(launching, "get_package_share_path", lambda package: ROOT)
+    monkeypatch.setattr(launching, "get_package_prefix", lambda package: "/opt/ros")
 
     def load(name: str) -> Any:
         path = ROOT / "launch" / f"{name}.launch.py"
@@ -99,11 +105,46 @@ def test_nodes_of_several_cameras_are_those_of_the_graph(describe: Describe, sou
 
 
 @pytest.mark.parametrize("name", ["pose", "multi_camera"])
+def test_one_process_on_request(describe: Describe, name: str) -> None:
+    found = actions(describe(name), container="true")
+    assert nodes(found)[-1] == (PACKAGE, "container")
+    assert {executable for _, executable in nodes(found)} <= {"container", "visualizer"}
+    words = ["".join(part.text for part in word) for word in found[-1].cmd[1:-1]]
+    (spec,) = [spec for spec in graph_of(name) if isinstance(spec, ContainerSpec)]
+    assert words == spec.ros_arguments()
+
+
+def graph_of(name: str) -> list[NodeSpec]:
+    cameras = {"cameras": "cam0,cam1,cam2,cam3"} if name == "multi_camera" else {}
+    return pose_graph({**cameras, "container": "true"}, ROOT)
+
+
+@pytest.mark.parametrize("name", ["pose", "multi_camera"])
 def test_rviz_and_bag_on_request(describe: Describe, name: str) -> None:
     found = actions(describe(name), rviz="true", bag="out")
-    tools = [action for action in found if not isinstance(action, launch_ros.actions.Node)]
-    assert [first_words(action) for action in tools] == ["ros2", "rviz2", "ros2"]
-    assert tools[0] is found[0]  # the bag misses nothing
+    assert first_words(found[0]) == "ros2"  # the bag misses nothing
+    assert nodes(found)[-2:] == [
+        ("rviz2", "rviz2"),
+        ("tf2_ros", "static_transform_publisher"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [({"rviz": "true"}, "rviz2"), ({"bag": "out"}, "ros2bag")],
+)
+def test_a_missing_package_is_one_sentence(
+    describe: Describe,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, str],
+    package: str,
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(launching, "get_package_prefix", missing)
+    with pytest.raises(GraphError, match=f"the ROS package {package} is not installed"):
+        actions(describe("pose"), **arguments)
 
 
 def test_a_value_that_is_no_choice_is_refused(describe: Describe) -> None:
@@ -126,9 +167,9 @@ def bag(tmp_path: Path) -> Path:
 def test_replay_is_the_nodes_of_the_cameras_and_a_player(describe: Describe, bag: Path) -> None:
     found = actions(describe("replay"), bag=str(bag), cameras="cam1")
     assert nodes(found) == [(PACKAGE, "snn"), (PACKAGE, "ann")]
-    assert [type(action).__name__ for action in found[2:]] == [
-        "TimerAction",
-        "RegisterEventHandler",
+    assert [type(action).__name__ for action in found] == [
+        *["RegisterEventHandler"] * 4,
+        *("TimerAction", "LifecycleNode", "LifecycleNode", "RegisterEventHandler"),
     ]
 
 
@@ -143,6 +184,30 @@ exec sh "./$namespace-$(basename "$0").sh"
 FOREVER_S = 60.0
 FOREVER = f"exec sleep {FOREVER_S:g}"
 """A node that ends when it is told to."""
+
+
+PYTHON = shlex.quote(sys.executable)
+
+TELL_OF_TRANSITION = """
+import pathlib, sys, time, rclpy
+from lifecycle_msgs.msg import State, Transition, TransitionEvent
+
+rclpy.init()
+node = rclpy.create_node("teller")
+publisher = node.create_publisher(TransitionEvent, sys.argv[1] + "/transition_event", 10)
+while not publisher.get_subscription_count():
+    time.sleep(0.05)
+event = TransitionEvent(
+    transition=Transition(id=Transition.TRANSITION_ACTIVATE, label="activate"),
+    start_state=State(id=State.PRIMARY_STATE_INACTIVE, label="inactive"),
+    goal_state=State(id=State.PRIMARY_STATE_ACTIVE, label="active"),
+)
+pathlib.Path("active").touch()
+publisher.publish(event)
+time.sleep(0.5)
+rclpy.shutdown()
+"""
+"""A program that tells of the transition of a node as the node itself does."""
 
 
 class Graph:
@@ -214,3 +279,25 @@ def test_a_node_that_dies_is_started_again(
     graph.add("cam0", "event_driver", "while [ ! -e lives ]; do sleep 0.05; done", required=True)
     graph.run()
     assert (tmp_path / "deaths").read_text() == "x\n" * 3
+
+
+def test_what_waits_for_the_nodes_starts_when_the_last_is_active_or_gone(
+    graph: Graph, tmp_path: Path
+) -> None:
+    """Stand-ins tell of their transition as the nodes do; one of them ends before it is active."""
+    graph.add("cam0", "snn", f"touch started; {PYTHON} active.py /cam0/snn; {FOREVER}")
+    graph.add("cam0", "ann", "sleep 0.5; touch gone; exit 1")
+    (tmp_path / "active.py").write_text(TELL_OF_TRANSITION)
+    waited = launching.node_actions(graph.specs, launch_ros.actions.LifecycleNode)
+    check = launch.actions.ExecuteProcess(cmd=["sh", "-c", "ls > found"], cwd=str(tmp_path))
+    end = launch.actions.RegisterEventHandler(
+        launch.event_handlers.OnProcessExit(
+            target_action=check, on_exit=[launch.actions.Shutdown(reason="done")]
+        )
+    )
+    service = launch.LaunchService(noninteractive=True)
+    service.include_launch_description(
+        launch.LaunchDescription([*launching.when_active(waited, [check]), *waited, end])
+    )
+    assert service.run() == 0
+    assert {"started", "gone", "active"} <= set((tmp_path / "found").read_text().split())

@@ -8,6 +8,7 @@ import pytest
 
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.graph.arguments import GraphError
 from hybrid_pose_ros.graph.description import NodeSpec
 
 
@@ -51,3 +52,18 @@ def test_a_recorder_that_fails_is_reported_and_the_nodes_go_on(
     monkeypatch.setattr(cli_run.signal, "signal", lambda number, handler: None)
     assert main(["run", "--bag", str(tmp_path / "walk")]) == 3
     assert capsys.readouterr().err == "hybrid-pose run: ros2 bag record ended with code 3\n"
+
+
+def test_one_process_is_asked_for_by_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def refuse(given: dict[str, str], share: Path) -> list[NodeSpec]:
+        asked.append(given)
+        raise GraphError("as wanted")
+
+    monkeypatch.setattr(cli_run, "find_prefix", lambda: tmp_path)
+    monkeypatch.setattr(cli_run, "pose_graph", refuse)
+    assert main(["run", "--one-process"]) == 1
+    assert asked == [{"container": "true"}]

@@ -15,8 +15,6 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from hybrid_pose_ros.cli.node_reference import NODES as EXECUTABLES
-from hybrid_pose_ros.cli.node_reference import node_class
 from hybrid_pose_ros.graph.description import SOURCES
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import POSE
@@ -27,6 +25,8 @@ from hybrid_pose_ros.nodes.snn import SnnNode
 from hybrid_pose_ros.nodes.support import boundary
 from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode
 from hybrid_pose_ros.nodes.support.boundary import Boundary, StartError
+from hybrid_pose_ros.nodes.support.node_classes import NODES as EXECUTABLES
+from hybrid_pose_ros.nodes.support.node_classes import node_class
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
 
 

@@ -19,6 +19,9 @@ from hybrid_pose_ros.installation import find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]
 SHARE = share_directory(find_prefix())
+COMPILED = {".nbc", ".nbi", ".pyc"}
+"""Suffixes of what Python and Numba make beside the modules that they have compiled."""
+
 MESSAGES = sorted(path.stem for path in (ROOT / "msg").glob("*.msg"))
 
 
@@ -31,7 +34,7 @@ def test_installed_modules_are_those_of_the_source_tree():
     modules = {
         path.relative_to(ROOT / PACKAGE): path.read_bytes()
         for path in (ROOT / PACKAGE).rglob("*")
-        if path.is_file() and path.parent.name != "__pycache__"
+        if path.is_file() and path.parent.name != "__pycache__" and path.suffix not in COMPILED
     }
     stale = [path for path, content in modules.items() if _content(installed / path) != content]
     assert not stale, "install the package again"
@@ -94,10 +97,11 @@ def test_command_runs_without_any_variable_of_ros():
 
 
 def test_distribution_has_the_metadata_of_package_xml():
-    try:
-        metadata = importlib.metadata.metadata(PACKAGE)
-    except importlib.metadata.PackageNotFoundError:
+    installed = importlib.metadata.distributions(name=PACKAGE)
+    by_pip = [each for each in installed if each.read_text("INSTALLER")]  # colcon's have none
+    if not by_pip:
         pytest.skip("the package was not installed by pip")
+    metadata = by_pip[0].metadata
     package = parse_package(str(ROOT / "package.xml"))
     assert metadata["Version"] == package.version
     assert metadata["Summary"] == package.description

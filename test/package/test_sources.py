@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from catkin_pkg.package import parse_package
 
+from hybrid_pose_ros.graph.description import rviz_tools
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
@@ -53,6 +55,22 @@ def test_manifest_names_every_ros_package_that_is_imported():
     # The nodes take its messages where it is installed, and do without it elsewhere.
     assert messages - {"event_camera_msgs"} <= ros
     assert "rclpy" in ros
+
+
+def test_manifest_names_what_the_launch_files_start():
+    manifest = parse_package(str(ROOT / "package.xml"))
+    declared = {dependency.name for dependency in manifest.exec_depends}
+    tools = {tool.package for tool in rviz_tools({}, ROOT)}
+    assert tools == {"rviz2", "tf2_ros"}
+    assert tools | {"ros2bag", "rosbag2_storage_mcap", "rosbag2_transport"} <= declared
+    assert {"launch", "launch_ros", "ros2launch"} <= declared
+
+
+def test_names_of_test_files_are_unique():
+    """Tools that import a test file by its base name take the second one for the first."""
+    names = [path.name for path in (ROOT / "test").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(set(names)) == sorted(names)
+    assert not {Path(name).stem for name in names} & sys.stdlib_module_names
 
 
 @pytest.mark.parametrize(

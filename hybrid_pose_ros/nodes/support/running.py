@@ -34,11 +34,11 @@ SWITCH_S = 0.0002
 from running Python. The interpreter's own 5 ms are as long as several steps."""
 
 
-class _StopRequested(BaseException):
+class StopRequested(BaseException):
     """A signal came while the node was being started; passes through ``except Exception``."""
 
 
-class _Stop:
+class Stop:
     """The wish to stop, which signals bring at any moment.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Stop:
             os._exit(128 + number)
         self.requested = True
         if self.starting:
-            raise _StopRequested
+            raise StopRequested
 
 
 def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
@@ -87,8 +87,8 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
         return 2
     try:
-        return _run(node_type, _Stop(), record, refusal)
-    except _StopRequested:
+        return _run(node_type, Stop(), record, refusal)
+    except StopRequested:
         return 0
     except StartError:  # has been logged
         return 1
@@ -105,7 +105,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
 
 
 def _run(
-    node_type: Callable[[], ManagedNode], stop: _Stop, record: SegmentRecord, refusal: str
+    node_type: Callable[[], ManagedNode], stop: Stop, record: SegmentRecord, refusal: str
 ) -> int:
     sys.setswitchinterval(SWITCH_S)
     node = node_type()
@@ -125,24 +125,29 @@ def _run(
         gc.collect()
         gc.freeze()
         stop.starting = False
-        failures = 0
-        while node.exit_code is None and not stop.requested:
-            try:
-                executor.spin_once(timeout_sec=SPIN_S)
-                failures = 0
-            except Exception as error:  # of rclpy itself: our callbacks raise none
-                failures += 1
-                if failures == MAX_FAILURES:
-                    _tell(logger, "the node", error)
-                    return 1
-                node.boundary.survive("rclpy", error)
-        node.report_last()
-        return node.exit_code or 0
+        return spin_until(lambda: stop.requested, node, executor)
     finally:
         stop.starting = False
         node.stop()
         executor.shutdown()
         node.destroy_node()
+
+
+def spin_until(is_over: Callable[[], bool], node: ManagedNode, executor: Any) -> int:
+    """Serve a node until its work is done or something is over; return its exit code."""
+    failures = 0
+    while node.exit_code is None and not is_over():
+        try:
+            executor.spin_once(timeout_sec=SPIN_S)
+            failures = 0
+        except Exception as error:  # of rclpy itself: our callbacks raise none
+            failures += 1
+            if failures == MAX_FAILURES:
+                _tell(node.get_logger(), "the node", error)
+                return 1
+            node.boundary.survive("rclpy", error)
+    node.report_last()
+    return node.exit_code or 0
 
 
 def _name(args: Any) -> str:
