@@ -6,6 +6,8 @@ The one module that imports launch, which only a ROS distribution brings.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,48 +147,38 @@ def node_actions(specs: Sequence[NodeSpec], action: type[Node] = Node) -> list[N
     Args:
         action: Node, or LifecycleNode for :func:`when_active`.
     """
-    ends = _Ends(specs)
-    return [_node(spec, ends, action, BackOff()) for spec in specs]
+
+    def make(spec: NodeSpec, lives: _Lives) -> Node:
+        return action(
+            package=PACKAGE,
+            executable=spec.executable,
+            output="screen",
+            emulate_tty=True,
+            on_exit=partial(ends.after, spec, lives),
+            **_options(spec),
+        )
+
+    ends = _Ends(specs, make)
+    return [make(spec, _Lives()) for spec in specs]
 
 
-def _node(
-    spec: NodeSpec, ends: "_Ends", action: type[Node], back_off: BackOff, delay_s: float = 0.0
-) -> Node:
-    """Return a node.
+@dataclass
+class _Lives:
+    """The lives of a node; ``since_s``: when the present one began (monotonic time)."""
 
-    Args:
-        delay_s: time until it is started.
-    """
-    started_s = time.monotonic() + delay_s
-
-    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        if spec.respawn and not ends.is_over(context):
-            lived_s = time.monotonic() - started_s
-            again_in_s = back_off.delay_s(event.returncode, lived_s)
-            if again_in_s is not None:
-                notice = death_notice(event.process_name, event.returncode, again_in_s)
-                again = _node(spec, ends, action, back_off, again_in_s)
-                return [LogInfo(msg=notice), TimerAction(period=again_in_s, actions=[again])]
-        return ends.after(spec, event, context)
-
-    return action(
-        package=PACKAGE,
-        executable=spec.executable,
-        output="screen",
-        emulate_tty=True,
-        on_exit=on_exit,
-        **_options(spec),
-    )
+    back_off: BackOff = field(default_factory=BackOff)
+    since_s: float = field(default_factory=time.monotonic)
 
 
 def _options(spec: NodeSpec) -> dict[str, Any]:
     """Return what makes the node, or the container, the one that the graph describes."""
     if isinstance(spec, ContainerSpec):
         return {"arguments": spec.ros_arguments()}
+    parameters = [*spec.parameter_files, dict(spec.parameters)]
     return {
         "name": spec.name,
         "namespace": spec.namespace,
-        "parameters": [*spec.parameter_files, dict(spec.parameters)],
+        "parameters": parameters,
         "ros_arguments": ["--enclave", spec.enclave],
     }
 
@@ -194,18 +186,27 @@ def _options(spec: NodeSpec) -> dict[str, Any]:
 class _Ends:
     """Decides after the end of each node whether the others go on."""
 
-    def __init__(self, specs: Sequence[NodeSpec]) -> None:
+    def __init__(
+        self, specs: Sequence[NodeSpec], make: Callable[[NodeSpec, _Lives], Node]
+    ) -> None:
+        self._make = make
         self._playing = {spec.namespace for spec in specs if spec.executable == EVENT_DRIVER}
         self._is_over = False
 
-    def is_over(self, context: LaunchContext) -> bool:
-        """Return whether all ends: launch's own ROS node cannot end twice."""
-        return self._is_over or context.is_shutdown
-
-    def after(self, spec: NodeSpec, event: ProcessExited, context: LaunchContext) -> list[Action]:
+    def after(
+        self, spec: NodeSpec, lives: _Lives, event: ProcessExited, context: LaunchContext
+    ) -> list[Action]:
         """Return what follows from the end of a node."""
-        if self.is_over(context):
+        if self._is_over or context.is_shutdown:  # launch's own ROS node cannot end twice
             return []
+        if spec.respawn:
+            lived_s = time.monotonic() - lives.since_s
+            delay_s = lives.back_off.delay_s(event.returncode, lived_s)
+            if delay_s is not None:
+                lives.since_s = time.monotonic() + delay_s
+                notice = death_notice(event.process_name, event.returncode, delay_s)
+                again = self._make(spec, lives)
+                return [LogInfo(msg=notice), TimerAction(period=delay_s, actions=[again])]
         if spec.executable == EVENT_DRIVER:
             self._playing.discard(spec.namespace)
         if spec.required:

@@ -98,7 +98,7 @@ def in_one_process(specs: Sequence[NodeSpec]) -> list[NodeSpec]:
     """Return a graph whose nodes of :data:`CONTAINED` share one process."""
     contained = tuple(spec for spec in specs if spec.executable in CONTAINED)
     rest = [spec for spec in specs if spec.executable not in CONTAINED]
-    return [*rest, ContainerSpec(CONTAINER, CONTAINER, "", (), {}, required=True, nodes=contained)]
+    return [*rest, ContainerSpec(CONTAINER, CONTAINER, "", (), {}, True, nodes=contained)]
 
 
 def _yaml(value: Value) -> str:

@@ -7,13 +7,11 @@ topics and services are those of the nodes in processes of their own.
 """
 
 import gc
-import os
-import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Final
 
 import rclpy
@@ -23,14 +21,15 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from hybrid_pose_ros.graph.specs import CONTAINED, REQUIRED
+from hybrid_pose_ros.interfaces.leftovers import SegmentRecord, clear_leftovers
 from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.interfaces.transport import room_for_events
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.local_events import LocalEvents, sharing
 from hybrid_pose_ros.nodes.support.node_classes import node_class
-from hybrid_pose_ros.nodes.support.running import SWITCH_S, spin
+from hybrid_pose_ros.nodes.support.running import SWITCH_S, Stop, StopRequested, spin_until
 from hybrid_pose_ros.pipeline.scheduling import use_short_slice
-from hybrid_pose_ros.stop_signals import StopSignals
 
 DRIVER: Final = "event_driver"
 
@@ -45,10 +44,6 @@ USAGE: Final = (
 
 class PartsError(ValueError):
     """The command line names no nodes, or one that there is not."""
-
-
-class _StopRequested(BaseException):
-    """A signal came while nodes were being started."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +94,21 @@ def run_container(parts: Sequence[Part]) -> int:
     Returns:
         0 after a signal or the end of the data, 1 when a node could not start or failed.
     """
+    clear_leftovers()
+    record = SegmentRecord()
     use_short_slice()  # before there are other threads, which take over what this has
     sys.setswitchinterval(SWITCH_S)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    stop = _Stop()
+    stop = Stop()
     running: list[_Running] = []
     try:
         running += _make(parts)
+        record.write()
         failure = _start(running, stop)
         gc.collect()
         gc.freeze()  # what has been loaded stays: to look through it would delay messages
         return failure or _watch(running, stop)
-    except _StopRequested:
+    except StopRequested:
         return 0
     except ParameterException as error:
         print(f"error: {error}", file=sys.stderr)
@@ -122,26 +120,7 @@ def run_container(parts: Sequence[Part]) -> int:
         gc.unfreeze()
         gc.collect()  # cycles hold the nodes, and with them the participant's shared memory
         try_shutdown()
-
-
-class _Stop:
-    """The wish to stop, which signals bring: while nodes are started, at any moment."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.starting = True
-        self._signals = StopSignals()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signals.is_repeated():
-            return
-        if self.event.is_set():  # the second wish ends the process at once
-            os._exit(128 + number)
-        self.event.set()
-        if self.starting:
-            raise _StopRequested
+        record.remove()
 
 
 class _Running:
@@ -180,7 +159,7 @@ class _Running:
     def _run(self) -> None:
         code = 1  # unless it ends in order
         try:
-            code = spin(self.node, self._executor, self._stop.is_set)
+            code = spin_until(self._stop.is_set, self.node, self._executor)
         finally:
             self.code = code
 
@@ -198,7 +177,7 @@ def _make(parts: Sequence[Part]) -> list[_Running]:
     return nodes
 
 
-def _start(running: Sequence[_Running], stop: _Stop) -> int:
+def _start(running: Sequence[_Running], stop: Stop) -> int:
     """Start the nodes, the drivers last; return 1 if a required one could not start, else 0."""
     for node in sorted(running, key=lambda node: node.part.executable == DRIVER):
         try:
@@ -210,10 +189,11 @@ def _start(running: Sequence[_Running], stop: _Stop) -> int:
     return 0
 
 
-def _watch(running: Sequence[_Running], stop: _Stop) -> int:
+def _watch(running: Sequence[_Running], stop: Stop) -> int:
     """Wait for the end; return the exit code."""
     drivers = [node for node in running if node.part.executable == DRIVER]
-    while not stop.event.wait(POLL_S):
+    while not stop.requested:
+        time.sleep(POLL_S)
         ended = [node for node in running if node.code is not None]
         is_over = any(node.part.required for node in ended)
         if is_over or (drivers and all(driver in ended for driver in drivers)):

@@ -76,7 +76,7 @@ def driver() -> Driver:
 def test_packets_reach_a_node_without_a_subscription_of_the_middleware(
     bench: Any, driver: Driver, asked_only: None
 ) -> None:
-    node = bench.run(sharing(driver._local, SnnNode))
+    node = bench.run(sharing(driver._local, SnnNode), max_delay_ms=60_000.0)  # none is merged
     poses = bench.collect(PoseKeypoints, "pose", profile(POSE.offered))
     assert bench.probe.count_subscribers("/events") == 0
     assert node.count_subscribers("/events") == 1

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hybrid_pose_ros.cli.node_reference import NODES, node_class
-from hybrid_pose_ros.graph.description import NodeSpec
+from hybrid_pose_ros.graph.specs import NodeSpec
 from hybrid_pose_ros.nodes.support import event_source
+from hybrid_pose_ros.nodes.support.node_classes import NODES, node_class
 
 POLICY = Path(__file__).parents[2] / "config" / "sros2.policy.xml"
 

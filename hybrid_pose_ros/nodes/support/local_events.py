@@ -150,7 +150,8 @@ class LocalNode(ManagedNode):
         name = self.resolve_topic_name(topic.name)
         if not (raw and self.LOCAL.is_offered(name)):
             return super().listen_to(topic, callback, raw=raw)
-        subscription = LocalSubscription(self, name, callback, topic.wanted.depth)
+        guarded = self.boundary.receiver(topic.name, callback)
+        subscription = LocalSubscription(self, name, guarded, topic.wanted.depth)
         self._inputs.append(subscription)  # type: ignore[arg-type]
         self.LOCAL.add(subscription)
         return subscription

@@ -34,11 +34,11 @@ SWITCH_S = 0.0002
 from running Python. The interpreter's own 5 ms are as long as several steps."""
 
 
-class _StopRequested(BaseException):
+class StopRequested(BaseException):
     """A signal came while the node was being started; passes through ``except Exception``."""
 
 
-class _Stop:
+class Stop:
     """The wish to stop, which signals bring at any moment.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Stop:
             os._exit(128 + number)
         self.requested = True
         if self.starting:
-            raise _StopRequested
+            raise StopRequested
 
 
 def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
@@ -87,8 +87,8 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
         return 2
     try:
-        return _run(node_type, _Stop(), record, refusal)
-    except _StopRequested:
+        return _run(node_type, Stop(), record, refusal)
+    except StopRequested:
         return 0
     except StartError:  # has been logged
         return 1
@@ -105,7 +105,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
 
 
 def _run(
-    node_type: Callable[[], ManagedNode], stop: _Stop, record: SegmentRecord, refusal: str
+    node_type: Callable[[], ManagedNode], stop: Stop, record: SegmentRecord, refusal: str
 ) -> int:
     sys.setswitchinterval(SWITCH_S)
     node = node_type()
@@ -125,7 +125,7 @@ def _run(
         gc.collect()
         gc.freeze()
         stop.starting = False
-        return spin(node, executor, lambda: stop.requested)
+        return spin_until(lambda: stop.requested, node, executor)
     finally:
         stop.starting = False
         node.stop()
@@ -133,8 +133,8 @@ def _run(
         node.destroy_node()
 
 
-def spin(node: ManagedNode, executor: EventsExecutor, is_over: Callable[[], bool]) -> int:
-    """Serve a node that has been started until it ends or all is over; return its exit code."""
+def spin_until(is_over: Callable[[], bool], node: ManagedNode, executor: Any) -> int:
+    """Serve a node until its work is done or something is over; return its exit code."""
     failures = 0
     while node.exit_code is None and not is_over():
         try:
