@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from hybrid_pose_ros.events.array import make_events
-from hybrid_pose_ros.events.encodings import encode
+from hybrid_pose_ros.events.encodings import EncodedPacket, encode
+from hybrid_pose_ros.events.encodings.packet import hold_times
 from hybrid_pose_ros.interfaces.cdr import serialised_packet
 
 EVENT_ARRAY_TYPE: Final = "dvs_msgs/msg/EventArray"
@@ -37,36 +38,45 @@ _ROW: Final = np.dtype(
 def packet_of_event_array(data: bytes, seq: int) -> bytes:
     """Return a serialised `EventPacket` with the events of a serialised `EventArray`.
 
-    Sensor time is the time stamps, in ns since 1970. An event that is older than the one before
-    it gets the time of that one.
+    Sensor time is the time stamps, in ns since 1970. An event that is out of order gets the time
+    of the one before it.
 
     Args:
         seq: number of the packet; an `EventArray` has none that lasts.
 
-    Raises:
-        ValueError: the bytes are no `EventArray`.
+    Returns:
+        Where the bytes are no `EventArray`, or its events do not fit into a packet, one of a
+        sensor of 0x0 pixels: every reader refuses and counts it.
     """
     try:
-        if data[:2] != _CDR_LE:
-            raise ValueError("another representation than little-endian CDR")
-        sec, nanosec, length = _HEAD.unpack_from(data, _BEGIN)
-        at = _BEGIN + _HEAD.size
-        frame_id = data[at : at + max(length, 1) - 1].decode()
-        at += length
-        at += (_BEGIN - at) % 4
-        height, width, count = _SIZES.unpack_from(data, at)
-        at += _SIZES.size
-        if len(data) < at + _STRIDE * count - (3 if count else 0):
-            raise ValueError(f"{len(data)} bytes are too few for {count} events")
-    except (struct.error, UnicodeDecodeError, ValueError) as error:
-        raise ValueError(f"not a serialised {EVENT_ARRAY_TYPE}: {error}") from error
+        return _convert(data, seq)
+    except (ValueError, struct.error):
+        nothing = EncodedPacket(0, b"")
+        fields = {"stamp_ns": 0, "width": 0, "height": 0, "seq": seq}
+        return serialised_packet(nothing, frame_id="", encoding="mono", **fields)
+
+
+def _convert(data: bytes, seq: int) -> bytes:
+    """Return the packet; raises ValueError or struct.error."""
+    if data[:2] != _CDR_LE:
+        raise ValueError("another representation than little-endian CDR")
+    sec, nanosec, length = _HEAD.unpack_from(data, _BEGIN)
+    at = _BEGIN + _HEAD.size
+    frame_id = data[at : at + max(length, 1) - 1].decode()
+    at += length
+    at += (_BEGIN - at) % 4
+    height, width, count = _SIZES.unpack_from(data, at)
+    at += _SIZES.size
+    if len(data) < at + _STRIDE * count - (3 if count else 0):
+        raise ValueError(f"{len(data)} bytes are too few for {count} events")
     whole = data[at : at + _STRIDE * count].ljust(_STRIDE * count, b"\0")
     rows = np.frombuffer(whole, _ROW)
     x, y = np.roll(rows["next_x"], 1), rows["y"].copy()
     if count:  # of the first event x and y lie together
         x[0], y[0] = struct.unpack_from("<HH", whole)
     times = rows["sec"].astype(np.int64) * 10**9 + rows["nanosec"]
-    times = np.maximum.accumulate(times) if count else times
+    if count:
+        times, _ = hold_times(times)
     stamp_ns = sec * 10**9 + nanosec
     packet = encode("mono", make_events(times, x, y, rows["polarity"] != 0))
     return serialised_packet(

@@ -213,7 +213,7 @@ def _salvage_sqlite3(path: Path, damage: Damage) -> Iterator[Salvaged]:
             rows = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
             for number, stamp_ns, data in rows:
                 yield Salvaged(channels[number], stamp_ns, plain(data))
-    except (sqlite3.Error, KeyError, TypeError) as error:
+    except Exception as error:  # whatever SQLite and damaged rows raise
         damage.troubles.append(f"{path.name}: damaged, the rest is left out ({error})")
 
 

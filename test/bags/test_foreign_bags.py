@@ -17,9 +17,11 @@ from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.dvs import packet_of_event_array
 from hybrid_pose_ros.bags.event_topic import EventTopic
 from hybrid_pose_ros.events.array import EventArray, make_events
-from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.interfaces.cdr import serialised_packet
+from hybrid_pose_ros.events.encodings import MalformedPacketError, encode
+from hybrid_pose_ros.events.stream import PacketReader
+from hybrid_pose_ros.interfaces.cdr import read_packet, serialised_packet
 from hybrid_pose_ros.interfaces.topics import EVENTS_TYPE
+from hybrid_pose_ros.msg import EventPacket
 
 TOPICS = ("/cam0/events", "/cam1/events")
 COUNT = 6
@@ -225,11 +227,22 @@ def test_an_event_array_is_a_packet_of_the_same_events(
     assert (message.time_base, bytes(message.events)) == (expected.time_base, expected.data)
 
 
-@pytest.mark.parametrize("size", [3, 20, 60])
-def test_what_is_no_event_array_is_said(dvs_store: Typestore, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 3, 20, 60])
+def test_what_is_no_event_array_is_a_packet_that_is_refused(
+    dvs_store: Typestore, size: int
+) -> None:
     whole = event_array(dvs_store, events_of(0, 0))
-    with pytest.raises(ValueError, match="not a serialised dvs_msgs/msg/EventArray"):
-        packet_of_event_array(whole[:size], 0)
+    with pytest.raises(MalformedPacketError, match="impossible sensor size 0x0"):
+        PacketReader().read(read_packet(packet_of_event_array(whole[:size], 0), EventPacket))
+
+
+def test_one_time_out_of_order_in_an_event_array_is_held(dvs_store: Typestore) -> None:
+    events = events_of(0, 1)
+    expected = events.copy()
+    events["t"][7], expected["t"][7] = 10**15, expected["t"][6]
+    packet = packet_of_event_array(event_array(dvs_store, events), 0)
+    found = PacketReader().read(read_packet(packet, EventPacket))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_bags_of_dvs_msgs_are_read_as_packets(

@@ -221,22 +221,18 @@ def event_array() -> bytes:
         # numbers are aligned to their size: a byte lies between a polarity and
         # the next x, two between that event's y and its time
         parts.append((bytes(1) if number else b"") + x + y)
-        stamp = struct.pack("<iIB", sec, nanosec, event["polarity"])
+        stamp = struct.pack("<iIB", sec, nanosec, int(event["polarity"]))
         parts.append((bytes(2) if number else b"") + stamp)
     return b"".join(parts)
 
 
 def fuzz_event_array(rng: Rng, folder: Path) -> str:
     """Turn a damaged `EventArray` into a packet, which is then read."""
-    try:
-        data = packet_of_event_array(damage(event_array(), rng), 7)
-    except ValueError as error:
-        check_sentence(error, "dvs_msgs/msg/EventArray")
-        return "refused"
+    data = packet_of_event_array(damage(event_array(), rng), 7)
     try:
         PacketReader().read(read_packet(data, EventPacket))
     except MalformedPacketError:
-        return "malformed"
+        return "refused"
     return "read"
 
 

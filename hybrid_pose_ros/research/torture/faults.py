@@ -49,11 +49,15 @@ FAULTS: Final = (
         Fault(
             f"SIGKILL of {name.rpartition('/')[2]}",
             name,
-            "poses of the other camera go on meanwhile",
+            f"poses of {whose} go on meanwhile",
             injections.kill(name),
             (name,),
         )
-        for name in ("cam0/snn", "triangulator", "visualizer")
+        for name, whose in (
+            ("cam0/snn", "the other camera"),
+            ("triangulator", "both cameras"),
+            ("visualizer", "both cameras"),
+        )
     ),
     *(
         Fault(

@@ -44,7 +44,7 @@ YEAR_NS: Final = 365 * 86400 * 10**9
 
 
 def kill(name: str) -> Injection:
-    """Kill a process at once; the poses of the other camera go on."""
+    """Kill a process at once; the poses of the cameras that it does not belong to go on."""
     others = [topic for topic in POSES if not topic.startswith(f"/{name.partition('/')[0]}/")]
 
     def inject(graph: RunningGraph) -> None:

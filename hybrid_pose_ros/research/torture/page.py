@@ -63,4 +63,9 @@ def _memory(figures: Figures) -> str:
     if not figures["rss_kb_per_min"]:
         return "Not watched for long enough."
     rows = [[name, f"{growth:.0f}"] for name, growth in figures["rss_kb_per_min"].items()]
-    return table(["node", "resident memory grows by (KB/min)"], rows)
+    lines = table(["node", "resident memory grows by (KB/min)"], rows)
+    return (
+        f"Slope over the last part of the {figures['calm_seconds']:.0f} s after the faults. A "
+        "process that a fault has ended is young then, and grows until it is warm; for the growth "
+        f"in a long run use `--minutes 60` or more.\n\n{lines}"
+    )
