@@ -39,12 +39,15 @@ def train(stage: str, folder: Path, *options: str) -> None:
         sys.exit(code)
 
 
-def main(folder: Path, model: Path, updates: int = 2000, samples: int = 256) -> None:
+def main(
+    folder: Path, model: Path, updates: int = 2000, samples: int = 256, batch: int = 16
+) -> None:
     """Import, train the ANN and then the hybrid on it, and write the model.
 
     Args:
         updates: of the ANN, and of the hybrid.
         samples: windows on which a stage is validated, and the model tested.
+        batch: samples of an update.
     """
     training = folder / "training"
     for part in ("train", "validation", "test"):
@@ -52,7 +55,7 @@ def main(folder: Path, model: Path, updates: int = 2000, samples: int = 256) -> 
     tested = ("--samples", str(samples))
     gently = ("--from", str(shipped_checkpoint()), "--learning-rate", "3e-4", *tested)
     for stage in ("ann", "hybrid"):
-        train(stage, training, *gently, "--updates", str(updates))
+        train(stage, training, *gently, "--updates", str(updates), "--batch", str(batch))
     train("export", training, "--checkpoint", str(model), *tested)
 
 

@@ -100,7 +100,7 @@ def test_training_on_own_people_gives_a_model(tmp_path: Path) -> None:
         )
     model = tmp_path / "mine.safetensors"
     example = runpy.run_path(str(EXAMPLES / "train_on_own_people.py"))
-    example["main"](tmp_path, model, updates=1, samples=2)
+    example["main"](tmp_path, model, updates=1, samples=2, batch=2)
     trained = load_checkpoint(model)
     assert trained.summary["train_recordings"] == 1
     assert trained.digest != load_checkpoint().digest
