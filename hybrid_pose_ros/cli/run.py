@@ -18,7 +18,9 @@ from hybrid_pose_ros.graph.description import (
     tool_commands,
 )
 from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
+from hybrid_pose_ros.graph.respawn import death_notice
 from hybrid_pose_ros.installation import find_prefix, share_directory
+from hybrid_pose_ros.stop_signals import StopSignals
 
 _FLAGS = ("true", "false")
 
@@ -43,7 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_option(parser: argparse.ArgumentParser, argument: Argument, prefix: str = "") -> None:
     """Add an option; it is None where it is not given, for the graph knows the defaults."""
     name, help_text = f"--{argument.name}", prefix + argument.description
-    if argument.choices == _FLAGS:
+    if argument.choices == _FLAGS and argument.default == "false":
         parser.add_argument(name, action="store_const", const="true", help=help_text)
         return
     choices = argument.choices
@@ -63,7 +65,14 @@ def run(options: argparse.Namespace) -> int:
     prefix = find_prefix()
     share = share_directory(prefix)
     nodes, tools = pose_graph(given, share), tool_commands(given, share)
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_signals = StopSignals()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not stop_signals.is_repeated():
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     with Supervisor(nodes, prefix, tools=tools) as supervisor:
         return watch(supervisor)
 
@@ -84,13 +93,16 @@ def watch(supervisor: Supervisor) -> int:
     """Wait until a required node, the last events or Ctrl-C end the graph; return the exit code.
 
     A node or tool that fails is named on stderr; the first failure is the exit code, as a shell
-    gives it.
+    gives it. The death of a node that is started again is none.
     """
     failure = 0
     try:
         while True:
             for end in supervisor.new_ends():
-                if end.code:
+                if end.again_in_s is not None:
+                    notice = death_notice(end.name, end.code, end.again_in_s)
+                    print(f"hybrid-pose run: {notice}", file=sys.stderr)
+                elif end.code:
                     failure = failure or end.exit_code
                     print(
                         f"hybrid-pose run: {end.name} ended with code {end.code}", file=sys.stderr
@@ -102,7 +114,3 @@ def watch(supervisor: Supervisor) -> int:
             time.sleep(POLL_S)
     except KeyboardInterrupt:
         return failure
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

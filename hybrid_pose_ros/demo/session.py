@@ -141,6 +141,7 @@ def graph_of(plan: DemoPlan, share: Path) -> list[NodeSpec]:
             "rate": str(plan.rate),
             "model": str(plan.model or ""),
             "namespace": NAMESPACE,
+            "respawn": "false",
         },
         share,
     )

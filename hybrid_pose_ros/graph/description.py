@@ -19,6 +19,7 @@ from hybrid_pose_ros.graph.arguments import (
     existing_file,
     number,
 )
+from hybrid_pose_ros.graph.respawn import RESPAWNED
 from hybrid_pose_ros.interfaces.topics import (
     DIAGNOSTICS,
     FRAME_ID,
@@ -44,6 +45,9 @@ _BAG = Argument(
     "path of a new bag (mcap) of events, camera_info, initialisations, poses and diagnostics; "
     "empty: none",
 )
+_RESPAWN = Argument(
+    "respawn", "true", "start an ann, snn or visualizer that dies again", ("true", "false")
+)
 
 ARGUMENTS = (
     Argument("source", "simulator", "where the events come from", SOURCES),
@@ -62,6 +66,7 @@ ARGUMENTS = (
     _PARAMS,
     Argument("rviz", "false", "open RViz", ("true", "false")),
     _BAG,
+    _RESPAWN,
 )
 
 MULTI_CAMERA_ARGUMENTS = (
@@ -84,6 +89,7 @@ MULTI_CAMERA_ARGUMENTS = (
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
     _BAG,
+    _RESPAWN,
 )
 """Arguments of the graph of several cameras."""
 
@@ -120,6 +126,7 @@ class NodeSpec:
         parameter_files: read in order; the last one wins.
         parameters: win over all files.
         required: nothing goes on without it; the others may fail and the rest lives on.
+        respawn: it is started again when it dies, also if it is required.
     """
 
     executable: str
@@ -128,10 +135,16 @@ class NodeSpec:
     parameter_files: tuple[Path, ...]
     parameters: Mapping[str, Value]
     required: bool
+    respawn: bool = False
+
+    @property
+    def enclave(self) -> str:
+        """Its enclave in ``config/sros2.policy.xml``; without SROS2 it has no effect."""
+        return f"/{PACKAGE}/{self.executable}"
 
     def ros_arguments(self) -> list[str]:
         """Return the command line after the executable."""
-        arguments = ["--ros-args", "-r", f"__node:={self.name}"]
+        arguments = ["--ros-args", "--enclave", self.enclave, "-r", f"__node:={self.name}"]
         if self.namespace:
             arguments += ["-r", f"__ns:={self.namespace}"]
         for path in self.parameter_files:
@@ -204,7 +217,9 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
         for index, camera in enumerate(cameras)
     ]
     required = ("triangulator",) if several else ("snn", "event_driver")
-    return _assemble(share, files, values["params"], [*per_camera, ("", joint)], required)
+    groups = [*per_camera, ("", joint)]
+    respawned = RESPAWNED if values["respawn"] == "true" else ()
+    return _assemble(share, files, values["params"], groups, required, respawned)
 
 
 def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> list[NodeSpec]:
@@ -303,6 +318,7 @@ def _assemble(
     params: str,
     groups: Sequence[tuple[str, Mapping[str, Parameters]]],
     required: Collection[str],
+    respawned: Collection[str] = (),
 ) -> list[NodeSpec]:
     """Return the nodes of (namespace, executable -> parameters) in their order.
 
@@ -310,12 +326,15 @@ def _assemble(
         files: parameter files besides `nodes.yaml`.
         params: path of the user's own, or "".
         required: executables without which nothing goes on.
+        respawned: executables that are started again when they die.
     """
     paths = [share / "config" / "nodes.yaml", *files]
     if params:
         paths.append(existing_file("params", params))
     return [
-        NodeSpec(name, name, namespace, tuple(paths), parameters, name in required)
+        NodeSpec(
+            name, name, namespace, tuple(paths), parameters, name in required, name in respawned
+        )
         for namespace, nodes in groups
         for name, parameters in nodes.items()
     ]

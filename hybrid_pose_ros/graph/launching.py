@@ -4,6 +4,7 @@
 The one module that imports launch, which only a ROS distribution brings.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     Shutdown,
+    TimerAction,
 )
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
@@ -28,6 +30,7 @@ from hybrid_pose_ros.graph.description import (
     pose_graph,
     rviz_commands,
 )
+from hybrid_pose_ros.graph.respawn import BackOff, death_notice
 
 EVENT_DRIVER = "event_driver"
 
@@ -75,18 +78,32 @@ def node_actions(specs: Sequence[NodeSpec]) -> list[Node]:
     """Return the nodes of a graph.
 
     The end of a required node ends all, and so does that of the last one that events come from;
-    the end of another node is only told.
+    the end of another node is only told. Those that are respawned are started again when they die.
     """
     playing = {spec.namespace for spec in specs if spec.executable == EVENT_DRIVER}
-    return [_node(spec, playing) for spec in specs]
+    return [_node(spec, playing, BackOff()) for spec in specs]
 
 
-def _node(spec: NodeSpec, playing: set[str]) -> Node:
-    """Return a node; the end of its process takes its namespace out of those that play."""
+def _node(spec: NodeSpec, playing: set[str], back_off: BackOff, delay_s: float = 0.0) -> Node:
+    """Return a node; the end of its process takes its namespace out of those that play.
 
-    def tell(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    Args:
+        delay_s: time until it is started.
+    """
+    started_s = time.monotonic() + delay_s
+
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action]:
         if context.is_shutdown:
             return []
+        if spec.respawn:
+            lived_s = time.monotonic() - started_s
+            again_in_s = back_off.delay_s(event.returncode, lived_s)
+            if again_in_s is not None:
+                notice = death_notice(event.process_name, event.returncode, again_in_s)
+                again = _node(spec, playing, back_off, again_in_s)
+                return [LogInfo(msg=notice), TimerAction(period=again_in_s, actions=[again])]
+        if spec.required:
+            return [Shutdown(reason=f"{spec.name} has ended")]
         if spec.executable == EVENT_DRIVER:
             playing.discard(spec.namespace)
             if not playing:
@@ -99,7 +116,8 @@ def _node(spec: NodeSpec, playing: set[str]) -> Node:
         name=spec.name,
         namespace=spec.namespace,
         parameters=[*spec.parameter_files, dict(spec.parameters)],
+        ros_arguments=["--enclave", spec.enclave],
         output="screen",
         emulate_tty=True,
-        on_exit=Shutdown(reason=f"{spec.name} has ended") if spec.required else tell,
+        on_exit=on_exit,
     )

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.description import GraphError, NodeSpec
+from hybrid_pose_ros.graph.respawn import BackOff
 
 STOP_TIMEOUT_S = 5.0
 """A process gets this long to end after SIGINT, then it is killed."""
@@ -30,11 +31,13 @@ class End:
         name: of the node or tool.
         code: its exit code; negative: the number of the signal that killed it.
         required: whether nothing goes on without it.
+        again_in_s: time (s) until it is started again; None: it is not.
     """
 
     name: str
     code: int
     required: bool
+    again_in_s: float | None = None
 
     @property
     def exit_code(self) -> int:
@@ -83,6 +86,9 @@ class Supervisor:
         self._log_dir, self._environment = log_dir, environment
         self._files = ExitStack()
         self._reported: set[str] = set()
+        self._started_s: dict[str, float] = {}
+        self._due_s: dict[str, float] = {}
+        self._back_offs = {name: BackOff() for name, spec in self.specs.items() if spec.respawn}
 
     def __enter__(self) -> "Supervisor":
         try:
@@ -141,6 +147,7 @@ class Supervisor:
             output = self._files.enter_context(self.log(name).open("ab"))
         # The environment goes on whole: ROS from wheels re-executes Python once, and a child that
         # inherits the mark of that but not the library path cannot load ROS.
+        self._started_s[name] = time.monotonic()
         self.processes[name] = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -156,13 +163,25 @@ class Supervisor:
         return {name: code for name, code in codes.items() if code is not None}
 
     def new_ends(self) -> list[End]:
-        """Return the ends that no earlier call has returned."""
+        """Return the ends that no earlier call has returned, and respawn what is due."""
+        now = time.monotonic()
+        for name in [name for name, due_s in self._due_s.items() if due_s <= now]:
+            del self._due_s[name]
+            self._reported.discard(name)
+            self.launch(name)
         codes = {name: code for name, code in self.poll().items() if name not in self._reported}
         self._reported |= codes.keys()
-        return [
-            End(name, code, name in self.specs and self.specs[name].required)
-            for name, code in codes.items()
-        ]
+        return [self._end(name, code) for name, code in codes.items()]
+
+    def _end(self, name: str, code: int) -> End:
+        required = name in self.specs and self.specs[name].required
+        delay_s = None
+        if name in self._back_offs:
+            now = time.monotonic()
+            delay_s = self._back_offs[name].delay_s(code, now - self._started_s[name])
+            if delay_s is not None:
+                self._due_s[name] = now + delay_s
+        return End(name, code, required and delay_s is None, delay_s)
 
     @property
     def events_ended(self) -> bool:
@@ -207,13 +226,18 @@ class Supervisor:
                 _signal(process, signal.SIGINT)
         deadline = time.monotonic() + STOP_TIMEOUT_S
         killed = []
-        for process in processes:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                killed.append(process)
+        try:
+            for process in processes:
+                try:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    killed.append(process)
+                    _signal(process, signal.SIGKILL)
+                    process.wait()
+        except KeyboardInterrupt:  # a second wish to stop
+            for process in processes:
                 _signal(process, signal.SIGKILL)
-                process.wait()
+            raise
         return killed
 
 

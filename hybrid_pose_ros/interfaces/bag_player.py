@@ -72,7 +72,7 @@ class BagPlayerNode(Node):
             self.create_subscription(
                 topic.message_class,
                 topic.name,
-                partial(on_message, topic.name),
+                partial(self._hear, on_message, topic.name),
                 profile(topic.wanted),
                 raw=True,
             )
@@ -93,6 +93,12 @@ class BagPlayerNode(Node):
     def subscribers(self, topic: str) -> int:
         """Return how many are connected to a played topic."""
         return int(self._outputs[topic].get_subscription_count())
+
+    def _hear(self, on_message: Callable[[str, bytes], None], topic: str, data: bytes) -> None:
+        try:
+            on_message(topic, data)
+        except (RuntimeError, ValueError) as error:  # the middleware's errors, a text that is none
+            self.get_logger().warning(f"{topic}: damaged message left out: {error}")
 
     def _on_array(self, array: DiagnosticArray) -> None:
         for name, status in node_reports(array):

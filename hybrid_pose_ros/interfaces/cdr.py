@@ -86,7 +86,10 @@ def read_packet(data: bytes, message_type: type) -> Any:
         MalformedPacketError: the bytes end too early, or hold a text that is none.
     """
     if data[:2] != _CDR_LE:
-        return deserialize_message(data, message_type)
+        try:
+            return deserialize_message(data, message_type)
+        except (RuntimeError, ValueError) as error:  # the middleware's errors; a text that is none
+            raise MalformedPacketError("not a serialised EventPacket") from error
     try:
         sec, nanosec, length = _STAMP.unpack_from(data, _BEGIN)
         at = _BEGIN + 12

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `evaluator`: poses and ground truth -> running errors, and a table at the end."""
 
-import json
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from rclpy.lifecycle import LifecyclePublisher
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Float64
 
-from hybrid_pose_ros.geometry.cameras import CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
     joints_from_message,
@@ -27,8 +24,10 @@ from hybrid_pose_ros.interfaces.topics import (
 )
 from hybrid_pose_ros.metrics.running import RunningEvaluation, format_report
 from hybrid_pose_ros.msg import PoseKeypoints, PoseKeypoints3D
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
-from hybrid_pose_ros.nodes.support.health import Level, Report
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
+from hybrid_pose_ros.nodes.support.error_figures import named_sums, report_errors, write_errors
+from hybrid_pose_ros.nodes.support.health import Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
 
@@ -66,7 +65,6 @@ class EvaluatorNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("evaluator", **kwargs)
         self._evaluation: RunningEvaluation | None = None
-        self._malformed = 0
 
     def configure(self) -> None:
         """Offer the errors."""
@@ -84,7 +82,6 @@ class EvaluatorNode(ManagedNode):
     def activate(self) -> None:
         """Listen, from the beginning."""
         self._evaluation = RunningEvaluation()
-        self._malformed = 0
         for name in self._cameras:
             self.listen_to(POSE.under(name).keeping(LOSSLESS_DEPTH), partial(self._on_pose, name))
             self.listen_to(CAMERA_INFO.under(name), partial(self._on_info, name))
@@ -98,92 +95,45 @@ class EvaluatorNode(ManagedNode):
         if evaluation is None:
             return
         evaluation.finish()
-        report = evaluation.report()
-        self.get_logger().info("errors:\n" + format_report(report))
-        if path := self.text("report"):
-            try:
-                Path(path).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            except OSError as error:
-                self.get_logger().error(f"report: {path} cannot be written ({error.strerror})")
+        errors = evaluation.report()
+        self.get_logger().info("errors:\n" + format_report(errors))
+        if trouble := write_errors(self.text("report"), errors):
+            self.get_logger().error(trouble)
 
     def diagnose(self, report: Report) -> None:
         """Report the errors so far."""
         assert self._evaluation is not None
-        scored = 0
-        for name, sums in self._all_sums():
-            scored += sums.scored
-            report.values |= {
-                f"{name} poses": str(sums.poses),
-                f"{name} mpjpe {sums.unit}": _text(sums.mpjpe),
-                f"{name} recent error {sums.unit}": _text(sums.recent),
-            }
-        report.values["poses waiting for truth"] = str(self._evaluation.waiting)
-        report.values["messages malformed"] = str(self._malformed)
-        if not scored:
-            report.add(Level.WARN, f"nothing to compare: it takes poses and {GROUND_TRUTH.name}")
-
-    def _all_sums(self) -> list[tuple[str, Any]]:
-        assert self._evaluation is not None
-        sums = self._evaluation.sums
-        found = [(name, sums[name]) for name in self._cameras if name in sums]
-        return [*found, ("pose_3d", self._evaluation.sums_3d)]
+        report_errors(report, self._evaluation, self._cameras)
 
     def _publish_errors(self) -> None:
-        for name, sums in self._all_sums():
+        assert self._evaluation is not None
+        for name, sums in named_sums(self._evaluation, self._cameras):
             for figure, value in (("error", sums.recent), ("mpjpe", sums.mpjpe)):
                 if value is not None:
                     self._errors[name, figure].publish(Float64(data=value))
 
     def _on_pose(self, camera: str, message: PoseKeypoints) -> None:
         assert self._evaluation is not None
-        try:
-            pose = pose_from_message(message)
-        except ValueError as error:
-            self._refuse(f"{camera}/pose", error)
-            return
+        pose = pose_from_message(message)
         self._evaluation.add_pose(
             camera, pose.sensor_time_ns, pose.keypoints, has_state=pose.init_age_ns >= 0
         )
 
     def _on_pose_3d(self, message: PoseKeypoints3D) -> None:
         assert self._evaluation is not None
-        try:
-            joints = joints_from_message(message)
-        except ValueError as error:
-            self._refuse("pose_3d", error)
-            return
-        self._evaluation.add_pose_3d(message.sensor_time, joints)
+        self._evaluation.add_pose_3d(message.sensor_time, joints_from_message(message))
 
     def _on_truth(self, message: PoseKeypoints3D) -> None:
         assert self._evaluation is not None
-        try:
-            joints = joints_from_message(message)
-        except ValueError as error:
-            self._refuse(GROUND_TRUTH.name, error)
-            return
-        self._evaluation.add_truth(message.sensor_time, joints)
+        self._evaluation.add_truth(message.sensor_time, joints_from_message(message))
 
     def _on_info(self, camera: str, message: CameraInfo) -> None:
         assert self._evaluation is not None
-        try:
-            calibration = camera_from_info(message)
-        except CameraError as error:
-            self._refuse(f"{camera}/camera_info", error)
-            return
-        if calibration is None:
-            self.complain(
-                f"{camera}/camera_info has no projection: its errors are unknown", camera
-            )
-        else:
+        calibration = camera_from_info(message)
+        if calibration is not None:
             self._evaluation.set_camera(camera, calibration)
-
-    def _refuse(self, topic: str, error: ValueError) -> None:
-        self._malformed += 1
-        self.complain(f"{topic}: malformed message dropped: {error}", topic)
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+        else:
+            self.warn_throttled(f"{camera}/camera_info has no projection: no errors of it", camera)
 
 
 def main() -> int:

@@ -5,39 +5,40 @@ from functools import partial
 from typing import Any
 
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.events.encodings import ENCODINGS, encode
+from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.events.sources import SourceError
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.interfaces.cdr import serialised_packet
 from hybrid_pose_ros.interfaces.messages import camera_info_message, header_at
-from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, FRAME_ID
+from hybrid_pose_ros.interfaces.topics import CAMERA_INFO
 from hybrid_pose_ros.interfaces.transport import room_for_events
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.common_start import (
     START_PARAMETERS,
-    TOGETHER_TIMEOUT_S,
+    await_first_events,
     await_subscribers,
 )
 from hybrid_pose_ros.nodes.support.event_source import (
     FILTER_PARAMETERS,
     SOURCE_PARAMETERS,
-    VIEWS,
     open_source_of,
+    simulated_camera,
 )
 from hybrid_pose_ros.nodes.support.health import Meter, Report
 from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
-from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
-from hybrid_pose_ros.nodes.support.source_player import PlayOptions, SourcePlayer
+from hybrid_pose_ros.nodes.support.source_player import (
+    PLAYBACK_PARAMETERS,
+    SourcePlayer,
+    play_options,
+)
 
 
 class EventDriverNode(ManagedNode):
     """Reads a source in a thread of its own, and publishes packets of equal sensor time.
 
-    A recording, video or simulation is played at `rate`; a camera, network stream or webcam sets
-    its own pace. Video and webcam are real light on a simulated sensor.
-    At the end of the source the process ends, or starts over (`loop`): sensor time then goes
-    back, which the other nodes take for a new stream.
+    A recording, video or simulation is played at `rate`, and ends or starts over (`loop`), which
+    other nodes take for a new stream; a camera, network stream or webcam sets its own pace.
 
     Publishes: events (EventPacket), stamped with the host time of publication, and of the
     simulator camera_info (sensor_msgs/CameraInfo) twice a second. Services: ~/pause
@@ -46,21 +47,9 @@ class EventDriverNode(ManagedNode):
 
     PARAMETERS = (
         *SOURCE_PARAMETERS,
-        ParameterSpec(
-            "rate",
-            1.0,
-            "speed (sensor seconds per host second) of recording, video, simulator; 0: no limit",
-            limits=(0.0, 1000.0),
-        ),
-        ParameterSpec("loop", False, "start over at the end of the source"),
-        ParameterSpec("exit_at_end", True, "end the process at the end of the source"),
-        ParameterSpec(
-            "packet_ms", 5.0, "length of a packet (ms of sensor time)", limits=(0.1, 1000.0)
-        ),
-        ParameterSpec("encoding", "mono", "encoding of the events", choices=ENCODINGS),
+        *PLAYBACK_PARAMETERS,
         PACKET_TYPE,
         *FILTER_PARAMETERS,
-        ParameterSpec("frame_id", FRAME_ID, "frame of the camera, for the headers"),
         *START_PARAMETERS,
     )
 
@@ -82,9 +71,7 @@ class EventDriverNode(ManagedNode):
             source = self.player.open()
         except SourceError as error:
             raise StartError(str(error)) from error
-        if self.text("together_with"):
-            # the others take our publisher as the sign that we can start: no compiling after it
-            source.ready.wait(TOGETHER_TIMEOUT_S)
+        await_first_events(self, source.ready)
         self._publisher = self.publish_to(topic)
         self._info = self.publish_to(CAMERA_INFO)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
@@ -95,14 +82,7 @@ class EventDriverNode(ManagedNode):
 
     def activate(self) -> None:
         """Play from where the source stands."""
-        self.player.start(
-            PlayOptions(
-                source=self.text("source"),
-                packet_ns=round(self.number("packet_ms") * 1e6),
-                rate=self.number("rate"),
-                loop=self.flag("loop"),
-            )
-        )
+        self.player.start(play_options(self))
 
     def deactivate(self) -> None:
         """Stop playing."""
@@ -110,9 +90,8 @@ class EventDriverNode(ManagedNode):
 
     def check(self) -> None:
         """End the process with the source; say where the simulated camera is."""
-        if self.player.is_started and self.text("source") == "simulator":
-            camera = DHP19_LIKE[VIEWS.index(self.text("view"))]
-            header = header_at(self.now_ns(), self.text("frame_id"))
+        if self.player.is_started and (camera := simulated_camera(self)):
+            header = header_at(self.now_ns(), self._frame_id)
             self._info.publish(camera_info_message(camera, header))
         if not self.player.is_over or self.exit_code is not None:
             return
@@ -121,6 +100,8 @@ class EventDriverNode(ManagedNode):
             self.exit_code = 1
         elif self.flag("exit_at_end"):
             self.get_logger().info("end of the source")
+            if lost := self.player.lost:
+                self.get_logger().warning(f"the source has losses: {lost}")
             self.exit_code = 0
 
     def diagnose(self, report: Report) -> None:
@@ -139,12 +120,13 @@ class EventDriverNode(ManagedNode):
 
     def _publish(self, events: EventArray) -> None:
         assert self.player.source is not None
+        source = self.player.source
         data = serialised_packet(
             encode(self._encoding, events),
             stamp_ns=self.now_ns(),
             frame_id=self._frame_id,
-            width=self.player.source.width,
-            height=self.player.source.height,
+            width=source.width,
+            height=source.height,
             seq=self._seq,
             encoding=self._encoding,
         )

@@ -12,9 +12,11 @@ from hybrid_pose_ros.interfaces.messages import pose_from_message
 from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton
 from hybrid_pose_ros.interfaces.topics import POSE, Quality, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.nodes.support.base import GOODBYE_S, ManagedNode, StartError
-from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
+from hybrid_pose_ros.nodes.support.health import Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.reporting import FINAL_S
 from hybrid_pose_ros.nodes.support.running import run_node
 
 TRACKED = Topic("/humans/bodies/tracked", "hri_msgs/msg/IdsList", Quality(32))
@@ -82,7 +84,7 @@ class SkeletonAdapterNode(ManagedNode):
 
     def activate(self) -> None:
         """Listen; nobody is tracked yet."""
-        self._poses, self._dropped = Meter(), Meter()
+        self._poses = Meter()
         self._tracked, self._seen_s = False, 0.0
         self.listen_to(POSE, self._on_pose)
 
@@ -91,7 +93,7 @@ class SkeletonAdapterNode(ManagedNode):
         if self._tracked:
             self._tracked = False
             self._publish_list()
-            self._list.wait_for_all_acked(Duration(seconds=GOODBYE_S))
+            self._list.wait_for_all_acked(Duration(seconds=FINAL_S))
 
     def check(self) -> None:
         """Say who is tracked, to those that have come since, too."""
@@ -102,24 +104,15 @@ class SkeletonAdapterNode(ManagedNode):
     def diagnose(self, report: Report) -> None:
         """Report on what was converted."""
         poses, rate = self._poses.take()
-        dropped, _ = self._dropped.take()
         report.values |= {
             "skeletons per second": f"{rate:.1f}",
-            "poses dropped": str(self._dropped.total),
             "tracked": self._body_id if self._tracked else "",
         }
-        if dropped:
-            report.add(Level.WARN, f"{dropped} poses dropped")
-        elif not poses:
-            report.add(Level.WARN, "no poses on `pose`")
+        if not poses:
+            report.add_missing("no poses on `pose`", ever=self._poses.total)
 
     def _on_pose(self, message: PoseKeypoints) -> None:
-        try:
-            pose = pose_from_message(message)
-        except ValueError as error:
-            self._dropped.add()
-            self.complain(f"pose dropped: {error}")
-            return
+        pose = pose_from_message(message)
         skeleton = rep155_skeleton(
             pose, message.width, message.height, self.number("min_confidence")
         )

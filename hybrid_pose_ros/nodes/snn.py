@@ -4,11 +4,10 @@
 import time
 from typing import Any
 
-import numpy as np
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import UInt64
 
-from hybrid_pose_ros.events.binning import GridView, Step, merge_steps
+from hybrid_pose_ros.events.binning import GridView, merge_steps
 from hybrid_pose_ros.events.stream import group_late_steps
 from hybrid_pose_ros.interfaces.cdr import serialised_pose
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_from_message
@@ -16,12 +15,13 @@ from hybrid_pose_ros.interfaces.topics import INITIALISED, POSE, STATE_INIT
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Report
-from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.init_requests import InitRequests
+from hybrid_pose_ros.nodes.support.model_parameters import SNN_PARAMETERS, make_snn
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_figures import SnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
-from hybrid_pose_ros.pipeline.prediction import MAX_PREDICTION_NS, ahead, prediction_ns
-from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
+from hybrid_pose_ros.pipeline.prediction import ahead, prediction_ns
+from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
 from hybrid_pose_ros.pipeline.state import InitRejectedError, StateInit
 
@@ -36,55 +36,11 @@ class SnnNode(StepNode):
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
     (std_msgs/UInt64), the sensor time (ns) of each initialisation taken, published once all poses
-    that follow have it in them. Services: ~/pause (SetBool), ~/reset, ~/reload and ~/statistics
-    (Trigger).
+    that follow have it in them; init_request (InitRequest), if `auto_rate` says so. Services:
+    ~/pause (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
     """
 
-    PARAMETERS = (
-        *StepNode.PARAMETERS,
-        ParameterSpec(
-            "init_policy",
-            InitPolicy.REPLAY.value,
-            "what to do with an initialisation that comes late: replay the steps since its moment,"
-            " or take it as if it described the present (the paper's idealisation)",
-            choices=tuple(policy.value for policy in InitPolicy),
-        ),
-        ParameterSpec(
-            "max_replay_steps",
-            100,
-            "number of steps kept for the replay; an initialisation older than that is refused",
-            limits=(1, 10_000),
-        ),
-        ParameterSpec(
-            "max_delay_ms",
-            50.0,
-            "packets that have waited longer than this (ms of host time) have their steps merged",
-            limits=(1.0, 60_000.0),
-            live=True,
-        ),
-        ParameterSpec(
-            "predict_ms",
-            0.0,
-            "poses are predicted so far ahead of their last events (ms of sensor time), to make "
-            "up for the delay until they are used",
-            limits=(0.0, MAX_PREDICTION_NS / 1e6),
-            live=True,
-        ),
-        ParameterSpec(
-            "warn_age_ms",
-            300.0,
-            "age of the state (ms of sensor time) from which diagnostics say WARN",
-            limits=(1.0, 1e6),
-            live=True,
-        ),
-        ParameterSpec(
-            "error_age_ms",
-            1000.0,
-            "age of the state (ms of sensor time) from which diagnostics say ERROR",
-            limits=(1.0, 1e6),
-            live=True,
-        ),
-    )
+    PARAMETERS = (*StepNode.PARAMETERS, *SNN_PARAMETERS)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("snn", **kwargs)
@@ -96,19 +52,11 @@ class SnnNode(StepNode):
         super().configure()
         self._publisher = self.publish_to(POSE)
         self._taken = self.publish_to(INITIALISED)
+        self._requests = InitRequests(self)
 
     def prepare(self, checkpoint: Checkpoint) -> SnnEstimator:
         """Build the estimator and run a step without events."""
-        view = checkpoint.config.view
-        network = SnnEstimator(
-            checkpoint,
-            view.fit(view.view_width, view.view_height),
-            init_policy=InitPolicy(self.text("init_policy")),
-            max_replay_steps=self.integer("max_replay_steps"),
-        )
-        counts = np.zeros((2, view.grid_height, view.grid_width), np.uint16)
-        network.step(Step(index=0, counts=counts, events=0))
-        return network
+        return make_snn(self, checkpoint)
 
     def adopt(self, estimator: SnnEstimator) -> None:
         """Take over an estimator; it begins with the sensor."""
@@ -119,32 +67,22 @@ class SnnNode(StepNode):
     def activate(self) -> None:
         """Listen, with the network at rest."""
         self.figures = SnnFigures()
-        self.worker = SnnWorker(_decode, self._on_taken, self._on_refused)
+        self.worker = self.run_beside(SnnWorker(_decode, self._on_taken, self._on_refused))
         self.listen_to(STATE_INIT, self._on_state_init, raw=True)
         super().activate()
-
-    def deactivate(self) -> None:
-        """Let the step that is being run again end."""
-        if self.worker is not None:
-            self.worker.close()
-            self.worker = None
-
-    def check(self) -> None:
-        """End the process when a replay has broken down."""
-        if self.worker is not None and self.worker.has_failed:
-            self.get_logger().fatal("the replay thread ended by an error")
-            self.exit_code = 1
 
     def begin(self, view: GridView) -> None:
         """Begin at rest with this sensor."""
         assert self.worker is not None
         self.worker.begin(self._network, view)
+        self._requests.begin(self.checkpoint.config.step_ns, view)
         self.figures.forget_age()
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
         assert self.worker is not None
         self.worker.reset()
+        self._requests.restart()
         self.figures.forget_age()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
@@ -158,6 +96,7 @@ class SnnNode(StepNode):
             pose = self.worker.step(step)
             duration_ns = time.perf_counter_ns() - start_ns
             header = group[-1].header
+            self._requests.follow(pose, step.events - step.dropped, header)
             sent = ahead(pose, prediction_ns(self.number("predict_ms")))
             self._publisher.publish(serialised_pose(sent, header, self.sensor))
             self.figures.count(
@@ -183,16 +122,21 @@ class SnnNode(StepNode):
 
     def _on_taken(self, init: StateInit) -> None:
         self.figures.inits.add()
+        self._requests.taken(init.sensor_time_ns)
         self._taken.publish(UInt64(data=init.sensor_time_ns))
 
-    def _on_refused(self, init: StateInit, error: InitRejectedError) -> None:
+    def _on_refused(self, init: StateInit | None, error: InitRejectedError) -> None:
         self.figures.refused.add()
         self.figures.refusal = str(error)
-        self.complain(f"initialisation {init.seq} refused: {error}")
+        name = "initialisation" if init is None else f"initialisation {init.seq}"
+        self.warn_throttled(f"{name} refused: {error}")
 
 
 def _decode(data: bytes) -> StateInit:
-    return state_init_from_message(deserialize_message(data, StateInitMessage))
+    try:
+        return state_init_from_message(deserialize_message(data, StateInitMessage))
+    except Exception as error:  # whatever the bytes lead to
+        raise InitRejectedError("the message is damaged, or cut off") from error
 
 
 def main() -> int:

@@ -102,34 +102,21 @@ class TriangulatorNode(ManagedNode):
         self._figures.report(report, self._triangulator)
 
     def _on_info(self, name: str, message: CameraInfo) -> None:
-        try:
-            camera = camera_from_info(message)
-        except CameraError as error:
-            self.complain(f"{name}/camera_info refused: {error}", name)
-            return
+        camera = camera_from_info(message)
         if camera is None:
-            trouble = f"has no projection (p is 0): {name} is left out"
-            self.complain(f"{name}/camera_info {trouble}", name)
-        elif trouble := self._triangulator.calibrate(name, camera):
-            self.complain(f"{name}/camera_info refused: {trouble}", name)
+            raise CameraError(f"it has no projection (p is 0): {name} is left out")
+        if trouble := self._triangulator.calibrate(name, camera):
+            raise CameraError(trouble)
 
     def _on_pose(self, name: str, message: PoseKeypoints) -> None:
-        try:
-            pose = pose_from_message(message)
-        except ValueError as error:
-            self._figures.refused += 1
-            self.complain(f"{name}/pose: malformed message dropped: {error}", name)
-            return
+        pose = pose_from_message(message)
         self._figures.heard(name)
         camera = self._triangulator.cameras.get(name)
         if camera and (message.width, message.height) != (camera.width, camera.height):
-            self._figures.refused += 1
-            self.complain(
-                f"{name}/pose dropped: its image has {message.width}x{message.height} pixels, "
-                f"the calibration {camera.width}x{camera.height}",
-                name,
+            raise CameraError(
+                f"its image has {message.width}x{message.height} pixels, "
+                f"the calibration {camera.width}x{camera.height}"
             )
-            return
         self._stamps.add(pose.sensor_time_ns, message.header.stamp)
         self._publish(self._triangulator.add(name, pose, time.monotonic_ns()))
 

@@ -26,9 +26,9 @@ class SnnWorker(Generic[T]):
     up, steps wait until it has; of several that wait the newest is taken.
 
     Args:
-        decode: makes an initialisation of what :meth:`submit` gets.
+        decode: makes an initialisation of what :meth:`submit` gets; raises InitRejectedError.
         taken: is called with each initialisation that has taken effect.
-        refused: is called with each one that cannot be used, and why.
+        refused: is called with each one that cannot be used (None: nor decoded), and why.
 
     ``decode``, ``taken`` and ``refused`` are called in the worker's thread.
     """
@@ -37,7 +37,7 @@ class SnnWorker(Generic[T]):
         self,
         decode: Callable[[T], StateInit],
         taken: Callable[[StateInit], None],
-        refused: Callable[[StateInit, InitRejectedError], None],
+        refused: Callable[[StateInit | None, InitRejectedError], None],
     ) -> None:
         self._decode, self._taken, self._refused = decode, taken, refused
         self._changed = threading.Condition()
@@ -111,8 +111,9 @@ class SnnWorker(Generic[T]):
         estimator = self._estimator
         if estimator is None or not is_valid():
             return
-        init = self._decode(item)
+        init = None
         try:
+            init = self._decode(item)
             unpacked = estimator.unpack(init)
             with self._changed:
                 self._changed.wait_for(lambda: not self._is_stepping)

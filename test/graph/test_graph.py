@@ -56,7 +56,8 @@ def test_command_line_of_a_node(tmp_path: Path) -> None:
     driver = nodes["event_driver"].ros_arguments()
     quoted = str(recording).replace("'", "''")
     assert driver == [
-        *("--ros-args", "-r", "__node:=event_driver", "-r", "__ns:=/cam0"),
+        *("--ros-args", "--enclave", "/hybrid_pose_ros/event_driver"),
+        *("-r", "__node:=event_driver", "-r", "__ns:=/cam0"),
         *("--params-file", str(ROOT / "config" / "nodes.yaml")),
         *("--params-file", str(ROOT / "config" / "recording.yaml")),
         *("--params-file", str(extra)),

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Writer  # noqa: E402
 
 from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
-from hybrid_pose_ros.graph import launching  # noqa: E402
+from hybrid_pose_ros.graph import launching, respawn  # noqa: E402
 from hybrid_pose_ros.graph.description import (  # noqa: E402
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
@@ -152,13 +152,21 @@ class Graph:
         self.folder = folder
         self.specs: list[NodeSpec] = []
 
-    def add(self, namespace: str, name: str, script: str, *, required: bool = False) -> None:
+    def add(
+        self,
+        namespace: str,
+        name: str,
+        script: str,
+        *,
+        required: bool = False,
+        respawn: bool = False,
+    ) -> None:
         program = self.folder / "lib" / PACKAGE / name
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(PROGRAM)
         program.chmod(0o755)
         (self.folder / f"{namespace}-{name}.sh").write_text(script)
-        self.specs.append(NodeSpec(name, name, f"/{namespace}", (), {}, required))
+        self.specs.append(NodeSpec(name, name, f"/{namespace}", (), {}, required, respawn))
 
     def run(self) -> None:
         service = launch.LaunchService(noninteractive=True)
@@ -195,3 +203,14 @@ def test_the_others_go_on_until_the_last_events_have_ended(graph: Graph, tmp_pat
     graph.add("", "triangulator", FOREVER, required=True)
     graph.run()
     assert (tmp_path / "last_gone").exists()
+
+
+def test_a_node_that_dies_is_started_again(
+    graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(respawn, "FIRST_DELAY_S", 0.1)
+    dies_twice = "echo x >> deaths; [ $(wc -l < deaths) -ge 3 ] || kill -9 $$; touch lives; "
+    graph.add("cam0", "snn", dies_twice + FOREVER, required=True, respawn=True)
+    graph.add("cam0", "event_driver", "while [ ! -e lives ]; do sleep 0.05; done", required=True)
+    graph.run()
+    assert (tmp_path / "deaths").read_text() == "x\n" * 3

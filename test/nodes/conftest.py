@@ -36,6 +36,14 @@ class Bench:
         self.executor.add_node(self.probe)
         self.nodes: list[ManagedNode] = []
         self.seq = 0
+        self._begin_ns = time.time_ns()
+
+    def stamp_ns(self, seq: int) -> int:
+        """Return the host time (ns) of the packet with this sequence number, 1 ms after another.
+
+        It is of the clock of the nodes: they take a stamp far from it for one of another clock.
+        """
+        return self._begin_ns + seq * 10**6
 
     def run(self, node_type: type[ManagedNode], *, start: bool = True, **parameters: Any) -> Any:
         """Create a node with parameters, and start it."""
@@ -59,7 +67,7 @@ class Bench:
     def packet(self, first: int, count: int = 1, **changes: Any) -> EventPacket:
         """Return the next packet in sequence, with the events of some steps.
 
-        It is stamped with its sequence number in seconds. ``changes`` replace fields.
+        It is stamped with :meth:`stamp_ns`. ``changes`` replace fields.
         """
         message = event_packet_message(
             encode("mono", self.events(first, count)),
@@ -67,7 +75,7 @@ class Bench:
             width=WIDTH,
             height=HEIGHT,
             seq=self.seq,
-            header=Header(stamp=stamp_from_ns(self.seq * 10**9), frame_id="cam"),
+            header=Header(stamp=stamp_from_ns(self.stamp_ns(self.seq)), frame_id="cam"),
         )
         self.seq += 1
         for name, value in changes.items():
@@ -77,9 +85,7 @@ class Bench:
     @staticmethod
     def report(node: ManagedNode) -> Report:
         """Return what the node would publish as diagnostics now."""
-        report = Report()
-        node.diagnose(report)
-        return report
+        return node.report()
 
     def collect(self, message_type: type, topic: str, qos: QoSProfile) -> list[Any]:
         """Return a list that grows with what comes on a topic that a node publishes already."""

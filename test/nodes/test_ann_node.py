@@ -18,7 +18,7 @@ from hybrid_pose_ros.msg import EventPacket, PoseKeypoints, StateInit
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.snn import SnnNode
-from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 
@@ -67,11 +67,13 @@ def test_packets_wait_for_the_end_of_the_period(
     events, inits = events_and_inits
     node = bench.nodes[0]
     events.publish(bench.packet(100))
-    bench.until(lambda: node._packets.total == 1)  # the first one tells the size of the sensor
+    bench.until(
+        lambda: node._stream_figures.packets == 1
+    )  # the first one tells the size of the sensor
     for step in (101, 102, 103):
         events.publish(bench.packet(step))
     bench.until(lambda: node._inbox.waiting == 3)
-    assert node._packets.total == 1
+    assert node._stream_figures.packets == 1
     assert bench.report(node).values["packets received"] == "4"  # asked, it decodes them
     for step in (104, 105):
         events.publish(bench.packet(step))
@@ -199,4 +201,4 @@ def test_the_stamp_is_that_of_the_packet_that_made_it_due(
     for step in (8, 9, 10):
         events.publish(bench.packet(step))
     bench.until(lambda: inits)
-    assert stamp_to_ns(inits[0].header.stamp) == 44 * 10**9
+    assert stamp_to_ns(inits[0].header.stamp) == bench.stamp_ns(44)

@@ -18,7 +18,7 @@ from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.support import event_source, source_player
-from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Level
 from hybrid_pose_ros.simulation.frame_sensor import FrameSensor
 from hybrid_pose_ros.simulation.video import VideoSource
@@ -51,7 +51,7 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs a driver on some batches; it gives the node and the packets."""
 
     def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
-        monkeypatch.setattr(event_source, "open_source", lambda path: ListSource(batches))
+        monkeypatch.setattr(event_source, "open_source", lambda path, **_: ListSource(batches))
         values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
         node = bench.run(EventDriverNode, **values)
         return node, bench.collect(EventPacket, "events", profile(EVENTS.wanted))
@@ -126,6 +126,65 @@ def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None
     assert node.exit_code == 1
     report = bench.report(node)
     assert (report.level, report.message) == (Level.ERROR, "the cable is out; plug it in")
+
+
+def test_what_the_source_lost_is_said_at_its_end(
+    bench: Any, play: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "3 words that make no sense are left out"
+    monkeypatch.setattr(ListSource, "trouble", sentence, raising=False)
+    node, _ = play([bench.events(0, 4)])
+    bench.until(lambda: node.exit_code == 0)
+    assert f"the source has losses: {sentence}" in capfd.readouterr().err
+    report = bench.report(node)
+    assert report.level == Level.WARN
+    assert report.message == f"the source has losses: {sentence}"
+    assert report.values["source lost"] == sentence
+
+
+@pytest.mark.usefixtures("asked_only")
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [(10**6, "the last of 10000.000 s"), (-100, "at the last time went back by 1.000 s")],
+)
+def test_a_gap_that_no_camera_makes_is_skipped_and_told(
+    bench: Any, play: Any, first: int, words: str
+) -> None:
+    node, packets = play([bench.events(101, 1), bench.events(101 + first, 1)], packet_ms=10.0)
+    bench.until(lambda: len(packets) == 2, seconds=30)
+    report = bench.report(node)
+    assert report.values["gaps skipped"] == "1"
+    assert report.level == Level.WARN
+    assert f"1 gaps skipped, {words} of sensor time" in report.message
+
+
+def test_an_unexpected_error_of_a_source_is_a_sentence(bench: Any, play: Any) -> None:
+    node, _ = play([bench.events(0, 2), KeyError("field")])
+    bench.until(lambda: node.exit_code == 1)
+    assert "list: reading broke off by an unexpected error: KeyError: 'field'" in (
+        bench.report(node).message
+    )
+
+
+def test_size_and_camera_go_to_the_recording(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+
+    def open_source(path: Path, **options: Any) -> ListSource:
+        asked.append((path.name, options))
+        return ListSource([])
+
+    monkeypatch.setattr(event_source, "open_source", open_source)
+    values = {"source": "recording", "path": "a.raw"}
+    bench.run(EventDriverNode, **values)
+    bench.run(EventDriverNode, **values, size=[640, 480], camera="left")
+    assert asked == [
+        ("a.raw", {"size": None, "camera": ""}),
+        ("a.raw", {"size": (640, 480), "camera": "left"}),
+    ]
+    with pytest.raises(StartError, match="size 640 0 is that of no sensor"):
+        bench.run(EventDriverNode, **values, size=[640, 0])
 
 
 def test_events_are_filtered(bench: Any, play: Any) -> None:

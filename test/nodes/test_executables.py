@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from hybrid_pose_ros import stop_signals
 from hybrid_pose_ros.graph.processes import STOP_TIMEOUT_S
+from hybrid_pose_ros.stop_signals import StopSignals
 
 SharedMemory = Callable[[subprocess.Popen[str]], list[Path]]
 
@@ -27,9 +29,13 @@ def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)],
+    ids=["SIGINT", "SIGTERM", "both at once"],
+)
 def test_a_signal_ends_a_node_in_order(
-    tmp_path: Path, number: signal.Signals, shared_memory: SharedMemory
+    tmp_path: Path, numbers: tuple[signal.Signals, ...], shared_memory: SharedMemory
 ) -> None:
     process = start("visualizer", tmp_path, "-p", "autostart:=false", "--log-level", "debug")
     assert process.stderr is not None
@@ -39,7 +45,8 @@ def test_a_signal_ends_a_node_in_order(
                 break
         memory = shared_memory(process)
         begin = time.monotonic()
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         assert process.wait(60) == 0
         assert time.monotonic() - begin < STOP_TIMEOUT_S, "it would have been killed"
         assert "Traceback" not in process.stderr.read()
@@ -111,3 +118,10 @@ def test_the_driver_has_room_for_its_packets(tmp_path: Path, shared_memory: Shar
         assert process.wait(60) == 0
     finally:
         process.kill()
+
+
+def test_signals_within_a_second_are_one_wish(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((100.0, 100.3, 100.9, 101.1, 150.0))
+    monkeypatch.setattr(stop_signals.time, "monotonic", lambda: next(times))
+    signals = StopSignals()
+    assert [signals.is_repeated() for _ in range(5)] == [False, True, True, False, False]

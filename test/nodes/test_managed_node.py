@@ -24,8 +24,9 @@ from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.ann import AnnNode
 from hybrid_pose_ros.nodes.event_driver import EventDriverNode
 from hybrid_pose_ros.nodes.snn import SnnNode
-from hybrid_pose_ros.nodes.support import base
-from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode, StartError
+from hybrid_pose_ros.nodes.support import boundary
+from hybrid_pose_ros.nodes.support.base import AUTOSTART, ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import Boundary, StartError
 from hybrid_pose_ros.nodes.visualizer import VisualizerNode
 
 
@@ -215,7 +216,7 @@ class ReluctantNode(ManagedNode):
 
     def said(self) -> tuple[str, str]:
         """Level and message of the diagnostics."""
-        report = self._report()
+        report = self.report()
         return report.level.name, report.message
 
 
@@ -266,25 +267,23 @@ def test_log_lines_are_throttled_for_each_trouble(
 ) -> None:
     node = bench.run(VisualizerNode, start=False)
     lines: list[str] = []
-    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(3):
-        node.complain(f"packet {turn} dropped")
-        node.complain(f"pose {turn} dropped")
+        node.warn_throttled(f"packet {turn} dropped")
+        node.warn_throttled(f"pose {turn} dropped")
     assert lines == ["packet 0 dropped", "pose 0 dropped"]
-    monkeypatch.setattr(base, "LOG_PERIOD_S", 0.0)
-    node._silent_until.clear()
+    monkeypatch.setattr(boundary, "LOG_PERIOD_S", 0.0)
+    node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(2):
-        node.complain(f"packet {turn} dropped")
+        node.warn_throttled(f"packet {turn} dropped")
     assert lines[2:] == ["packet 0 dropped", "packet 1 dropped"]
 
 
-def test_log_lines_are_throttled_for_each_topic(
-    bench: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_log_lines_are_throttled_for_each_topic(bench: Any) -> None:
     node = bench.run(VisualizerNode, start=False)
     lines: list[str] = []
-    monkeypatch.setattr(node, "get_logger", lambda: SimpleNamespace(warning=lines.append))
+    node.boundary = Boundary(SimpleNamespace(warning=lines.append))
     for turn in range(3):
         for topic in ("cam0/pose", "cam1/pose"):
-            node.complain(f"{topic} {turn} dropped", topic)
+            node.warn_throttled(f"{topic} {turn} dropped", topic)
     assert lines == ["cam0/pose 0 dropped", "cam1/pose 0 dropped"]

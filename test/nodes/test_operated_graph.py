@@ -118,7 +118,8 @@ def test_a_graph_is_operated_and_ended_by_ctrl_c(
     assert operator.call("/lab/event_driver/pause", SetBool, SetBool.Request()).success
     operator.fresh(5)
 
-    run.send_signal(signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):  # at once: the same wish
+        run.send_signal(number)
     _, errors = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0
     assert "Traceback" not in errors

@@ -289,8 +289,8 @@ def test_statistics_are_the_diagnostics_as_json(bench: Any, checkpoint: Path) ->
     success, text = call(bench, "snn/statistics")
     assert success
     figures = json.loads(text)
-    assert (figures["state"], figures["level"]) == ("active", "WARN")
-    assert "no packets" in figures["message"]
+    assert (figures["state"], figures["level"]) == ("active", "OK")
+    assert "starting: no packets" in figures["message"]
     assert figures["values"].keys() == bench.report(node).values.keys()
     node.trigger_deactivate()
     bench.until(lambda: json.loads(call(bench, "snn/statistics")[1])["state"] == "inactive")

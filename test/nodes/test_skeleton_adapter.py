@@ -17,7 +17,7 @@ from hybrid_pose_ros.interfaces.rep155 import POINTS, rep155_skeleton
 from hybrid_pose_ros.interfaces.topics import POSE, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.skeleton_adapter import SkeletonAdapterNode
-from hybrid_pose_ros.nodes.support.base import StartError
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS
 

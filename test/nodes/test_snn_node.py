@@ -18,6 +18,7 @@ from hybrid_pose_ros.interfaces.topics import EVENTS, POSE, STATE_INIT
 from hybrid_pose_ros.msg import EventPacket, PoseKeypoints
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.nodes.snn import SnnNode
+from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.health import Level, Report
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator, UnpackedInit
 from hybrid_pose_ros.pipeline.state import StateInit
@@ -83,7 +84,7 @@ def test_a_pose_for_each_step(snn: SnnBench) -> None:
     ]
     # stamped like the packet that completed the step: the one after it
     assert [stamp_to_ns(pose.header.stamp) for pose in snn.poses] == [
-        seq * 10**9 for seq in range(1, 7)
+        snn.bench.stamp_ns(seq) for seq in range(1, 7)
     ]
     pose = snn.poses[-1]
     assert (pose.header.frame_id, pose.width, pose.height) == ("cam", 346, 260)
@@ -231,9 +232,14 @@ def test_age_without_ann_warns_then_fails_and_recovers(
     assert bench.report(snn.node).level == Level.OK
 
 
-def test_never_initialised_becomes_an_error(bench: Any, checkpoint: Path) -> None:
+def test_never_initialised_becomes_an_error(
+    bench: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snn = SnnBench(bench, checkpoint, warn_age_ms=20.0, error_age_ms=40.0)
     snn.send(3)
+    report = bench.report(snn.node)
+    assert (report.level, report.message[:25]) == (Level.OK, "starting: not initialised")
+    monkeypatch.setattr(base, "SETTLE_S", 0.0)
     assert bench.report(snn.node).level == Level.WARN
     snn.send(2)
     report = bench.report(snn.node)

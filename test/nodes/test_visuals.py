@@ -118,7 +118,7 @@ def test_the_node_draws_what_is_looked_at(bench: Any) -> None:
     bench.until(lambda: bytes(images[-1].data) == plain)
     # and events of another sensor are refused
     events.publish(bench.packet(4, width=640))
-    bench.until(lambda: bench.report(node).values["packets malformed"] == "1")
+    bench.until(lambda: bench.report(node).values["messages refused"] == "1")
 
 
 def test_the_node_draws_while_the_time_of_a_bag_stands_still(bench: Any) -> None:

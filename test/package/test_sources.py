@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
-    ("errors", "installation", "skeleton", "version", "regular_files"),
+    ("errors", "installation", "skeleton", "version", "regular_files", "stop_signals"),
     ("events", "geometry", "drawing"),
     ("networks", "simulation", "weights"),
     ("engine", "pipeline"),

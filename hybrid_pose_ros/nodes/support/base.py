@@ -1,49 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all nodes share: managed life, parameters, services, diagnostics once a second."""
+"""Common behaviour of all nodes: lifecycle, parameters, services, diagnostics once a second."""
 
-import json
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.duration import Duration
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
     LifecycleState,
     TransitionCallbackReturn,
 )
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from std_srvs.srv import SetBool, Trigger
 
 from hybrid_pose_ros.interfaces.qos import profile
-from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
+from hybrid_pose_ros.interfaces.topics import Topic
+from hybrid_pose_ros.nodes.support.boundary import Boundary, RefusedError, StartError
 from hybrid_pose_ros.nodes.support.health import Level, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec, Value, declare_parameters
-
-LOG_PERIOD_S = 5.0
-"""Shortest time (s) between two log lines about the same trouble."""
+from hybrid_pose_ros.nodes.support.reporting import Reporter
 
 HOUSEKEEPING_S = 0.5
 """Period of :meth:`ManagedNode.check`."""
 
-GOODBYE_S = 0.5
-"""Longest time to wait for subscribers to have taken what was published last."""
-
-
-class StartError(RuntimeError):
-    """A node cannot be configured or activated; the message says what is wrong and the remedy."""
-
-
-class RefusedError(RuntimeError):
-    """A request to a node's service cannot be carried out; the message says why."""
-
+SETTLE_S: Final = 10.0
+"""So long after its activation a node only waits for what has not come yet."""
 
 AUTOSTART: Final = ParameterSpec(
     "autostart",
@@ -55,12 +42,16 @@ AUTOSTART: Final = ParameterSpec(
 
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node with the house's manners.
+    """A lifecycle node with the common behaviour.
 
     Subclasses list their ``PARAMETERS`` and implement what they need of :meth:`configure`,
     :meth:`activate`, :meth:`deactivate`, :meth:`cleanup`, :meth:`check` and :meth:`diagnose`.
 
+    No message, request or error of a callback ends a node (see :class:`Boundary`). Callbacks that
+    were waiting when what they belong to was destroyed are dropped.
+
     Attributes:
+        state: lifecycle state: ``unconfigured``, ``inactive``, ``active`` or ``finalized``.
         exit_code: set by the node when its work is done; ends its process.
         failure: why the node could not leave the state that it is in, or None.
     """
@@ -69,25 +60,32 @@ class ManagedNode(LifecycleNode):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
+        self.state = "unconfigured"
         self.exit_code: int | None = None
         self.failure: str | None = None
-        self._is_configured = False
+        self._active_since_s = 0.0
         self._outputs: list[LifecyclePublisher] = []
         self._inputs: list[Subscription] = []
         self._repeated: list[Timer] = []
         self._ticks = 0
-        self._latest: Report | None = None
-        self._silent_until: dict[tuple[str, int, str], float] = {}
+        self.boundary = Boundary(self.get_logger())
+        for service in self.services:  # of rclpy: a transition that there is not would end us
+            service.callback = self.boundary.service(service.srv_name, service.callback)
+        for subscription in self.subscriptions:  # so would a /clock before 1970
+            receive = self.boundary.receiver(subscription.topic_name, subscription.callback)
+            subscription.callback = receive
         declare_parameters(
-            self, (AUTOSTART, *self.PARAMETERS), lambda: self._is_configured, self.objection
+            self,
+            (AUTOSTART, *self.PARAMETERS),
+            lambda: self.state in ("active", "inactive"),
+            self.objection,
         )
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, DIAGNOSTICS.name, profile(DIAGNOSTICS.offered)
-        )
+        self._reporter = Reporter(self, self.report, lambda: self.state)
         # Host time, whatever use_sim_time says: diagnostics must come without /clock, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(HOUSEKEEPING_S, self._housekeeping, clock=self._steady)
-        self.offer("statistics", self._statistics)
+        housekeeping = self.boundary.action("housekeeping", self._housekeeping)
+        self.create_timer(HOUSEKEEPING_S, housekeeping, clock=self._steady)
+        self.offer("statistics", self._reporter.statistics)
 
     # What a node implements.
 
@@ -123,7 +121,7 @@ class ManagedNode(LifecycleNode):
         """
 
         def serve(request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            return _answer(action, response)
+            return self.boundary.answer(f"~/{name}", action, response)
 
         self.create_service(Trigger, f"~/{name}", serve)
 
@@ -131,14 +129,9 @@ class ManagedNode(LifecycleNode):
         """Offer the service ``~/name`` (SetBool); otherwise as :meth:`offer`."""
 
         def serve(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-            return _answer(lambda: action(request.data), response)
+            return self.boundary.answer(f"~/{name}", lambda: action(request.data), response)
 
         self.create_service(SetBool, f"~/{name}", serve)
-
-    @property
-    def state(self) -> str:
-        """Name of the node's state in its managed life, such as ``active``."""
-        return str(self._state_machine.current_state[1])
 
     def require_active(self) -> None:
         """Raise RefusedError unless the node is active."""
@@ -165,19 +158,13 @@ class ManagedNode(LifecycleNode):
         """Return the value of an integer array parameter."""
         return tuple(self.get_parameter(name).value)
 
-    def complain(self, sentence: str, about: str = "") -> None:
+    def warn_throttled(self, sentence: str, about: str = "") -> None:
         """Log a warning, at most one in LOG_PERIOD_S from each line of code that calls this.
 
         Args:
             about: the topic or camera, where one line of code serves several: each has its turn.
         """
-        # rclpy's own throttle goes by the line that calls the logger: this one, for all troubles.
-        caller = sys._getframe(1)
-        place = (caller.f_code.co_filename, caller.f_lineno, about)
-        now = time.monotonic()
-        if now >= self._silent_until.get(place, now):
-            self._silent_until[place] = now + LOG_PERIOD_S
-            self.get_logger().warning(sentence)
+        self.boundary.warn_throttled(sentence, about, depth=2)
 
     def now_ns(self) -> int:
         """Return host time as headers have it, in ns."""
@@ -207,9 +194,29 @@ class ManagedNode(LifecycleNode):
     def listen_to(
         self, topic: Topic, callback: Callable[[Any], None], *, raw: bool = False
     ) -> Subscription:
-        """Receive a topic until the node is deactivated; with ``raw``, as serialised bytes."""
+        """Receive a topic until the node is deactivated; with ``raw``, as serialised bytes.
+
+        A message that is damaged, or for which ``callback`` raises a ValueError, is refused.
+        """
+        message_class = topic.message_class
+
+        def hear(data: bytes) -> None:
+            if not self.is_listening(subscription):
+                return
+            if not raw:
+                try:
+                    message = deserialize_message(data, message_class)
+                except (RuntimeError, ValueError) as error:  # the middleware's errors, bad text
+                    raise ValueError("damaged, or cut off") from error
+            callback(data if raw else message)
+
+        # Serialised always: rclpy drops what it cannot read without a word.
         subscription: Subscription = self.create_subscription(
-            topic.message_class, topic.name, callback, profile(topic.wanted), raw=raw
+            message_class,
+            topic.name,
+            self.boundary.receiver(topic.name, hear),
+            profile(topic.wanted),
+            raw=True,
         )
         self._inputs.append(subscription)
         return subscription
@@ -220,7 +227,15 @@ class ManagedNode(LifecycleNode):
 
     def repeat(self, period_s: float, action: Callable[[], None]) -> None:
         """Do something every ``period_s`` of host time until the node is deactivated."""
-        self._repeated.append(self.create_timer(period_s, action, clock=self._steady))
+
+        def act() -> None:
+            if timer in self._repeated:
+                action()
+
+        timer = self.create_timer(
+            period_s, self.boundary.action("a timer", act), clock=self._steady
+        )
+        self._repeated.append(timer)
 
     def start(self) -> None:
         """Configure and activate, if ``autostart`` says so; raises StartError."""
@@ -235,48 +250,68 @@ class ManagedNode(LifecycleNode):
         self._stop_working()
         self._release()
 
-    def say_goodbye(self) -> None:
+    def report_last(self) -> None:
         """Publish diagnostics a last time and wait until they have arrived."""
-        self._publish_diagnostics()
-        self._diagnostics.wait_for_all_acked(Duration(seconds=GOODBYE_S))
+        self._reporter.publish_last()
+
+    def report(self) -> Report:
+        """Return a report on the time since the last one."""
+        settling = time.monotonic() - self._active_since_s < SETTLE_S
+        report = Report(settling=settling)
+        if self.state == "active":
+            self.diagnose(report)
+        elif self.failure is not None:
+            report.add(Level.ERROR, self.failure)
+        else:
+            report.add(Level.WARN, f"{self.state}, not active")
+        self.boundary.incidents.report(report)
+        return report
 
     # Lifecycle callbacks.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Configure the node."""
         result = self._attempt(self.configure, self._release)
-        self._is_configured = result == TransitionCallbackReturn.SUCCESS
+        if result == TransitionCallbackReturn.SUCCESS:
+            self.state = "inactive"
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start working."""
         super().on_activate(state)  # opens the publishers, which a thread may use at once
         result = self._attempt(self.activate, self._stop_working)
-        if result != TransitionCallbackReturn.SUCCESS:
+        if result == TransitionCallbackReturn.SUCCESS:
+            self.state, self._active_since_s = "active", time.monotonic()
+        else:
             super().on_deactivate(state)
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working."""
+        self.state = "inactive"
         self._stop_working()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything; the parameters can be changed again."""
         self.failure = None
+        self.state = "unconfigured"
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop for good; the process ends with it."""
         self.failure = None
+        self.state = "finalized"
         self.stop()
         self.exit_code = 0
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give up what is left after a failed transition, and be ready to be configured anew."""
+        self.state = "finalized"  # unless all can be given up
         self.stop()
+        self.state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
     def _attempt(
@@ -292,8 +327,9 @@ class ManagedNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         except Exception as error:
             # rclpy turns an exception in a transition into the error state without a word.
-            self.failure = f"{type(error).__name__}: {error}"
-            self.get_logger().fatal(traceback.format_exc())
+            self.failure = f"unexpected error: {type(error).__name__}: {error}"
+            self.get_logger().fatal(self.failure)
+            self.get_logger().debug(traceback.format_exc())
             raise
         return TransitionCallbackReturn.SUCCESS
 
@@ -305,7 +341,6 @@ class ManagedNode(LifecycleNode):
         self.deactivate()
 
     def _release(self) -> None:
-        self._is_configured = False
         self.cleanup()
         while self._outputs:
             self.destroy_lifecycle_publisher(self._outputs.pop())
@@ -314,50 +349,4 @@ class ManagedNode(LifecycleNode):
         self.check()
         self._ticks += 1
         if self._ticks % 2 == 0:
-            self._publish_diagnostics()
-
-    def _report(self) -> Report:
-        report = Report()
-        if self.state == "active":
-            self.diagnose(report)
-        elif self.failure is not None:
-            report.add(Level.ERROR, self.failure)
-        else:
-            report.add(Level.WARN, f"{self.state}, not active")
-        return report
-
-    def _statistics(self) -> str:
-        # Those published last, for rates are counted from one report to the next.
-        report = self._latest or self._report()
-        figures = {
-            "state": self.state,
-            "level": report.level.name,
-            "message": report.message,
-            "values": report.values,
-        }
-        return json.dumps(figures)
-
-    def _publish_diagnostics(self) -> None:
-        self._latest = report = self._report()
-        name = self.get_fully_qualified_name()
-        status = DiagnosticStatus(
-            level=bytes([report.level]),
-            name=f"{name}: hybrid_pose_ros",
-            message=report.message,
-            hardware_id=self.get_namespace(),
-            values=[KeyValue(key=key, value=value) for key, value in report.values.items()],
-        )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
-
-
-def _answer(action: Callable[[], str], response: Any) -> Any:
-    """Fill in the response of a service with what an action says."""
-    try:
-        response.message = action()
-        response.success = True
-    except (RefusedError, StartError) as error:
-        response.message = str(error)
-        response.success = False
-    return response
+            self._reporter.publish()

@@ -37,6 +37,18 @@ START_PARAMETERS = (
 """Parameters that say who is waited for."""
 
 
+def await_first_events(node: ManagedNode, ready: threading.Event) -> None:
+    """Wait for the first events of a source whose camera starts together with others.
+
+    The others take our publisher as the sign that we can start: nothing is compiled after it.
+
+    Args:
+        ready: is set once they are there.
+    """
+    if node.text("together_with"):
+        ready.wait(TOGETHER_TIMEOUT_S)
+
+
 def await_subscribers(
     node: ManagedNode, publisher: LifecyclePublisher, stopping: threading.Event
 ) -> None:

@@ -13,7 +13,7 @@ from hybrid_pose_ros.events.sources import (
     SourceError,
     open_source,
 )
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera
 from hybrid_pose_ros.graph.description import SOURCES
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
@@ -25,7 +25,9 @@ VIEWS = tuple(camera.name for camera in DHP19_LIKE)
 
 NO_REGION = [0, 0, 0, 0]
 
-VIDEO_SIZE = [346, 260]
+UNKNOWN_SIZE = [0, 0]
+
+VIDEO_SIZE = (346, 260)
 
 SOURCE_PARAMETERS = (
     ParameterSpec("source", "simulator", "where the events come from", choices=SOURCES),
@@ -40,8 +42,9 @@ SOURCE_PARAMETERS = (
     ),
     ParameterSpec(
         "size",
-        VIDEO_SIZE,
-        "width, height of the simulated sensor (pixels), for sources video and webcam",
+        UNKNOWN_SIZE,
+        "width, height (pixels) of the simulated sensor of video and webcam (0 0: 346 260), or of "
+        "the camera of a recording that does not tell",
     ),
     ParameterSpec(
         "crop",
@@ -49,7 +52,12 @@ SOURCE_PARAMETERS = (
         "fill that sensor's view with the picture of video or webcam, and cut off what "
         "protrudes; else empty bars beside it",
     ),
-    ParameterSpec("camera", "", "name of the camera, for source camera; empty: the first"),
+    ParameterSpec(
+        "camera",
+        "",
+        "name of the camera, for source camera; empty: the first; which of several in a "
+        "recording, by name or number",
+    ),
     ParameterSpec("host", "127.0.0.1", "address of the server, for source network"),
     ParameterSpec("port", 7777, "TCP port of the server, for source network", limits=(1, 65_535)),
     ParameterSpec("motion", "walking", "name of the motion, for source simulator"),
@@ -100,6 +108,12 @@ FILTER_PARAMETERS = (
 """Parameters that say which of them are dropped."""
 
 
+def simulated_camera(node: ManagedNode) -> Camera | None:
+    """Return the camera that a node's parameters simulate, if they do."""
+    is_simulated = node.text("source") == "simulator"
+    return DHP19_LIKE[VIEWS.index(node.text("view"))] if is_simulated else None
+
+
 def open_source_of(node: ManagedNode, stop: threading.Event) -> ReadAhead:
     """Open the source that a node's parameters name, with its filters.
 
@@ -114,7 +128,9 @@ def open_source_of(node: ManagedNode, stop: threading.Event) -> ReadAhead:
         if kind == "camera":
             source: EventSource = CameraSource(node.text("camera"))
         elif kind == "recording":
-            source = open_source(Path(node.text("path")))
+            source = open_source(
+                Path(node.text("path")), size=_size_of(node), camera=node.text("camera")
+            )
         elif kind == "network":
             source = NetworkSource(node.text("host"), node.integer("port"))
         elif kind in ("video", "webcam"):
@@ -141,15 +157,26 @@ def _open_frames(node: ManagedNode, kind: str) -> EventSource:
     from hybrid_pose_ros.simulation.video import VideoSource
     from hybrid_pose_ros.simulation.webcam import WebcamSource
 
-    size = node.integers("size")
-    if len(size) != 2:
-        raise ValueError(f"size has {len(size)} numbers; it takes width, height")
     sensor = FrameSensor(
-        (size[0], size[1]), crop=node.flag("crop"), on_cut=partial(_report_scene_cut, node)
+        _size_of(node) or VIDEO_SIZE,
+        crop=node.flag("crop"),
+        on_cut=partial(_report_scene_cut, node),
     )
     if kind == "video":
         return VideoSource(Path(node.text("path")), sensor)
     return WebcamSource(node.integer("device"), sensor)
+
+
+def _size_of(node: ManagedNode) -> tuple[int, int] | None:
+    """Return the size that the parameter gives, None for 0 0; raises ValueError."""
+    size = node.integers("size")
+    if len(size) != 2:
+        raise ValueError(f"size has {len(size)} numbers; it takes width, height")
+    if list(size) == UNKNOWN_SIZE:
+        return None
+    if min(size) < 1:
+        raise ValueError(f"size {size[0]} {size[1]} is that of no sensor (0 0: not given)")
+    return size[0], size[1]
 
 
 def _report_scene_cut(node: ManagedNode, time_us: int) -> None:

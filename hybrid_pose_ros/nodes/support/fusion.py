@@ -10,7 +10,8 @@ from builtin_interfaces.msg import Time
 from hybrid_pose_ros.geometry.calibration import read_calibration
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.interfaces.topics import camera_namespaces
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.pipeline.pose_fusion import FusionConfig, Pose3D
@@ -108,14 +109,9 @@ class StampMemory:
 
 
 class FusionFigures:
-    """Counts poses of cameras and in space, and reports on them.
-
-    Attributes:
-        refused: messages that could not be used.
-    """
+    """Counts poses of cameras and in space, and reports on them."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.refused = 0
         self._poses = {name: Meter() for name in names}
         self._views = {name: Meter() for name in names}
         self._done = Meter()
@@ -154,14 +150,17 @@ class FusionFigures:
             "poses in space per second": f"{rate:.1f}",
             "poses in space": str(self._done.total),
             "mean reprojection error (px)": error,
-            "messages refused": str(self.refused),
         }
         if missing := triangulator.uncalibrated(list(self._poses)):
             level = Level.ERROR if fusion is None else Level.WARN
-            report.add(level, f"no calibration yet: {', '.join(missing)}")
+            report.add_missing(
+                f"no calibration yet: {', '.join(missing)}", ever=self._done.total, level=level
+            )
         if fusion is None:
             return
         if silent := triangulator.silent():
             report.add(Level.WARN, f"no poses, or too late: {', '.join(silent)}")
         if not done:
-            report.add(Level.WARN, "no poses in space: two cameras must have poses in time")
+            report.add_missing(
+                "no poses in space: two cameras must have poses in time", ever=self._done.total
+            )

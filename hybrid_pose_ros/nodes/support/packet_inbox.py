@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes all serialised packets that wait in a subscription's queue at once.
-
-The one place that takes hold of private parts of rclpy: ``Subscription.handle`` is a context
-manager whose ``take_message(message_class, raw)`` returns (bytes, info) or nothing, with
-``received_timestamp`` in the info. Right for rclpy 7.1 (ROS 2 Jazzy); the tests of the nodes fail
-where that is not so.
-"""
+"""Takes all serialised packets that wait in a subscription's queue at once."""
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from hybrid_pose_ros.events.encodings import MalformedPacketError, evt3
 from hybrid_pose_ros.interfaces.cdr import read_packet
 from hybrid_pose_ros.interfaces.topics import Topic
 from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.stream_figures import Queue
 
-MAX_WAITING = 64
+RCLPY_VERSIONS: Final = ("7.1",)
+"""Versions of rclpy (7.1: ROS 2 Jazzy) for which :class:`PacketInbox` is right."""
+
+MAX_WAITING: Final = 64
 """Packets that wait to be decoded together."""
 
 
@@ -27,6 +25,11 @@ class PacketInbox:
     when packets come faster than they are served, the executor would be kept busy by those that
     came meanwhile, and all other messages, timers and services would wait behind them, longer
     and longer.
+
+    The one class that takes hold of private parts of rclpy, as they are in
+    :data:`RCLPY_VERSIONS`: ``Subscription.handle`` is a context manager whose
+    ``take_message(message_class, raw)`` returns (bytes, info) or nothing, with
+    ``received_timestamp`` in the info.
 
     Args:
         node: gets the subscription, which ends when it is deactivated.
@@ -43,6 +46,8 @@ class PacketInbox:
     ) -> None:
         self._node, self._serve, self._may_wait = node, serve, may_wait
         self._message_class = topic.message_class
+        self._depth = topic.wanted.depth
+        self._was_full = False
         self._waiting: list[bytes] = []
         self._waiting_since_ns = 0
         self._is_ordered = False  # to be served
@@ -54,6 +59,11 @@ class PacketInbox:
         """Number of packets that wait."""
         return len(self._waiting)
 
+    def take_state(self) -> Queue:
+        """Return the state of the queue since the last call."""
+        was_full, self._was_full = self._was_full, False
+        return Queue(int(self._subscription.get_publisher_count()), was_full)
+
     def flush(self) -> None:
         """Serve what waits."""
         self._is_ordered = False
@@ -64,6 +74,7 @@ class PacketInbox:
 
     def _on_packet(self, first: bytes) -> None:
         waiting = self._waiting
+        before = len(waiting)
         waiting.append(first)
         with self._handle:
             while taken := self._handle.take_message(self._message_class, True):
@@ -71,6 +82,7 @@ class PacketInbox:
                     # The executor does not tell when `first` came; the next one came soon after.
                     self._waiting_since_ns = taken[1]["received_timestamp"]
                 waiting.append(taken[0])
+        self._was_full |= len(waiting) - before >= self._depth
         if self._is_ordered or self._may_wait(waiting):
             return
         if len(waiting) == 1:
@@ -78,7 +90,8 @@ class PacketInbox:
         else:
             assert self._node.executor is not None
             self._is_ordered = True
-            self._node.executor.create_task(self.flush)
+            flush = self._node.boundary.action("waiting packets", self.flush)
+            self._node.executor.create_task(flush)
 
 
 class PeriodBatcher:

@@ -2,7 +2,8 @@
 """The parameter that says which package's `EventPacket` the topic `events` carries."""
 
 from hybrid_pose_ros.interfaces.topics import EVENTS, PACKET_PACKAGES, Topic
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 
 PACKET_TYPE = ParameterSpec(

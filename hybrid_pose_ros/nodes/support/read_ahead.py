@@ -61,6 +61,11 @@ class ReadAhead:
         self._wanted.set()
 
     @property
+    def trouble(self) -> str:
+        """The source's own account of what was lost of the part read so far, or ""."""
+        return str(getattr(self._source, "trouble", ""))  # only recordings and videos have one
+
+    @property
     def is_delivering(self) -> bool:
         """Whether it delivers."""
         return self._wanted.is_set()
@@ -106,18 +111,28 @@ class ReadAhead:
 
     def _read_all(self) -> None:
         while not self._closing.is_set():
+            item: EventArray | SourceError | None
             try:
-                item: EventArray | SourceError | None = self._source.read()
+                batch = item = self._source.read()
+                if batch is not None and len(batch):
+                    item = passed = self._filters.apply(batch)
+                    if not len(passed):
+                        continue
             except SourceError as error:
                 item = error
+            except Exception as error:
+                item = SourceError(
+                    f"{self.name}: reading broke off by an unexpected error: "
+                    f"{type(error).__name__}: {error}"
+                )
             if item is None or isinstance(item, SourceError):
                 self._put(item)
                 self._closing.wait()  # a source that has ended stays open until it is closed
                 return
-            if not len(item):
+            if len(item):
+                self._put(item)
+            else:
                 self._closing.wait(LIVE_POLL_S)
-            elif len(passed := self._filters.apply(item)):
-                self._put(passed)
 
     def _put(self, item: EventArray | SourceError | None) -> None:
         self.ready.set()

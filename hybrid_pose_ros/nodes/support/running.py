@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import FrameType
+from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -16,11 +17,17 @@ from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from hybrid_pose_ros.nodes.support.base import ManagedNode, StartError
+from hybrid_pose_ros.interfaces.leftovers import SegmentRecord, clear_leftovers
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.pipeline.scheduling import use_short_slice
+from hybrid_pose_ros.stop_signals import StopSignals
 
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
+
+MAX_FAILURES = 100
+"""So many errors of rclpy one after the other are not survived."""
 
 SWITCH_S = 0.0002
 """Longest time for which a thread of the node keeps another one, which has a message to serve,
@@ -29,6 +36,31 @@ from running Python. The interpreter's own 5 ms are as long as several steps."""
 
 class _StopRequested(BaseException):
     """A signal came while the node was being started; passes through ``except Exception``."""
+
+
+class _Stop:
+    """The wish to stop, which signals bring at any moment.
+
+    Attributes:
+        requested: whether it has come.
+        starting: whether the node is being started, which may take many seconds: it is broken off.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.starting = True
+        self._signals = StopSignals()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signals.is_repeated():
+            return
+        if self.requested:  # a second wish ends the process at once
+            os._exit(128 + number)
+        self.requested = True
+        if self.starting:
+            raise _StopRequested
 
 
 def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
@@ -41,9 +73,10 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         argv: arguments including the program's name; default: those of the process.
     """
     refusal = use_short_slice()  # before there are other threads, which take over what this has
+    clear_leftovers()
+    record = SegmentRecord()
     # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
     # Ours only ask: the node ends between two callbacks, with everything still at hand.
-    stop = threading.Event()
     try:
         rclpy.init(
             args=None if argv is None else list(argv),
@@ -53,12 +86,8 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         reason = str(error).partition(", at /")[0]
         print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
         return 2
-    starting = threading.Event()
-    starting.set()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, partial(_on_signal, stop, starting))
     try:
-        return _run(node_type, stop, starting, refusal)
+        return _run(node_type, _Stop(), record, refusal)
     except _StopRequested:
         return 0
     except StartError:  # has been logged
@@ -72,28 +101,20 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
         gc.unfreeze()
         gc.collect()
         try_shutdown()
-
-
-def _on_signal(
-    stop: threading.Event, starting: threading.Event, number: int, frame: FrameType | None
-) -> None:
-    if stop.is_set():  # the second one ends the process at once
-        os._exit(128 + number)
-    stop.set()
-    if starting.is_set():  # compiling and loading may take many seconds
-        raise _StopRequested
+        record.remove()
 
 
 def _run(
-    node_type: Callable[[], ManagedNode],
-    stop: threading.Event,
-    starting: threading.Event,
-    refusal: str,
+    node_type: Callable[[], ManagedNode], stop: _Stop, record: SegmentRecord, refusal: str
 ) -> int:
     sys.setswitchinterval(SWITCH_S)
     node = node_type()
+    logger = node.get_logger()
+    threading.excepthook = lambda args: _tell(logger, f"thread {_name(args)}", args.exc_value)
     if refusal:
-        node.get_logger().info(f"messages may wait for other programs: no short turns ({refusal})")
+        logger.info(f"messages may wait for other programs: no scheduler slice ({refusal})")
+    if trouble := record.write():
+        logger.info(f"shared memory would not be cleared after a kill: no record ({trouble})")
     # A third of SingleThreadedExecutor's cost per message. Only with a finite timeout does it
     # dispatch, and a callback that asks for the message's info would end it.
     executor = EventsExecutor()
@@ -103,13 +124,32 @@ def _run(
         # What has been loaded stays: to look through it again and again would delay messages.
         gc.collect()
         gc.freeze()
-        starting.clear()
-        while node.exit_code is None and not stop.is_set():
-            executor.spin_once(timeout_sec=SPIN_S)
-        node.say_goodbye()
+        stop.starting = False
+        failures = 0
+        while node.exit_code is None and not stop.requested:
+            try:
+                executor.spin_once(timeout_sec=SPIN_S)
+                failures = 0
+            except Exception as error:  # of rclpy itself: our callbacks raise none
+                failures += 1
+                if failures == MAX_FAILURES:
+                    _tell(logger, "the node", error)
+                    return 1
+                node.boundary.survive("rclpy", error)
+        node.report_last()
         return node.exit_code or 0
     finally:
-        starting.clear()
+        stop.starting = False
         node.stop()
         executor.shutdown()
         node.destroy_node()
+
+
+def _name(args: Any) -> str:
+    return args.thread.name if args.thread is not None else "unknown"
+
+
+def _tell(logger: Any, name: str, error: BaseException | None) -> None:
+    """Log the error that has ended something; its traceback has the level DEBUG."""
+    logger.fatal(f"{name} ended by an unexpected error: {type(error).__name__}: {error}")
+    logger.debug("".join(traceback.format_exception(error)))

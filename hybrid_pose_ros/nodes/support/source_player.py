@@ -7,11 +7,32 @@ from dataclasses import dataclass
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.encodings import ENCODINGS
 from hybrid_pose_ros.events.playback import MAX_EVENTS_PER_PACKET, Pacer, packetise
-from hybrid_pose_ros.nodes.support.base import RefusedError
+from hybrid_pose_ros.interfaces.topics import FRAME_ID
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import RefusedError
 from hybrid_pose_ros.nodes.support.event_source import LIVE_SOURCES
-from hybrid_pose_ros.nodes.support.health import Level, Report
+from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
+
+PLAYBACK_PARAMETERS = (
+    ParameterSpec(
+        "rate",
+        1.0,
+        "speed (sensor seconds per host second) of recording, video, simulator; 0: no limit",
+        limits=(0.0, 1000.0),
+    ),
+    ParameterSpec("loop", False, "start over at the end of the source"),
+    ParameterSpec("exit_at_end", True, "end the process at the end of the source"),
+    ParameterSpec(
+        "packet_ms", 5.0, "length of a packet (ms of sensor time)", limits=(0.1, 1000.0)
+    ),
+    ParameterSpec("encoding", "mono", "encoding of the events", choices=ENCODINGS),
+    ParameterSpec("frame_id", FRAME_ID, "frame of the camera, for the headers"),
+)
+"""Parameters that say how a source is played, and what its packets are like."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,16 @@ class PlayOptions:
     loop: bool
 
 
+def play_options(node: ManagedNode) -> PlayOptions:
+    """Return the options that a node's parameters give."""
+    return PlayOptions(
+        source=node.text("source"),
+        packet_ns=round(node.number("packet_ms") * 1e6),
+        rate=node.number("rate"),
+        loop=node.flag("loop"),
+    )
+
+
 class SourcePlayer:
     """Opens, plays and closes a source.
 
@@ -44,6 +75,7 @@ class SourcePlayer:
         source: the open source, or None.
         finished: whether the source has ended.
         trouble: why it cannot go on, or "".
+        lost: what the source itself says that it lost, or "".
     """
 
     def __init__(
@@ -55,13 +87,17 @@ class SourcePlayer:
         self.source: ReadAhead | None = None
         self.finished = False
         self.trouble = ""
+        self.lost = ""
+        self._lost_reported = ""
+        self._skipped = Meter()
+        self._skipped_ns = 0
         self._open, self._await_listeners, self._publish = open_source, await_listeners, publish
         self._options: PlayOptions
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._going = threading.Event()
         self._going.set()
-        self._again = False
+        self._again = self._has_published = False
 
     @property
     def is_started(self) -> bool:
@@ -90,7 +126,7 @@ class SourcePlayer:
         self._stopping.clear()
         self._going.set()
         self._again = self.finished = False
-        self.trouble = ""
+        self.trouble = self.lost = self._lost_reported = ""
         self._thread = threading.Thread(target=self._play, name="source", daemon=True)
         self._thread.start()
 
@@ -118,7 +154,15 @@ class SourcePlayer:
         return "starts over"
 
     def diagnose(self, report: Report, *, has_published: bool) -> None:
-        """Add how the source does."""
+        """Add how the source does.
+
+        Args:
+            has_published: whether events came since the last report.
+        """
+        skipped, _ = self._skipped.take()
+        lost, reported = self._account(), self._lost_reported
+        self._lost_reported = lost
+        report.values |= {"gaps skipped": str(self._skipped.total), "source lost": lost}
         if self.trouble:
             report.add(Level.ERROR, self.trouble)
         elif self.finished:
@@ -126,7 +170,18 @@ class SourcePlayer:
         elif not self._going.is_set():
             report.add(Level.WARN, "paused; ~/pause with false goes on")
         elif not has_published:
-            report.add(Level.WARN, "no events from the source")
+            report.add_missing("no events from the source", ever=self._has_published)
+        if skipped:
+            report.add(Level.WARN, f"{skipped} gaps skipped, {_gap(self._skipped_ns)}")
+        if lost and (self.finished or lost != reported):
+            report.add(Level.WARN, f"the source has losses: {lost}")
+
+    def _account(self) -> str:
+        """Return what the open source says that it lost; that of a closed one is kept."""
+        source = self.source
+        if source is not None and source.trouble:
+            self.lost = source.trouble
+        return self.lost
 
     def _require_playing(self, what: str) -> None:
         source = self._options.source
@@ -150,6 +205,11 @@ class SourcePlayer:
         except UserError as error:
             self.trouble = str(error)
             return
+        except Exception as error:
+            self.trouble = f"playing broke off by an error: {type(error).__name__}: {error}"
+            return
+        finally:
+            self._account()
         if self._stopping.is_set():
             return
         if self._options.source == "camera" and self.source is not None:
@@ -168,7 +228,10 @@ class SourcePlayer:
             if not len(events):
                 continue
             # A camera would deliver a packet when its time is over.
-            pacer.wait_until((int(events["t"][-1]) // packet_ns + 1) * packet_ns)
+            gap_ns = pacer.wait_until((int(events["t"][-1]) // packet_ns + 1) * packet_ns)
+            if gap_ns:
+                self._skipped_ns = gap_ns
+                self._skipped.add()
             if not self._going.is_set():
                 self._going.wait()
                 pacer = Pacer(self._options.rate, self._stopping)
@@ -176,3 +239,11 @@ class SourcePlayer:
                 return
             for first in range(0, len(events), MAX_EVENTS_PER_PACKET):
                 self._publish(events[first : first + MAX_EVENTS_PER_PACKET])
+            self._has_published = True
+
+
+def _gap(gap_ns: int) -> str:
+    """Return a gap in words, and what it comes of."""
+    seconds = f"{abs(gap_ns) / 1e9:.3f} s"
+    jump = f"the last of {seconds}" if gap_ns > 0 else f"at the last time went back by {seconds}"
+    return f"{jump} of sensor time: a damaged time stamp, or a clock that was reset"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of `snn` and `ann` that their diagnostics report, without ROS."""
 
-from hybrid_pose_ros.nodes.support.health import Durations, Level, Meter, Report
+from hybrid_pose_ros.nodes.support.health import Durations, Latency, Level, Meter, Report
 from hybrid_pose_ros.pipeline.state import Pose
 
 
@@ -15,7 +15,7 @@ class SnnFigures:
     def __init__(self) -> None:
         self.poses, self.merged, self.inits = Meter(), Meter(), Meter()
         self.superseded, self.refused, self.refusal = Meter(), Meter(), ""
-        self.durations, self.latency = Durations(), Durations()
+        self.durations, self.latency = Durations(), Latency()
         self._first_ns = 0
         self._last: Pose | None = None
 
@@ -47,12 +47,12 @@ class SnnFigures:
             "poses per second": f"{pose_rate:.1f}",
             "initialisations per second": f"{init_rate:.1f}",
             "step ms, mean / max": self.durations.take(),
-            "latency ms, mean / max": self.latency.take(),
             "steps merged": str(self.merged.total),
             "initialisations accepted": str(self.inits.total),
             "initialisations refused": str(self.refused.total),
             "initialisations superseded": str(self.superseded.total),
         }
+        self.latency.report(report)
         if merged:
             report.add(Level.WARN, f"overload: {merged} steps merged into later ones")
         if refused:
@@ -68,7 +68,8 @@ class SnnFigures:
             trouble = "not initialised for {:.0f} ms; is `ann` running?"
         for level, limit_ms in ((Level.ERROR, error_age_ms), (Level.WARN, warn_age_ms)):
             if age_ns >= limit_ms * 1e6:
-                report.add(level, trouble.format(age_ns / 1e6))
+                sentence = trouble.format(age_ns / 1e6)
+                report.add_missing(sentence, ever=self.inits.total, level=level)
                 return
 
 
@@ -77,7 +78,7 @@ class AnnFigures:
 
     def __init__(self) -> None:
         self.inferences, self.skipped = Meter(), Meter()
-        self.durations, self.latency = Durations(), Durations()
+        self.durations, self.latency = Durations(), Latency()
 
     def count(self, duration_ns: int, latency_ns: int) -> None:
         """Count an inference that was published so long after its packet."""
@@ -92,9 +93,9 @@ class AnnFigures:
         report.values |= {
             "inferences per second": f"{rate:.1f}",
             "inference ms, mean / max": self.durations.take(),
-            "latency ms, mean / max": self.latency.take(),
             "inferences skipped": str(self.skipped.total),
         }
+        self.latency.report(report)
         if skipped:
             report.add(
                 Level.WARN,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `ann` and `snn` share: a model that may change, and events that become steps."""
+"""Base of `ann` and `snn`: a model that may change, and events that become steps."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -15,11 +15,13 @@ from hybrid_pose_ros.interfaces.cdr import ReceivedHeader, read_packet, serialis
 from hybrid_pose_ros.interfaces.messages import Sensor
 from hybrid_pose_ros.interfaces.topics import Topic
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from hybrid_pose_ros.nodes.support.base import ManagedNode, RefusedError, StartError
-from hybrid_pose_ros.nodes.support.health import Level, Meter, Report
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.boundary import RefusedError, StartError
+from hybrid_pose_ros.nodes.support.health import Level, Report
 from hybrid_pose_ros.nodes.support.packet_inbox import PacketInbox
 from hybrid_pose_ros.nodes.support.packets import PACKET_TYPE, events_topic
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
+from hybrid_pose_ros.nodes.support.stream_figures import StreamFigures
 from hybrid_pose_ros.pipeline.step_length import StepLengthError, with_step
 
 
@@ -29,6 +31,20 @@ class StampedStep:
 
     step: Step
     header: ReceivedHeader
+
+
+class BackgroundWorker(Protocol):
+    """A worker with a thread of its own."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the thread ended by an error."""
+
+    def close(self) -> None:
+        """End the thread, after the work under way."""
+
+
+W = TypeVar("W", bound=BackgroundWorker)
 
 
 class StepNode(ManagedNode):
@@ -77,6 +93,7 @@ class StepNode(ManagedNode):
         self._stream: StepStream
         self._inbox: PacketInbox
         self._noise_filter: NoiseFilter | None
+        self._beside: BackgroundWorker | None = None
         self._paused = False
         self.offer_switch("pause", self._pause)
         self.offer("reset", self._reset)
@@ -121,7 +138,12 @@ class StepNode(ManagedNode):
         """Return the length (ns of sensor time) of the steps that :meth:`process` gets."""
         return self.checkpoint.config.step_ns
 
-    # Managed life.
+    def run_beside(self, worker: W) -> W:
+        """Take charge of a worker: it ends with the activity, and the process with its failure."""
+        self._beside = worker
+        return worker
+
+    # Lifecycle.
 
     def configure(self) -> None:
         """Load the model and run it once: the first run is much slower than the following."""
@@ -137,43 +159,32 @@ class StepNode(ManagedNode):
         self._stream = StepStream(
             self.checkpoint.config.view.fit, self.bin_ns(), self._noise_filter
         )
-        self._packets = Meter()
-        self._events = Meter()
-        self._binned = Meter()
-        self._noise = Meter()
-        self._malformed_reported = 0
+        self._stream_figures = StreamFigures()
         self._paused = False
         self._inbox = PacketInbox(self, self._events_topic, self._serve, self.may_wait)
 
+    def deactivate(self) -> None:
+        """Let the work under way end."""
+        if self._beside is not None:
+            self._beside.close()
+            self._beside = None
+
+    def check(self) -> None:
+        """End the process when the worker has broken down."""
+        if self._beside is not None and self._beside.has_failed:
+            self.get_logger().fatal("the worker's thread ended by an error")
+            self.exit_code = 1
+
     def diagnose(self, report: Report) -> None:
         """Report on the stream of packets."""
-        packets, packet_rate = self._packets.take()
-        _, event_rate = self._events.take()
-        (noise, _), (binned, _) = self._noise.take(), self._binned.take()
-        reader = self._stream.reader
         report.values |= {
             "model": f"{self.checkpoint.config.name} {self.checkpoint.digest}",
             "step ms": f"{self.checkpoint.config.step_ns / 1e6:g}",
-            "packets per second": f"{packet_rate:.1f}",
-            "events per second": f"{event_rate:.0f}",
-            "packets received": str(self._packets.total),
-            "events received": str(self._events.total),
-            "share filtered out as noise": f"{noise / max(1, binned):.3f}",
-            "packets lost": str(reader.lost),
-            "packets malformed": str(reader.malformed),
-            "sensor time restarts": str(self._stream.restarts),
         }
+        queue = self._inbox.take_state()
+        self._stream_figures.report(report, self._stream, queue, wanted=not self._paused)
         if self._paused:
             report.add(Level.WARN, "paused; ~/pause with false goes on")
-        elif not packets:
-            report.add(Level.WARN, "no packets on `events`")
-        if reader.malformed > self._malformed_reported:
-            new = reader.malformed - self._malformed_reported
-            report.add(
-                Level.WARN,
-                f"{new} malformed packets dropped, the last: {reader.malformed_reason}",
-            )
-            self._malformed_reported = reader.malformed
 
     # Services.
 
@@ -251,8 +262,13 @@ class StepNode(ManagedNode):
         steps: list[StampedStep] = []
         for data in packets:
             steps = self._decode(data, steps)
-        if steps:
+        if not steps:
+            return
+        try:
             self.process(steps, delay_ns)
+        except Exception:
+            self._forget()  # whatever was left half done
+            raise
 
     def _decode(self, data: bytes, steps: list[StampedStep]) -> list[StampedStep]:
         new_stream = self._stream.view is None
@@ -260,18 +276,15 @@ class StepNode(ManagedNode):
             packet = self._read(data)
             pushed = self._stream.push(packet)
         except MalformedPacketError as error:
-            self.complain(f"malformed packet dropped: {error}")
+            self.warn_throttled(f"malformed packet dropped: {error}")
             return steps
-        self._packets.add()
-        self._events.add(pushed.events)
-        self._binned.add(sum(step.events for step in pushed.steps))
-        self._noise.add(sum(step.dropped for step in pushed.steps))
+        self._stream_figures.count(pushed)
         if new_stream:
             assert self._stream.view is not None
             self.sensor = Sensor(packet.width, packet.height)
             self.begin(self._stream.view)
         elif pushed.restarted:
-            self.complain("sensor time went back; waiting for the next initialisation")
+            self.warn_throttled("sensor time went back; waiting for the next initialisation")
             self.restart()
             steps = []
         return steps + [StampedStep(step, packet.header) for step in pushed.steps]

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clears the shared memory that killed nodes of this package have left behind.
+
+Fast DDS gives each process a file in /dev/shm with a random name, which a process that is killed
+cannot remove. Ours are known by records: each node writes the names of its own files, found in its
+own memory map, under its process id and start time, into a folder of the user's. What a record of
+a process names that lives no more is removed, unless somebody holds Fast DDS's lock on it.
+"""
+
+import fcntl
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+SHARED_MEMORY: Final = Path("/dev/shm")
+
+_SEGMENT: Final = re.compile(r"fastrtps_[0-9a-f]{16}")
+_LOCK: Final = "_el"
+"""End of the name of the file that the process which owns a segment holds a lock on."""
+
+
+def record_folder() -> Path:
+    """Return the folder of the records; only the user can look into it."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or home)
+    return base / "hybrid_pose_ros" / "shared_memory"
+
+
+class SegmentRecord:
+    """The record of this process: written once its participant exists, removed at its end."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+
+    def write(self) -> str:
+        """Write the record; return why it cannot be written, or ""."""
+        process = Path("/proc/self")
+        try:
+            lines = (process / "maps").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:  # not Linux
+            return ""
+        paths = {Path(line.split()[-1]) for line in lines if str(SHARED_MEMORY) in line}
+        names = sorted(p.name for p in paths if _SEGMENT.fullmatch(p.name))
+        pid = os.getpid()
+        path = record_folder() / f"{pid}-{_start_time(pid)}"
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_text("\n".join(names), encoding="utf-8")
+        except OSError as error:
+            return f"{path.parent}: {error.strerror}"
+        self._path = path
+        return ""
+
+    def remove(self) -> None:
+        """Remove the record: the participant has removed its segments."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+def clear_leftovers() -> list[str]:
+    """Remove the segments of killed nodes of this user; return their names."""
+    cleared: list[str] = []
+    with suppress(OSError):  # a folder that is not there, or not ours
+        for record in sorted(record_folder().iterdir()):
+            pid, _, start_time = record.name.partition("-")
+            if not pid.isdecimal() or _start_time(int(pid)) == start_time:
+                continue
+            names = record.read_text(encoding="utf-8", errors="replace").split()
+            cleared += [name for name in names if _SEGMENT.fullmatch(name) and _clear(name)]
+            record.unlink(missing_ok=True)
+    return cleared
+
+
+def _clear(name: str) -> bool:
+    """Remove a segment of this user that nobody holds; return whether that was done."""
+    segment, lock = SHARED_MEMORY / name, SHARED_MEMORY / f"{name}{_LOCK}"
+    try:
+        if segment.lstat().st_uid != os.getuid():
+            return False
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            segment.unlink()
+            lock.unlink()
+    except OSError:  # gone already, or held: then it is somebody's
+        return False
+    return True
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process was started, in clock ticks since boot; "" if it lives no more."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else fields[18]

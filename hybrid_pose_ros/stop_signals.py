@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals that ask a process to stop, of which more than one may mean the same wish."""
+
+import time
+from typing import Final
+
+REPEAT_S: Final = 1.0
+"""systemd, launch and a terminal may each send one: within this time (s) it is the same wish."""
+
+
+class StopSignals:
+    """Tells repeated signals from a second wish."""
+
+    def __init__(self) -> None:
+        self._first_s: float | None = None
+
+    def is_repeated(self) -> bool:
+        """Return whether the signal that has come repeats the first one."""
+        now = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now
+            return False
+        return now - self._first_s < REPEAT_S
