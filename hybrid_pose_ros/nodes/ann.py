@@ -10,10 +10,11 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.interfaces.cdr import header_message
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns, state_init_message
-from hybrid_pose_ros.interfaces.topics import STATE_INIT
+from hybrid_pose_ros.interfaces.topics import INIT_REQUEST, STATE_INIT
+from hybrid_pose_ros.msg import InitRequest
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Report
-from hybrid_pose_ros.nodes.support.model_parameters import ANN_PARAMETERS, make_ann
+from hybrid_pose_ros.nodes.support.model_parameters import ANN_PARAMETERS, ann_rate_hz, make_ann
 from hybrid_pose_ros.nodes.support.packet_inbox import PeriodBatcher
 from hybrid_pose_ros.nodes.support.parameters import Value
 from hybrid_pose_ros.nodes.support.running import run_node
@@ -21,6 +22,7 @@ from hybrid_pose_ros.nodes.support.step_figures import AnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.ann_schedule import block_steps, period_steps, rate_trouble
+from hybrid_pose_ros.pipeline.requested_inputs import RequestedInputs
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
 
 
@@ -39,10 +41,11 @@ class AnnNode(StepNode):
     be received. When the next period ends before it is done, the input that waits is replaced by
     the newer one and counted as skipped. Events are counted in the longest blocks of time that
     the ANN's windows and the period are made of; a rate with other blocks begins without a past.
+    With `auto_rate` only the moments that the SNN asks for count.
 
-    Subscribes: events (EventPacket). Publishes: state_init (StateInit), stamped with the host time
-    of the packet that made the inference due. Services: ~/pause (SetBool), ~/reset, ~/reload and
-    ~/statistics (Trigger).
+    Subscribes: events (EventPacket), init_request (InitRequest). Publishes: state_init
+    (StateInit), stamped with the host time of the packet that made the inference due. Services:
+    ~/pause (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
     """
 
     PARAMETERS = (*StepNode.PARAMETERS, *ANN_PARAMETERS)
@@ -81,25 +84,29 @@ class AnnNode(StepNode):
         self.figures = AnnFigures()
         self._worker = self.run_beside(Worker(self._infer, "inference"))
         self._batcher = PeriodBatcher(self._events_topic.message_class)
+        self._requested = RequestedInputs[_Job]()
+        self.listen_to(INIT_REQUEST, self._on_request)
         super().activate()
 
     def may_wait(self, waiting: list[bytes]) -> bool:
         """Let packets wait that end before the period does: to decode many at once costs less."""
-        return self._batcher.may_wait(waiting, self._period_ns())
+        return self._batcher.may_wait(waiting, self._period_ns)
 
     def begin(self, view: GridView) -> None:
         """Begin without a past with this sensor."""
+        self._requested.clear_inputs()  # a request may have come before the first packet
         self._estimator.reset(view)
 
     def restart(self) -> None:
         """Forget all events; an inference under way will not be published."""
         assert self._worker is not None
         self._worker.cancel()  # first, so that none begins that would be fed into what follows
+        self._requested.clear()
         self._estimator.reset()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
-        period_ns = self._period_ns()
+        period_ns = self._period_ns
         if period_ns % self._estimator.block_ns:  # a live change of the rate
             self._begin_anew()
             return
@@ -108,21 +115,31 @@ class AnnNode(StepNode):
         for stamped in steps:
             self._estimator.push(stamped.step)
             if (stamped.step.index + 1) % period == 0:
-                self.figures.skipped.add(job is not None)
                 header = header_message(stamped.header)
-                job = _Job(self._estimator, self._estimator.snapshot(), header)
-        if job is not None:
-            assert self._worker is not None
+                due = _Job(self._estimator, self._estimator.snapshot(), header)
+                if self.flag("auto_rate") and not self._requested.keep(due.snapshot[1], due):
+                    continue
+                self.figures.skipped.add(job is not None)
+                job = due
+        self._order(job)
+
+    def _on_request(self, message: InitRequest) -> None:
+        if not self._paused:
+            self._order(self._requested.ask(message.sensor_time))
+
+    def _order(self, job: _Job | None) -> None:
+        if job is not None and self._worker is not None:
             self.figures.skipped.add(self._worker.put(job))
 
+    @property
     def _period_ns(self) -> int:
         step_ns = self.checkpoint.config.step_ns
-        return period_steps(self.number("rate_hz"), step_ns) * step_ns
+        return period_steps(ann_rate_hz(self), step_ns) * step_ns
 
     def _begin_anew(self) -> None:
         """Go on in blocks that fit the rate, without a past."""
         config, view = self.checkpoint.config, self._stream.view
-        self._estimator.reset(view, block_steps(self.number("rate_hz"), config))
+        self._estimator.reset(view, block_steps(ann_rate_hz(self), config))
         self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
 
     def diagnose(self, report: Report) -> None:

@@ -15,6 +15,7 @@ from hybrid_pose_ros.interfaces.topics import INITIALISED, POSE, STATE_INIT
 from hybrid_pose_ros.msg import StateInit as StateInitMessage
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Report
+from hybrid_pose_ros.nodes.support.init_requests import InitRequests
 from hybrid_pose_ros.nodes.support.model_parameters import SNN_PARAMETERS, make_snn
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_figures import SnnFigures
@@ -35,8 +36,8 @@ class SnnNode(StepNode):
     Subscribes: events (EventPacket), state_init (StateInit). Publishes: pose (PoseKeypoints),
     stamped with the host time of the packet that completed the step; ~/initialised
     (std_msgs/UInt64), the sensor time (ns) of each initialisation taken, published once all poses
-    that follow have it in them. Services: ~/pause (SetBool), ~/reset, ~/reload and ~/statistics
-    (Trigger).
+    that follow have it in them; init_request (InitRequest), if `auto_rate` says so. Services:
+    ~/pause (SetBool), ~/reset, ~/reload and ~/statistics (Trigger).
     """
 
     PARAMETERS = (*StepNode.PARAMETERS, *SNN_PARAMETERS)
@@ -51,6 +52,7 @@ class SnnNode(StepNode):
         super().configure()
         self._publisher = self.publish_to(POSE)
         self._taken = self.publish_to(INITIALISED)
+        self._requests = InitRequests(self)
 
     def prepare(self, checkpoint: Checkpoint) -> SnnEstimator:
         """Build the estimator and run a step without events."""
@@ -73,12 +75,14 @@ class SnnNode(StepNode):
         """Begin at rest with this sensor."""
         assert self.worker is not None
         self.worker.begin(self._network, view)
+        self._requests.begin(self.checkpoint.config.step_ns, view)
         self.figures.forget_age()
 
     def restart(self) -> None:
         """Return to rest and wait for the next initialisation."""
         assert self.worker is not None
         self.worker.reset()
+        self._requests.restart()
         self.figures.forget_age()
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
@@ -92,6 +96,7 @@ class SnnNode(StepNode):
             pose = self.worker.step(step)
             duration_ns = time.perf_counter_ns() - start_ns
             header = group[-1].header
+            self._requests.follow(pose, step.events - step.dropped, header)
             sent = ahead(pose, prediction_ns(self.number("predict_ms")))
             self._publisher.publish(serialised_pose(sent, header, self.sensor))
             self.figures.count(
@@ -117,6 +122,7 @@ class SnnNode(StepNode):
 
     def _on_taken(self, init: StateInit) -> None:
         self.figures.inits.add()
+        self._requests.taken(init.sensor_time_ns)
         self._taken.publish(UInt64(data=init.sensor_time_ns))
 
     def _on_refused(self, init: StateInit | None, error: InitRejectedError) -> None:

@@ -163,6 +163,8 @@ class AnnDemand:
             self._sums.way_px + self._way_px(pose),
             self._sums.unexplained + (events / self._cells if confidence < KNOWN else 0.0),
         )
+        if self._last is None:
+            self._judged_ns = pose.sensor_time_ns - 1  # no moment before the first pose
         self._last = pose
         if self._base is not None and self._fresh is None:
             self._fresh = confidence

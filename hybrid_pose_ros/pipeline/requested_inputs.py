@@ -25,8 +25,12 @@ class RequestedInputs(Generic[T]):
 
     def clear(self) -> None:
         """Forget all inputs and requests."""
-        self._inputs: OrderedDict[int, T] = OrderedDict()
+        self.clear_inputs()
         self._asked: OrderedDict[int, None] = OrderedDict()
+
+    def clear_inputs(self) -> None:
+        """Forget the inputs; requests of moments to come stay."""
+        self._inputs: OrderedDict[int, T] = OrderedDict()
 
     def keep(self, moment_ns: int, item: T) -> T | None:
         """Take the input of a moment; return it if it was asked for already."""

@@ -111,8 +111,15 @@ def test_motion_counts_from_the_moment_of_an_answer_that_comes_late() -> None:
     assert demand.drift_px == pytest.approx(1.0)
 
 
+def test_no_moment_before_the_first_pose_is_asked_for() -> None:
+    demand = AnnDemand(RATE, T, GridView.fit(346, 260))
+    asked = [demand.observe(pose(k, 0.0), 0) for k in range(103, 106)]
+    assert [request and request.sensor_time_ns // MS for request in asked] == [None, None, 1050]
+
+
 def test_moments_are_multiples_of_the_interval_where_steps_are_merged() -> None:
     demand = AnnDemand(RATE, T, GridView.fit(346, 260))
+    assert demand.observe(pose(2, 0.0), 0) is None
     request = demand.observe(pose(7, 0.0), 0)
     assert request is not None and request.sensor_time_ns == 50 * MS
 

@@ -33,6 +33,15 @@ def test_of_many_the_newest_are_kept() -> None:
     assert inputs.keep(50, 50) == 50
 
 
+def test_a_new_sensor_forgets_the_inputs_alone() -> None:
+    inputs: RequestedInputs[str] = RequestedInputs()
+    inputs.keep(50, "a")
+    inputs.ask(100)
+    inputs.clear_inputs()
+    assert inputs.ask(50) is None
+    assert inputs.keep(100, "b") == "b"
+
+
 def test_a_reset_forgets_both() -> None:
     inputs: RequestedInputs[str] = RequestedInputs()
     inputs.keep(50, "a")

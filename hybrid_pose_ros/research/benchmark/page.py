@@ -156,6 +156,16 @@ def _system(figures: Mapping[str, Any]) -> Iterator[str]:
     )
     runs = figures["system"]
     yield _runs({f"{hz} Hz": run for hz, run in runs.items()})
+    echoes = [
+        f"{run['echo_p99_ms']:.2f} ms at {hz} Hz"
+        for hz, run in runs.items()
+        if run.get("echo_p99_ms") is not None
+    ]
+    if echoes:
+        yield (
+            "The floor, p99 of a bare echo of rclpy between two processes right after each run: "
+            f"{', '.join(echoes)}."
+        )
     nodes = sorted({name for run in runs.values() for name in run["cpu_ms_per_pose"]})
     yield "CPU time per pose (ms) in each process:"
     yield table(

@@ -61,6 +61,7 @@ class BenchPlan:
         rates_hz: of the system.
         system_s: length of each run of the system (s), without settling.
         settle_s: how long it settles.
+        echo_s: how long a bare echo is measured at the same rate, right after each run (s).
         scaling_s: sensor time at each event rate (s), at most ``stream_s``.
         rates_mev_s: event rates.
         overload_s: length of the run of the system under overload (s); 0: none.
@@ -78,6 +79,7 @@ class BenchPlan:
     rates_hz: tuple[int, ...] = RATES_HZ
     system_s: float = 20.0
     settle_s: float = 2.0
+    echo_s: float = 5.0
     scaling_s: float = 1.0
     rates_mev_s: tuple[float, ...] = RATES_MEV_S
     overload_s: float = 3.5
@@ -158,6 +160,7 @@ def _run_systems(
     from hybrid_pose_ros.installation import find_prefix
     from hybrid_pose_ros.research.benchmark.system import (
         Run,
+        echo_p99_ms,
         measure_system,
         memory_of,
         run_system,
@@ -180,7 +183,9 @@ def _run_systems(
             for hz in plan.rates_hz:
                 say(f"the running system at {hz} Hz")
                 run = Run(recording, hz, plan.model, plan.settle_s)
-                figures["system"][str(hz)] = play(f"{hz}hz", run)
+                figures["system"][str(hz)] = play(f"{hz}hz", run) | {
+                    "echo_p99_ms": echo_p99_ms(hz, plan.echo_s)
+                }
                 yield figures
         if "scaling" in plan.parts and plan.overload_s:
             say(f"the running system at {OVERLOAD_MEV_S:g} million events per second")

@@ -18,6 +18,7 @@ from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
+from hybrid_pose_ros.interfaces.echo import measure_echo
 from hybrid_pose_ros.interfaces.listener import listen
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, POSE
@@ -226,6 +227,14 @@ def figures_of(run: Run, heard: Heard, share: Path) -> dict[str, Any]:
         "inferences_skipped": int(ann["inferences skipped"]),
         "cpu_ms_per_pose": _cpu(run, heard),
     }
+
+
+def echo_p99_ms(hz: int, seconds: float) -> float | None:
+    """Return the 99th percentile of a bare echo's delays at a rate, in ms: the machine's floor."""
+    try:
+        return latency_percentiles(measure_echo(hz, seconds))["p99_ms"]
+    except TimeoutError as error:
+        raise BenchError(f"bare echo: {error}") from error
 
 
 def memory_of(run: Run, heard: Heard) -> dict[str, dict[str, float]]:
