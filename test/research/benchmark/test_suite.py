@@ -22,6 +22,7 @@ SMALL = BenchPlan(
     rates_hz=(200,),
     system_s=1.0,
     settle_s=0.5,
+    echo_s=0.5,
     scaling_s=0.1,
     rates_mev_s=(0.1, 1.0),
     overload_s=0.0,
@@ -60,6 +61,7 @@ def test_the_figures_have_the_keys_that_others_read(figures: dict[str, Any]) -> 
     assert figures["system"].keys() == {"200"}
     run = figures["system"]["200"]
     assert run.keys() >= {"p50_ms", "p99_ms", "p999_ms", "lost", "merged", "published"}
+    assert run["echo_p99_ms"] > 0
     assert {"cpu", "versions", "load_before", "checkpoint"} <= figures["environment"].keys()
 
 
