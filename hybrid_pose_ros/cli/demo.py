@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import time
@@ -27,6 +28,7 @@ SUMMARY: Final = "summary.json"
 
 OUTPUTS: Final = (
     SUMMARY,
+    "index.html",
     "bag",
     "logs",
     "overlay.png",
@@ -55,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--motion",
-        help="movement to simulate (default: walking); `hybrid-pose simulate --motion list`",
+        help="movement to simulate (default: walking), or `list` for all names",
     )
     parser.add_argument("--seed", type=int, help="of the simulation (default: 1)")
     parser.add_argument(
@@ -63,6 +65,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--loop", action="store_true", help="play over and over; with --seconds")
     parser.add_argument("--model", type=Path, help="checkpoint (default: the shipped one)")
+    parser.add_argument(
+        "--no-bag", action="store_true", help="leave no bag behind, the largest of the results"
+    )
     parser.add_argument(
         "--out", type=Path, help="folder for the results (default: out/demo-<date>-<time>)"
     )
@@ -76,6 +81,11 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.demo.domain import enter_private_domain
     from hybrid_pose_ros.installation import find_prefix
 
+    if options.motion == "list":
+        from hybrid_pose_ros.simulation.movements import MOVEMENTS
+
+        print("\n".join(MOVEMENTS))
+        return 0
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     prefix = find_prefix()
@@ -88,12 +98,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         plan = _plan(options, folder, console)
         enter_private_domain()
-        return _demonstrate(plan, prefix, console)
+        return _demonstrate(plan, prefix, console, keep_bag=not options.no_bag)
     except OSError as error:
         raise CommandError(f"{error.filename or folder}: {error.strerror or error}") from error
 
 
-def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console) -> int:
+def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console, *, keep_bag: bool) -> int:
+    from hybrid_pose_ros.demo.page import megabytes, size_of, write_page
     from hybrid_pose_ros.demo.pictures import draw_run
     from hybrid_pose_ros.demo.session import NAMESPACE, play
 
@@ -104,17 +115,42 @@ def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console) -> int:
     if outcome.fatal is None:
         with console.status("drawing pictures ..."):
             written += draw_run(plan.bag, outcome.store, NAMESPACE, plan.truth, plan.folder)
+    if not keep_bag:
+        shutil.rmtree(plan.bag, ignore_errors=True)
+    steps = _next_steps(plan)
+    written.append(write_page(plan.folder, summary, outcome.measured, plan.truth, steps))
     if outcome.measured.packets:
         _show(summary, console)
     for name, words in outcome.failed.items():
         console.print(f"[red]{name}[/] {words}", soft_wrap=True)
-    for path in (*written, plan.bag, plan.logs):
+    for path in (*written, plan.logs):
         console.print(path, soft_wrap=True)
+    if plan.bag.is_dir():
+        size = megabytes(size_of(plan.bag))
+        console.print(f"{plan.bag}  ({size}; --no-bag leaves none)", soft_wrap=True)
     if outcome.fatal is not None:
         raise CommandError(outcome.fatal)
     if not outcome.measured.poses:
         raise CommandError(f"no pose came; see the logs in {plan.logs}")
+    console.print(f"open {written[-1]} in a browser; then:")
+    for what, command in steps:
+        console.print(f"  {command}  [dim]{what}[/]", soft_wrap=True, highlight=False)
     return INTERRUPTED if outcome.interrupted else 0
+
+
+def _next_steps(plan: "DemoPlan") -> list[tuple[str, str]]:
+    """Return what a user may want to do next, and the command that does it."""
+    steps = []
+    if plan.bag.is_dir():
+        bag = shlex.quote(str(plan.bag))
+        steps.append(("look around in the bag", f"hybrid-pose view --bag {bag}"))
+        if plan.truth is not None:
+            steps.append(
+                ("compare its poses with the true ones", f"hybrid-pose evaluate-bag {bag}")
+            )
+    steps.append(("your own camera", "hybrid-pose run --source camera"))
+    steps.append(("no camera at hand: a webcam", "hybrid-pose run --source webcam"))
+    return steps
 
 
 def _plan(options: argparse.Namespace, folder: Path, console: Console) -> "DemoPlan":
@@ -232,28 +268,13 @@ def _versions() -> dict[str, str]:
 
 def _show(summary: Mapping[str, Any], console: Console) -> None:
     """Print the figures that matter most."""
-    table = Table(show_header=False, title="measured", title_justify="left")
+    from hybrid_pose_ros.demo.page import FIGURES, text_of
 
-    def row(label: str, *keys: str, unit: str = "") -> None:
-        values: list[Any] = []
-        for key in keys:
-            value: Any = summary
-            for part in key.split("."):
-                value = value[part]
-            values.append("-" if value is None else value)
-        table.add_row(label, " / ".join(map(str, values)) + unit)
-
-    row("packets published / received", "packets_published", "packets_received")
-    row("poses per second", "pose_rate_hz")
-    row("initialisations per second", "init_rate_hz")
-    row("latency, median / p99", "latency_ms.p50", "latency_ms.p99", unit=" ms")
-    row("age of the state, mean / max", "state_age_ms.mean", "state_age_ms.max", unit=" ms")
-    row("confident joints of 13, mean", "joints_confident_mean")
-    if summary["mpjpe_px"] is not None:
-        row("error (MPJPE)", "mpjpe_px", unit=" px")
-        row("error of the held ANN pose", "mpjpe_ann_held_px", unit=" px")
-    row("steps merged", "steps_merged")
-    row("initialisations refused", "inits_refused")
+    table = Table("", "", "good is", title="measured", title_justify="left")
+    for figure in FIGURES:
+        text = text_of(figure, summary)
+        if text is not None:
+            table.add_row(figure.label, text, figure.good)
     console.print(table)
 
 

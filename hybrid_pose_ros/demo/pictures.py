@@ -3,6 +3,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ def draw_run(
     The pictures show at each moment what had arrived by then.
 
     Args:
-        folder: gets ``overlay.png``, the fullest picture of the animation, and ``demo.gif``.
+        folder: gets ``overlay.png``, the animation's most typical picture, and ``demo.gif``.
     """
     topics = (f"{namespace}/events", f"{namespace}/pose")
     packets = [
@@ -61,11 +62,45 @@ def draw_run(
         return []
     start_ns = busiest([stamp for stamp, _ in packets], [size for _, size in packets])
     frames = list(_frames(bag, store, topics, start_ns, truth))
+    images = [frame.image for frame in frames]
     still, animation = folder / "overlay.png", folder / "demo.gif"
-    fullest = max(frames, key=lambda frame: int((frame != BACKGROUND).any(-1).sum()))
-    PillowImage.fromarray(fullest).save(still, optimize=True)
-    animation.write_bytes(encode_animation(frames))
+    PillowImage.fromarray(images[typical(frames)]).save(still, optimize=True)
+    animation.write_bytes(encode_animation(images))
     return [still, animation]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture, and how good the pose in it is.
+
+    Attributes:
+        error_px: mean error of the pose; None without a pose or labels.
+        is_initialised: whether it holds a pose that an initialisation has reached.
+    """
+
+    image: Image
+    error_px: float | None
+    is_initialised: bool
+
+    @property
+    def fullness(self) -> int:
+        """Pixels that are not background."""
+        return int((self.image != BACKGROUND).any(-1).sum())
+
+
+def typical(frames: Sequence[Frame]) -> int:
+    """Return the number of the frame that stands for all: neither the best nor the worst.
+
+    Its error is nearest to the median of those that are initialised; without labels it is as full
+    as most of them.
+    """
+    known = [n for n, frame in enumerate(frames) if frame.is_initialised] or range(len(frames))
+    errors = {n: frames[n].error_px for n in known}
+    figures = {n: float(error) for n, error in errors.items() if error is not None}
+    if not figures:
+        figures = {n: float(frames[n].fullness) for n in known}
+    middle = float(np.median(list(figures.values())))
+    return min(figures, key=lambda n: abs(figures[n] - middle))
 
 
 def busiest(stamps_ns: Sequence[int], sizes: Sequence[int]) -> int:
@@ -104,7 +139,7 @@ def encode_animation(frames: Sequence[Image], max_bytes: int = MAX_ANIMATION_BYT
 
 def _frames(
     bag: Path, store: Typestore, topics: tuple[str, ...], start_ns: int, truth: Truth | None
-) -> Iterator[Image]:
+) -> Iterator[Frame]:
     """Yield a picture for every FRAME_MS of host time from ``start_ns`` on."""
     reader = PacketReader()
     canvas: EventCanvas | None = None
@@ -135,13 +170,14 @@ def _add_packet(canvas: EventCanvas, reader: PacketReader, message: Any) -> None
         return  # The nodes dropped and counted it as well.
 
 
-def _draw(canvas: EventCanvas, pose: Pose | None, truth: Truth | None) -> Image:
+def _draw(canvas: EventCanvas, pose: Pose | None, truth: Truth | None) -> Frame:
     image = canvas.render()
     if pose is None:
         draw_caption(image, "no pose yet")
-        return image
-    words = [f"{pose.sensor_time_ns * 1e-9:6.2f} s"]
-    if pose.init_age_ns >= 0:
+        return Frame(image, None, False)
+    words, error = [f"{pose.sensor_time_ns * 1e-9:6.2f} s"], None
+    is_initialised = pose.init_age_ns >= 0
+    if is_initialised:
         words.append(f"state {pose.init_age_ns * 1e-6:3.0f} ms old")
     else:
         words.append("not initialised")
@@ -159,4 +195,4 @@ def _draw(canvas: EventCanvas, pose: Pose | None, truth: Truth | None) -> Image:
             words.append(f"error {error:4.1f} px to the pale truth")
     draw_skeleton(image, pose.keypoints, pose.confidence, scale=canvas.scale)
     draw_caption(image, "   ".join(words))
-    return image
+    return Frame(image, error, is_initialised)

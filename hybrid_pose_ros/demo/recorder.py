@@ -47,15 +47,23 @@ class Recorder:
         share: the package's share directory.
         whole: topics whose messages :meth:`take` returns with their content; of the others it
             returns the arrival.
+        truth: file of labels (``.truth.npz``) that are written beside the events; None: none.
 
     Attributes:
         end: how it ended; None while it runs.
         process: the process that records.
     """
 
-    def __init__(self, namespace: str, bag: Path, share: Path, whole: Sequence[str]) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        bag: Path,
+        share: Path,
+        whole: Sequence[str],
+        truth: Path | None = None,
+    ) -> None:
         self.end: RecorderEnd | None = None
-        self._arguments = [namespace, str(bag), str(share), *whole]
+        self._arguments = [namespace, str(bag), str(share), str(truth or ""), *whole]
         self._ready = threading.Event()
         self._lock = threading.Lock()
         self._arrived: list[RawMessage] = []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that records: it receives, writes the bag, and hands on what is to be watched.
 
-Nothing else happens here, so that neither tables nor pictures delay the moment at which an
-arrival is noted.
+Nothing else happens here but that labels are put beside the events that they belong to, so that
+neither tables nor pictures delay the moment at which an arrival is noted.
 """
 
 import sys
@@ -15,23 +15,40 @@ from typing import Any
 
 from hybrid_pose_ros.bags.bag import RawMessage, make_typestore
 from hybrid_pose_ros.bags.writer import BagRecorder
+from hybrid_pose_ros.demo.labels import LabelPlayer
 from hybrid_pose_ros.demo.recorder import RecorderEnd
 from hybrid_pose_ros.interfaces.listener import listen
-from hybrid_pose_ros.interfaces.topics import camera_topics
+from hybrid_pose_ros.interfaces.topics import EVENTS, camera_topics
+from hybrid_pose_ros.simulation.recording import load_truth
 
 
 def main(arguments: Sequence[str]) -> None:
     """Record until something comes through the link, or its other end is closed."""
-    descriptor, namespace, bag, share, *whole = arguments
+    descriptor, namespace, bag, share, truth, *whole = arguments
     link: Connection[Any, None] = Connection(int(descriptor))
     topics = camera_topics(namespace)
+    labels = LabelPlayer(load_truth(Path(truth)), namespace) if truth else None
+    more = {topic.name: topic for topic in labels.topics} if labels else {}
+    events = EVENTS.under(namespace).name
 
     def hand_on(batch: Sequence[RawMessage]) -> None:
-        link.send([item if item.topic in whole else replace(item, data=b"") for item in batch])
+        link.send(
+            [
+                item if item.topic in whole else replace(item, data=b"")
+                for item in batch
+                if item.topic not in more
+            ]
+        )
+
+    def receive(topic: str, stamp_ns: int, data: bytes) -> None:
+        if labels is not None and topic == events:
+            for message in labels.follow(data, stamp_ns):
+                writer.put(message)
+        writer.put(RawMessage(topic, stamp_ns, data))
 
     writer = BagRecorder(
         Path(bag),
-        topics,
+        [*({topic.name: topic for topic in topics} | more).values()],
         make_typestore(Path(share)),
         written=hand_on,
     )
@@ -39,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
         listen(
             "recorder",
             topics,
-            lambda topic, stamp_ns, data: writer.put(RawMessage(topic, stamp_ns, data)),
+            receive,
             ready=lambda: link.send(None),
             until=lambda: link.poll() or writer.failure is not None,
         )

@@ -23,7 +23,7 @@ from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.topics import camera_topics
-from hybrid_pose_ros.simulation.recording import Truth
+from hybrid_pose_ros.simulation.recording import Truth, truth_path
 
 NAMESPACE: Final = "/cam0"
 DRIVER: Final = "event_driver"
@@ -113,7 +113,8 @@ def play(plan: DemoPlan, prefix: Path, console: Console) -> Outcome:
     whole = [topic for topic in outcome.measured.topics if topic != f"{NAMESPACE}/events"]
     console.print("starting the nodes ...", style="dim")
     with ExitStack() as stack:
-        recorder = stack.enter_context(Recorder(NAMESPACE, plan.bag, share, whole))
+        labels = truth_path(plan.recording) if plan.truth is not None else None
+        recorder = stack.enter_context(Recorder(NAMESPACE, plan.bag, share, whole, labels))
         # The driver comes last: on a busy machine it would not wait long enough.
         supervisor = Supervisor(nodes, prefix, held={DRIVER}, log_dir=plan.logs)
         session = _DemoRun(plan, outcome, recorder, supervisor, console)

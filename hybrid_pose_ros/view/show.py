@@ -47,7 +47,9 @@ def show_bag(
         NothingToShowError: the bag has no topic that could be shown.
         OSError: the file cannot be written.
     """
-    found = [Topic(name, kind, Quality(1)) for name, (kind, _) in topic_types(path).items()]
+    found = [  # a topic without messages would open an empty panel
+        Topic(name, kind, Quality(1)) for name, (kind, count) in topic_types(path).items() if count
+    ]
     topics = {topic.name: topic for topic in choose_topics(found, namespaces)}
     if not topics:
         raise NothingToShowError(

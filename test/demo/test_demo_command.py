@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from rosbags.highlevel import AnyReader
 
 from hybrid_pose_ros.cli.demo import INTERRUPTED
 from hybrid_pose_ros.cli.main import main
+from hybrid_pose_ros.interfaces.messages import camera_from_info
+from hybrid_pose_ros.simulation.recording import load_truth
 
 SECONDS = 1.5
 RATE = 0.25
@@ -195,6 +198,38 @@ def test_bag_of_a_whole_run(demo: Path) -> None:
     assert all(stamp % 10_000_000 == 0 for stamp in stamps)
     for topic in ("/cam0/overlay", "/cam0/markers", "/cam0/cloud", "/diagnostics"):
         assert counts[topic] > 0, topic
+
+
+def test_the_bag_holds_the_true_poses_and_the_camera_that_saw_them(demo: Path) -> None:
+    truth = load_truth(demo / "simulated.truth.npz")
+    found, projected = [], []
+    with AnyReader([demo / "bag"]) as reader:
+        for link, _, data in reader.messages():
+            message: Any = reader.deserialize(data, link.msgtype)
+            if link.topic == "/cam0/camera_info":
+                camera = camera_from_info(message)
+            elif link.topic == "/ground_truth/pose_3d":
+                found.append(int(message.sensor_time))
+                joints = np.array([(p.x, p.y, p.z) for p in message.keypoints])
+                projected.append(camera.project(joints))
+    assert len(found) > 0.9 * len(truth.label_ns)
+    assert set(found) <= set(truth.label_ns.tolist()) and found == sorted(set(found))
+    first = int(np.searchsorted(truth.label_ns, found[0]))
+    np.testing.assert_allclose(projected[0], truth.keypoints_px[first], atol=0.01)
+
+
+def test_the_page_opens_everything(demo: Path) -> None:
+    text = (demo / "index.html").read_text()
+    for name in ("demo.gif", "overlay.png", "bag", "summary.json", "logs"):
+        assert f'"{name}"' in text, name
+    assert "good is" in text
+    assert text.count("<svg") >= 3  # latency, confidence, error, and the age of the state
+    assert f"hybrid-pose view --bag {demo / 'bag'}" in text
+
+
+def test_motions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--motion", "list"]) == 0
+    assert "walking" in capsys.readouterr().out.splitlines()
 
 
 def test_pictures_and_recording_of_a_whole_run(demo: Path) -> None:

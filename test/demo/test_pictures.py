@@ -4,7 +4,14 @@ import io
 import numpy as np
 from PIL import Image
 
-from hybrid_pose_ros.demo.pictures import ANIMATION_MS, FRAME_MS, busiest, encode_animation
+from hybrid_pose_ros.demo.pictures import (
+    ANIMATION_MS,
+    FRAME_MS,
+    Frame,
+    busiest,
+    encode_animation,
+    typical,
+)
 from hybrid_pose_ros.drawing import ESTIMATE_STYLE, draw_skeleton
 
 MS = 1_000_000
@@ -68,3 +75,20 @@ def test_an_animation_that_is_too_large_is_cut_at_its_end() -> None:
         assert 5 <= animation.n_frames < 12
         seen = np.asarray(animation.convert("RGB")).astype(int)
     assert np.abs(seen - pictures[0]).max() <= 8
+
+
+def test_the_typical_picture_has_the_median_error_of_those_with_a_pose() -> None:
+    errors = [None, 300.0, 2.0, 9.0, 4.0, 50.0, 5.0]
+    pictures = [
+        Frame(image, error, n >= 2)
+        for n, (image, error) in enumerate(zip(frames(7), errors, strict=True))
+    ]
+    assert typical(pictures) == 6
+
+
+def test_without_labels_the_typical_picture_is_as_full_as_most() -> None:
+    images = [np.full((10, 10, 3), (14, 17, 27), np.uint8) for _ in range(5)]
+    for image, full in zip(images, (0, 90, 40, 50, 60), strict=True):
+        image.reshape(-1, 3)[:full] = 255
+    assert typical([Frame(image, None, True) for image in images]) == 3
+    assert typical([Frame(image, None, False) for image in images]) == 3

@@ -23,6 +23,7 @@ from hybrid_pose_ros.research.evaluation.energy import (
     power,
 )
 from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS, Networks
+from hybrid_pose_ros.research.evaluation.neurobench import neurobench_figures
 from hybrid_pose_ros.research.evaluation.protocols import WINDOW_INSTANTS
 from hybrid_pose_ros.research.evaluation.runs import Poses
 from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS, Performance, Truth
@@ -221,6 +222,7 @@ def energy_figures(
                 "snn_step_uj_paper": 1e6 * costs.paper_step_j(did),
                 "snn_step_uj_honest": 1e6 * costs.extended_step_j(did),
             }
+        figures[name]["neurobench"] = neurobench_figures(network, costs, duty, did)
     return figures
 
 

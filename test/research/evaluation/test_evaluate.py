@@ -63,6 +63,8 @@ def test_all_models_are_measured_or_named_as_missing(figures: dict[str, Any]) ->
         assert model["mpjpe_px_held_out_movements"] == model["mpjpe_px"]
         assert model["mpjpe_px_mocap"] is None
         assert model["power_w_honest"] >= model["power_w_paper"] >= 0
+        if "neurobench" in model:
+            assert model["neurobench"]["model_execution_rate"] > 0
     # an untrained network is worse than no look at the events at all
     assert figures["models"]["mean_pose"]["mpjpe_px"] < figures["models"]["hybrid"]["mpjpe_px"]
     assert figures["models"]["hybrid"]["firing_rates"]["head"] > 0

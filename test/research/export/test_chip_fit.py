@@ -2,6 +2,8 @@
 """What chips hold, beside what the layers of the SNN need."""
 
 import dataclasses
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,3 +49,19 @@ def test_the_command_prints_the_tables(capsys: pytest.CaptureFixture[str]) -> No
     output = capsys.readouterr().out
     assert "weight bits" in output
     assert all(chip.name in output for chip in CHIPS)
+
+
+@pytest.mark.parametrize(("form", "package"), [("nir", "nir"), ("onnx", "onnx")])
+def test_a_missing_package_is_one_sentence_with_the_remedy(
+    form: str,
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["export", "--format", form, "--out", str(tmp_path / "model")]) == 1
+    error = capsys.readouterr().err
+    assert "pip install -r requirements-export.txt" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
