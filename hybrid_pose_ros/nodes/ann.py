@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node `ann`: events -> a new state for the SNN, ten times a second of sensor time."""
 
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-from std_msgs.msg import Header
+from typing import Any
 
 from hybrid_pose_ros.events.binning import GridView
 from hybrid_pose_ros.interfaces.cdr import header_message
@@ -14,24 +10,22 @@ from hybrid_pose_ros.interfaces.topics import INIT_REQUEST, STATE_INIT
 from hybrid_pose_ros.msg import InitRequest
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.nodes.support.health import Report
-from hybrid_pose_ros.nodes.support.model_parameters import ANN_PARAMETERS, ann_rate_hz, make_ann
+from hybrid_pose_ros.nodes.support.model_parameters import (
+    ANN_PARAMETERS,
+    Inference,
+    ann_period_ns,
+    ann_rate_hz,
+    make_ann,
+)
 from hybrid_pose_ros.nodes.support.packet_inbox import PeriodBatcher
 from hybrid_pose_ros.nodes.support.parameters import Value
 from hybrid_pose_ros.nodes.support.running import run_node
 from hybrid_pose_ros.nodes.support.step_figures import AnnFigures
 from hybrid_pose_ros.nodes.support.step_node import StampedStep, StepNode
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
-from hybrid_pose_ros.pipeline.ann_schedule import block_steps, period_steps, rate_trouble
+from hybrid_pose_ros.pipeline.ann_schedule import block_steps, rate_trouble
 from hybrid_pose_ros.pipeline.requested_inputs import RequestedInputs
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
-
-
-class _Job(NamedTuple):
-    """One inference to run: its input, and the header of the packet that made it due."""
-
-    estimator: AnnEstimator
-    snapshot: tuple[NDArray[np.float32], int]
-    header: Header
 
 
 class AnnNode(StepNode):
@@ -52,7 +46,7 @@ class AnnNode(StepNode):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("ann", **kwargs)
-        self._worker: Worker[_Job] | None = None
+        self._worker: Worker[Inference] | None = None
 
     def configure(self) -> None:
         """Load the model."""
@@ -84,13 +78,13 @@ class AnnNode(StepNode):
         self.figures = AnnFigures()
         self._worker = self.run_beside(Worker(self._infer, "inference"))
         self._batcher = PeriodBatcher(self._events_topic.message_class)
-        self._requested = RequestedInputs[_Job]()
+        self._requested = RequestedInputs[Inference]()
         self.listen_to(INIT_REQUEST, self._on_request)
         super().activate()
 
     def may_wait(self, waiting: list[bytes]) -> bool:
         """Let packets wait that end before the period does: to decode many at once costs less."""
-        return self._batcher.may_wait(waiting, self._period_ns)
+        return self._batcher.may_wait(waiting, ann_period_ns(self, self.checkpoint.config))
 
     def begin(self, view: GridView) -> None:
         """Begin without a past with this sensor."""
@@ -106,17 +100,18 @@ class AnnNode(StepNode):
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
-        period_ns = self._period_ns
-        if period_ns % self._estimator.block_ns:  # a live change of the rate
-            self._begin_anew()
+        period_ns = ann_period_ns(self, self.checkpoint.config)
+        if period_ns % self._estimator.block_ns:  # after a live change of the rate: without a past
+            config = self.checkpoint.config
+            self._estimator.reset(self._stream.view, block_steps(ann_rate_hz(self), config))
+            self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
             return
-        period = period_ns // self._estimator.block_ns
         job = None
         for stamped in steps:
             self._estimator.push(stamped.step)
-            if (stamped.step.index + 1) % period == 0:
+            if (stamped.step.index + 1) * self._estimator.block_ns % period_ns == 0:
                 header = header_message(stamped.header)
-                due = _Job(self._estimator, self._estimator.snapshot(), header)
+                due = Inference(self._estimator, self._estimator.snapshot(), header)
                 if self.flag("auto_rate") and not self._requested.keep(due.snapshot[1], due):
                     continue
                 self.figures.skipped.add(job is not None)
@@ -127,20 +122,9 @@ class AnnNode(StepNode):
         if not self._paused:
             self._order(self._requested.ask(message.sensor_time))
 
-    def _order(self, job: _Job | None) -> None:
+    def _order(self, job: Inference | None) -> None:
         if job is not None and self._worker is not None:
             self.figures.skipped.add(self._worker.put(job))
-
-    @property
-    def _period_ns(self) -> int:
-        step_ns = self.checkpoint.config.step_ns
-        return period_steps(ann_rate_hz(self), step_ns) * step_ns
-
-    def _begin_anew(self) -> None:
-        """Go on in blocks that fit the rate, without a past."""
-        config, view = self.checkpoint.config, self._stream.view
-        self._estimator.reset(view, block_steps(ann_rate_hz(self), config))
-        self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
 
     def diagnose(self, report: Report) -> None:
         """Report on the inferences."""
@@ -152,7 +136,7 @@ class AnnNode(StepNode):
             "subscribers of state_init": str(self._publisher.get_subscription_count()),
         }
 
-    def _infer(self, job: _Job, is_valid: IsValid) -> None:
+    def _infer(self, job: Inference, is_valid: IsValid) -> None:
         init = job.estimator.infer(job.snapshot)
         if not is_valid():
             return

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of the nodes `ann` and `snn`, and the estimators that follow from them."""
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
+from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.binning import Step
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
@@ -12,7 +16,7 @@ from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.pipeline.ann_demand import AutoRate
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.ann_runtime import PRECISIONS, RUNTIMES, RuntimeMissingError
-from hybrid_pose_ros.pipeline.ann_schedule import block_steps, rate_trouble
+from hybrid_pose_ros.pipeline.ann_schedule import block_steps, period_steps, rate_trouble
 from hybrid_pose_ros.pipeline.prediction import MAX_PREDICTION_NS
 from hybrid_pose_ros.pipeline.snn_estimator import InitPolicy, SnnEstimator
 
@@ -129,6 +133,14 @@ SNN_PARAMETERS = (
 """Parameters of `snn` beside those of both."""
 
 
+class Inference(NamedTuple):
+    """An inference to run: its input, and the header of the packet that made it due."""
+
+    estimator: AnnEstimator
+    snapshot: tuple[NDArray[np.float32], int]
+    header: Header
+
+
 def make_ann(node: ManagedNode, checkpoint: Checkpoint) -> AnnEstimator:
     """Return an ANN that has been run once, without events.
 
@@ -159,6 +171,11 @@ def ann_rate_hz(node: ManagedNode) -> float:
     if node.flag("auto_rate"):
         return 1e3 / node.number("min_interval_ms")
     return node.number("rate_hz")
+
+
+def ann_period_ns(node: ManagedNode, config: ModelConfig) -> int:
+    """Return the sensor time (ns) between two moments at which `ann` may run."""
+    return period_steps(ann_rate_hz(node), config.step_ns) * config.step_ns
 
 
 def auto_rate_of(node: ManagedNode) -> AutoRate:
