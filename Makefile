@@ -2,14 +2,14 @@
 # Everything without a ROS distribution, in a virtual environment next to the sources.
 #
 #   make demo     simulate a person, play the events through the real nodes, show and measure
-#   make test     run all tests, in parallel
+#   make test     run the tests, in parallel, but for the slow ones
 #   make coverage tell which lines the unit tests run
 #   make install  set up .venv and install the package into it
 #   make clean    remove what the others made, except results in out/
 
 PYTHON ?= python3
 DEMO_ARGS ?=
-TEST_ARGS ?= -n auto
+TEST_ARGS ?= -n auto -m "not slow"
 # Another build of PyTorch, for example: make install TORCH_BUILD=cu130; the one of PyPI, which
 # brings CUDA: make install TORCH_BUILD=
 TORCH_BUILD ?= cpu
@@ -28,7 +28,7 @@ demo: .venv/.installed
 	$(BIN)/hybrid-pose demo $(DEMO_ARGS)
 
 test: .venv/.installed .venv/.test-tools
-	@echo "all tests, in parallel; only the quick ones: make test TEST_ARGS='-n auto -m unit'"
+	@echo "tests, in parallel; only the quick ones: TEST_ARGS='-n auto -m unit'; the slow ones: TEST_ARGS='-m slow'"
 	$(BIN)/pytest $(TEST_ARGS)
 
 coverage: .venv/.installed .venv/.test-tools

@@ -25,24 +25,24 @@ DOMAINS = range(1, 102)
 _count = itertools.count()
 
 _PROCESS_FOLDERS = {"nodes", "graph"}
-_SLOW_FOLDERS = {"research", "simulation", "package"}
-_SLOW_FIXTURES = {"dhp19"}
+_INTEGRATION_FOLDERS = {"research", "simulation", "package"}
+_INTEGRATION_FIXTURES = {"dhp19"}
 """They simulate a recording of four cameras."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test `process`, `slow` or `unit`, whichever of them comes first."""
+    """Mark each test `process`, `integration` or `unit`, whichever of them comes first."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         module = item.getparent(pytest.Module)
         starts_processes = module is not None and hasattr(module.obj, "subprocess")
-        is_slow = folder in _SLOW_FOLDERS or _SLOW_FIXTURES & set(
+        is_integration = folder in _INTEGRATION_FOLDERS or _INTEGRATION_FIXTURES & set(
             getattr(item, "fixturenames", ())
         )
         if folder in _PROCESS_FOLDERS or starts_processes:
             item.add_marker(pytest.mark.process)
         else:
-            item.add_marker(pytest.mark.slow if is_slow else pytest.mark.unit)
+            item.add_marker(pytest.mark.integration if is_integration else pytest.mark.unit)
 
 
 @pytest.fixture(autouse=True)
