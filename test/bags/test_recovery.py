@@ -144,7 +144,7 @@ with BagRecorder(Path(sys.argv[1]), [topic], make_typestore(Path(sys.argv[2]))) 
 def kill_recorder(folder: Path, share: Path, store: Typestore, delay_s: float) -> tuple[int, int]:
     """Kill a recorder that writes; return how many messages it had taken, and are recovered."""
     bag, out = folder / "bag", folder / "out"
-    command = [sys.executable, "-c", RECORD, str(bag), str(share)]
+    command = [sys.executable, "-P", "-c", RECORD, str(bag), str(share)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while not storage_files(bag) if bag.is_dir() else True:

@@ -19,7 +19,7 @@ from hybrid_pose_ros.cli.boundary import (
 from hybrid_pose_ros.cli.main import main
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
-COMMAND = [sys.executable, "-m", "hybrid_pose_ros.cli.main"]
+COMMAND = [sys.executable, "-P", "-m", "hybrid_pose_ros.cli.main"]
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -129,7 +129,7 @@ def test_a_reader_that_has_gone_is_no_fault(words: list[str], codes: set[int]) -
 
 
 def test_closed_output_is_no_obstacle() -> None:
-    command = f"'{sys.executable}' -m hybrid_pose_ros.cli.main --version >&-"
+    command = f"'{sys.executable}' -P -m hybrid_pose_ros.cli.main --version >&-"
     result = subprocess.run(command, shell=True, stderr=subprocess.PIPE, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
 
@@ -144,6 +144,6 @@ def test_without_a_place_for_compiled_code_the_variable_is_named(tmp_path: Path)
         "from hybrid_pose_ros.cli.main import main\n"
         f"sys.exit(main(['convert', 'raw', {str(path)!r}, '--out', 'o']))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     assert "NUMBA_CACHE_DIR" in result.stderr and result.stderr.count("\n") == 1

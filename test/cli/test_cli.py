@@ -25,7 +25,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     for arguments in (["--help"], ["run", "--help"]):
         output = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-P", "-c", code, *arguments],
             cwd=tmp_path,
             capture_output=True,
             text=True,

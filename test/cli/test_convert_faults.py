@@ -170,7 +170,7 @@ def test_a_limit_of_the_size_of_files_is_said_and_aborts_nothing(
     out = tmp_path / "out.aedat4"
     words = ["convert", "bag", str(bag), "--out", str(out)]
     result = subprocess.run(
-        [sys.executable, "-c", LIMITED, *words], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", LIMITED, *words], capture_output=True, text=True, check=False
     )
     assert result.returncode == 1, result.stderr
     assert "out.aedat4: cannot be written (File too large)" in result.stderr

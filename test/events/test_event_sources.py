@@ -54,7 +54,7 @@ def recording(tmp_path: Path) -> Path:
 @pytest.fixture
 def server() -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """A server on loopback that sends a thousand events for every line it is given."""
-    command = [sys.executable, "-c", SERVER]
+    command = [sys.executable, "-P", "-c", SERVER]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None

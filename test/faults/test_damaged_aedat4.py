@@ -145,7 +145,7 @@ def test_the_process_ends_with_its_reader(tmp_path: Path, blow: signal.Signals) 
     path = tmp_path / "long.aedat4"
     index = np.arange(150_000)  # more than the pipe holds
     write_aedat4(path, [make_events(index * 1000, index % 346, index % 260, True)], 346, 260)
-    command = [sys.executable, "-c", READ_FOREVER, str(path)]
+    command = [sys.executable, "-P", "-c", READ_FOREVER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
         pid = int(reader.stdout.readline())

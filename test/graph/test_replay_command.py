@@ -42,7 +42,12 @@ def test_running_errors_in_lockstep_are_those_of_the_offline_evaluation(
     small_bag: Path, store: Typestore, tmp_path: Path
 ) -> None:
     figures, recorded = tmp_path / "figures.json", tmp_path / "recorded"
-    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from hybrid_pose_ros.cli.main import main; exit(main())",
+    ]
     command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
     command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
     result = subprocess.run(
@@ -96,7 +101,12 @@ def test_figures_are_there_though_the_poses_could_not_be_recorded(
 ) -> None:
     figures, recorded = tmp_path / "figures.json", tmp_path / "file" / "recorded"
     recorded.parent.touch()
-    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from hybrid_pose_ros.cli.main import main; exit(main())",
+    ]
     command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
     command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
     result = subprocess.run(
@@ -122,7 +132,12 @@ def test_the_player_has_room_for_its_packets(
     tmp_path: Path,
     shared_memory: Callable[[subprocess.Popen[str]], list[Path]],
 ) -> None:
-    command = [sys.executable, "-c", "from hybrid_pose_ros.cli.main import main; exit(main())"]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from hybrid_pose_ros.cli.main import main; exit(main())",
+    ]
     process = subprocess.Popen(
         [*command, "replay", str(small_bag), "--publish-only", "--loop"],
         cwd=tmp_path,

@@ -58,7 +58,7 @@ def test_segments_of_a_killed_node_are_cleared_at_the_next_start(
     code = "from hybrid_pose_ros.nodes.visualizer import main; main()"
 
     def start() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-c", code], text=True)
+        return subprocess.Popen([sys.executable, "-P", "-c", code], text=True)
 
     def records() -> list[Path]:
         return list(record_folder().iterdir()) if record_folder().exists() else []

@@ -61,7 +61,7 @@ def test_a_burst_of_packets_finds_room(tmp_path: Path) -> None:
     """In new processes: Fast DDS reads its profiles once."""
 
     def run(program: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", program]
+        command = [sys.executable, "-P", "-c", program]
         return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
 
     with run(TALKER) as talker, run(LISTENER) as listener:

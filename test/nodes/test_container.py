@@ -102,7 +102,7 @@ def test_a_node_keeps_the_last_packets_as_many_as_the_history_of_the_topic(
 def start(*words: str) -> subprocess.Popen[str]:
     code = "from hybrid_pose_ros.nodes.start import start_node; start_node('container')"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-P", "-c", code, *words], stderr=subprocess.PIPE, text=True
     )
 
 

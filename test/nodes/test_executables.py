@@ -21,7 +21,7 @@ SharedMemory = Callable[[subprocess.Popen[str]], list[Path]]
 def start(node: str, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     code = f"from hybrid_pose_ros.nodes.start import start_node; start_node({node!r})"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "--ros-args", *arguments],
+        [sys.executable, "-P", "-c", code, "--ros-args", *arguments],
         cwd=folder,
         stderr=subprocess.PIPE,
         text=True,

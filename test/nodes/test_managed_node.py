@@ -140,8 +140,8 @@ def test_parameter_files_hold_the_defaults_of_the_nodes() -> None:
 @pytest.mark.parametrize(
     ("node_type", "topics"),
     [
-        (SnnNode, {"events", "state_init", "pose"}),
-        (AnnNode, {"events", "state_init"}),
+        (SnnNode, {"events", "init_request", "state_init", "pose"}),
+        (AnnNode, {"events", "init_request", "state_init"}),
         (VisualizerNode, {"events", "pose", "overlay", "markers", "cloud"}),
         (EventDriverNode, {"events", "camera_info"}),
     ],

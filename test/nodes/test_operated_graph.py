@@ -30,7 +30,12 @@ NODES = ("snn", "ann", "visualizer", "event_driver")
 @pytest.fixture
 def run(tmp_path: Path, checkpoint: Path) -> Iterator[subprocess.Popen[str]]:
     """`hybrid-pose run` in namespace /lab on a simulation at a fifth of real time."""
-    command = [sys.executable, "-c", "import sys; from hybrid_pose_ros.cli.main import main; "]
+    command = [
+        sys.executable,
+        "-P",
+        "-c",
+        "import sys; from hybrid_pose_ros.cli.main import main; ",
+    ]
     command[-1] += "sys.exit(main(sys.argv[1:]))"
     command += ["run", "--namespace", "lab", "--rate", "0.2", "--model", str(checkpoint)]
     process = subprocess.Popen(

@@ -82,6 +82,7 @@ def test_poses_of_a_recording_as_a_table(folder: Path) -> None:
     assert 0 < float(rows[-1]["head_x"]) < 346
 
 
+@pytest.mark.slow
 def test_training_on_own_people_gives_a_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     t_us = np.sort(rng.integers(0, 2_400_000, 40_000))

@@ -33,7 +33,7 @@ def test_neither_the_import_nor_the_version_loads_anything_heavy() -> None:
         "hybrid_pose_ros.__version__\n"
         "print(sorted({'torch', 'numba', 'cv2', 'rclpy', 'numpy'} & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr
 
 
@@ -43,5 +43,5 @@ def test_poses_need_no_ros() -> None:
         "from hybrid_pose_ros import PoseEstimator\n"
         "print(sorted({'rclpy', 'rosbags', 'cv2', 'rich'} & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr

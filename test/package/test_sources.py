@@ -133,7 +133,7 @@ def test_importing_the_package_is_light():
         "heavy = {'torch', 'numba', 'cv2', 'dv_processing', 'scipy', 'rclpy', 'numpy'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n", result.stderr
 
 

@@ -149,8 +149,9 @@ def test_poses_do_not_depend_on_how_the_events_are_cut(checkpoint: Checkpoint) -
     events = make_events(
         times, rng.integers(0, 346, count), rng.integers(0, 260, count), rng.random(count) < 0.5
     )
-    whole = PoseEstimator(346, 260, checkpoint, ann_hz=RATE)
-    parts = PoseEstimator(346, 260, checkpoint, ann_hz=RATE)
+    rate = replace(RATE, max_interval_ms=200.0)
+    whole = PoseEstimator(346, 260, checkpoint, ann_hz=rate)
+    parts = PoseEstimator(346, 260, checkpoint, ann_hz=rate)
     poses = whole.push(events)
     others = [p for i in range(0, count, 997) for p in parts.push(events[i : i + 997])]
     assert len(poses) == len(others) == 60

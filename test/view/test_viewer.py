@@ -30,7 +30,7 @@ def replace_viewer(monkeypatch: pytest.MonkeyPatch, code: str, port: int) -> Non
     monkeypatch.setattr(
         viewer,
         "viewer_command",
-        lambda address: [sys.executable, "-c", code, address, str(port)],
+        lambda address: [sys.executable, "-P", "-c", code, address, str(port)],
     )
 
 

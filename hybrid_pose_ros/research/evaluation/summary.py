@@ -222,7 +222,8 @@ def energy_figures(
                 "snn_step_uj_paper": 1e6 * costs.paper_step_j(did),
                 "snn_step_uj_honest": 1e6 * costs.extended_step_j(did),
             }
-        figures[name]["neurobench"] = neurobench_figures(network, costs, duty, did)
+        if duty.ann_hz or did is not None:
+            figures[name]["neurobench"] = neurobench_figures(network, costs, duty, did)
     return figures
 
 
