@@ -101,8 +101,7 @@ def test_commands_that_start_nodes_look_at_the_environment(
 
 
 def run(words: list[str], **environment: str) -> "subprocess.CompletedProcess[bytes]":
-    root = Path(__file__).parents[2]
-    own = os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", str(root))} | environment
+    own = os.environ | environment
     return subprocess.run([*COMMAND, *words], env=own, capture_output=True, check=False)
 
 
