@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 DEMO_ARGS ?=
-TEST_ARGS ?= -n auto -m "not slow"
+TEST_ARGS ?= -n auto --dist worksteal -m "not slow"
 # Another build of PyTorch, for example: make install TORCH_BUILD=cu130; the one of PyPI, which
 # brings CUDA: make install TORCH_BUILD=
 TORCH_BUILD ?= cpu

@@ -271,6 +271,7 @@ def child(parent: int, executable: str) -> int | None:
     return None
 
 
+@pytest.mark.slow
 def test_a_dying_ann_is_reported_and_ctrl_c_keeps_what_was_measured(
     demo: Path, model: Path, tmp_path: Path
 ) -> None:

@@ -130,8 +130,9 @@ def test_the_process_ends_with_its_source(recording: Path) -> None:
 
 
 READ_FOREVER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 from hybrid_pose_ros.events.sources import Aedat4Source
 source = Aedat4Source(Path(sys.argv[1]))
 print(source._child.pid, flush=True)

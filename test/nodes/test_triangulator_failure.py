@@ -44,6 +44,7 @@ def graph(checkpoint: Path, tmp_path: Path) -> Iterator[Supervisor]:
         yield graph
 
 
+@pytest.mark.slow
 def test_poses_in_space_go_on_without_a_camera_and_with_it_again(
     bench: Any, graph: Supervisor
 ) -> None:

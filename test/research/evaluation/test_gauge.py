@@ -144,6 +144,7 @@ def test_command_prints_and_writes_the_errors(
     assert "prove" in said  # seed 0 is one that markers were fitted on
 
 
+@pytest.mark.slow
 def test_capsules_and_mesh_differ_in_the_body_alone_and_the_mixture_takes_from_both() -> None:
     cameras = dict(zip((2, 3, 0, 1), DHP19_LIKE, strict=True))
     takes = [Take("walking", body, 1) for body in ("capsules", "mesh")]
@@ -174,6 +175,7 @@ def test_seeds_are_summarised_with_their_spread() -> None:
     assert figures["beyond_20px"]["ch2"] == pytest.approx(1 / 3, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
     blind_cnn: Path, tmp_path: Path
 ) -> None:

@@ -302,6 +302,7 @@ def test_lost_markers_are_unknown(dhp19: Path, tmp_path: Path) -> None:
     assert (shard.labels[60:, 7, :2] < -1000).all()
 
 
+@pytest.mark.slow
 def test_tuning_on_what_was_imported_lowers_its_error(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
