@@ -16,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("hybrid_pose_ros", deadline=None)
 settings.load_profile("hybrid_pose_ros")
 
+# Tests run side by side: threads that spin for each other's cores would take most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # rosidl reads it when the messages are imported.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 
