@@ -74,7 +74,7 @@ class EventTopic:
 
     @property
     def trouble(self) -> str:
-        """What was lost of the topic so far, or ""."""
+        """Losses of the topic so far in a sentence, or ""."""
         parts = (
             (self.damaged, "damaged packets are left out"),
             (self._reader.lost, "packets were not recorded, their numbers say"),

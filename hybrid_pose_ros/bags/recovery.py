@@ -19,7 +19,7 @@ from hybrid_pose_ros.interfaces.topics import Quality, Topic
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was recovered of a bag.
+    """Result of the recovery of a bag.
 
     Attributes:
         messages: number of messages of each topic.

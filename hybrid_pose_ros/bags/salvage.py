@@ -49,7 +49,7 @@ class Channel(NamedTuple):
 
 @dataclass
 class Damage:
-    """What could not be read.
+    """Losses of a reading, in sentences.
 
     Attributes:
         troubles: sentences that name the file and the place.

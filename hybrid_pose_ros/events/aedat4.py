@@ -16,7 +16,7 @@ from hybrid_pose_ros.events.dv_events import to_store
 CAMERA_NAME = "hybrid_pose_ros"
 
 SPARE_BYTES: Final = 16 * 2**20
-"""What dv-processing holds back and writes late, and the index at the end of the file."""
+"""Bytes that dv-processing holds back and writes late, and the index at the end of the file."""
 
 
 def write_aedat4(path: Path, batches: Iterable[EventArray], width: int, height: int) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a graph consists of: nodes, several of them in one process, and tools beside them."""
+"""Parts of a graph: nodes, several of them in one process, and tools beside them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -45,7 +45,7 @@ class NpzSource:
 
     @property
     def trouble(self) -> str:
-        """What was lost of the file, or ""."""
+        """Losses of the file in a sentence, or ""."""
         return self.losses.describe()
 
     def read(self) -> EventArray | None:

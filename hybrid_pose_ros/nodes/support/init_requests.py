@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How `snn` asks `ann` for new states, where the parameter `auto_rate` says so."""
+"""Requests of `snn` to `ann` for new states, where the parameter `auto_rate` says so."""
 
 from collections import deque
 from dataclasses import replace

@@ -17,7 +17,7 @@ MANY: Final = 3
 
 @dataclass(frozen=True)
 class Queue:
-    """What is known of the way to a node.
+    """State of the way to a node.
 
     Attributes:
         publishers: of the topic.
