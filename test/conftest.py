@@ -18,6 +18,7 @@ settings.load_profile("hybrid_pose_ros")
 
 # Tests run side by side: threads that spin for each other's cores would take most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # rosidl reads it when the messages are imported.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"

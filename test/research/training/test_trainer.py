@@ -214,6 +214,7 @@ def test_the_paper_network_trains_on_a_small_view(stage: Stage) -> None:
     assert silent == []
 
 
+@pytest.mark.slow
 def test_the_paper_network_fits_a_few_samples() -> None:
     """The published layers learn: in a small view, two samples by heart."""
     torch.manual_seed(0)
