@@ -23,8 +23,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # rosidl reads it when the messages are imported.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 
-DOMAINS = range(1, 102)
-"""Those whose UDP ports lie below the ones that Linux gives to other programs."""
+DOMAINS = range(1, 52)
+"""Those that no command chooses by itself (see `hybrid_pose_ros.demo.domain`)."""
 
 _count = itertools.count()
 

@@ -8,8 +8,12 @@ from typing import Final
 
 from hybrid_pose_ros.errors import UserError
 
-DOMAINS: Final = range(1, 102)
-"""Those whose UDP ports lie below the ones that Linux gives to other programs."""
+DOMAINS: Final = range(52, 102)
+"""Not those that people choose, who begin at 0; and their UDP ports lie below the ones that Linux
+gives to other programs."""
+
+_claims: Final[list[socket.socket]] = []
+"""Keep the claims of this process until it ends."""
 
 
 class DomainError(UserError):
@@ -30,14 +34,30 @@ def domain_is_free(domain_id: int) -> bool:
     return True
 
 
+def claim_domain(domain_id: int) -> bool:
+    """Claim a domain until this process ends; return False where another process has.
+
+    Until the first participant is there its port tells nothing, so the claim is a socket of an
+    abstract name, which the kernel frees in any case.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0hybrid_pose_ros/domain/{domain_id}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
+
+
 def free_domain_id() -> int:
-    """Return a domain that nobody on this machine is in, any of them.
+    """Claim a domain that nobody on this machine is in, any of :data:`DOMAINS`, and return it.
 
     Raises:
         DomainError: there is none.
     """
     for domain_id in random.sample(DOMAINS, len(DOMAINS)):
-        if domain_is_free(domain_id):
+        if domain_is_free(domain_id) and claim_domain(domain_id):
             return domain_id
     raise DomainError("no ROS domain is free on this machine; choose one with ROS_DOMAIN_ID")
 
