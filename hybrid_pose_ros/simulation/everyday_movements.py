@@ -11,64 +11,32 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
+from hybrid_pose_ros.simulation.gymnastics import gymnastics
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.movement_parts import (
     Movement,
+    Range,
+    Stage,
+    add_angles,
     blend,
     phase_of,
+    plant_feet,
     pulse,
+    through,
     walk,
     wander,
 )
 from hybrid_pose_ros.simulation.skeleton_motion import SIDES, SIGN, JointAngles, ahead
 
 F64 = NDArray[np.float64]
-Range = tuple[float, float]
 Place = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Where a hand goes from its shoulder and where the elbow points: outwards, forwards and up."""
-Stage = tuple[dict[str, float], Range, Range]
-"""A key pose, the seconds for which it is held, and those of the way to the next."""
 
 _UPPER_ARM_M: Final = 0.26
 _FOREARM_M: Final = 0.25
 """Of the arm for which the places that hands reach are given."""
-
-
-def _through(pose: JointAngles, rng: np.random.Generator, stages: list[Stage]) -> dict[str, F64]:
-    """Values of all channels over time, through the stages again and again from any moment."""
-    channels = sorted({name for angles, _, _ in stages for name in angles})
-    knots: list[float] = []
-    keys: list[list[float]] = []
-    now = -rng.uniform(0.0, sum(hold[1] + way[1] for _, hold, way in stages))
-    while now < pose.times[-1] + 1.0:
-        for angles, hold, way in stages:
-            size = rng.uniform(0.92, 1.04)
-            key = [size * angles.get(name, 0.0) for name in channels]
-            still = rng.uniform(*hold)
-            ends = [now, now + still] if still > 0.05 else [now]
-            knots += ends
-            keys += [key] * len(ends)
-            now = ends[-1] + rng.uniform(*way)
-    curves = gaussian_filter1d(
-        PchipInterpolator(knots, keys)(pose.times), 8.0, axis=0, mode="nearest"
-    )
-    return dict(zip(channels, curves.T, strict=True))
-
-
-def _add(pose: JointAngles, values: dict[str, F64]) -> None:
-    """Add angles: of the trunk by its name, of limbs as ``leg.knee`` or ``right_leg.knee``."""
-    for name, value in values.items():
-        limb, _, angle = name.rpartition(".")
-        if not limb:
-            setattr(pose, name, getattr(pose, name) + value)
-            continue
-        side, _, kind = limb.rpartition("_")
-        limbs = pose.arms if kind == "arm" else pose.legs
-        for each in [side] if side else SIDES:
-            setattr(limbs[each], angle, getattr(limbs[each], angle) + value)
 
 
 def _reach(pose: JointAngles, side: str, target_m: F64, elbow: F64, weight: F64) -> None:
@@ -96,20 +64,9 @@ def _reach(pose: JointAngles, side: str, target_m: F64, elbow: F64, weight: F64)
     arm.elbow = blend(arm.elbow, float(np.pi - np.arccos(np.clip(between, -1, 1))), weight)
 
 
-def _plant(pose: JointAngles) -> None:
-    """Let the floor hold the body; both legs bend alike, so that both feet stand on it."""
-    pose.planted = True
-    pose.balance = 0.0
-    right, left = pose.legs["right"], pose.legs["left"]
-    for angle in ("abduction", "flexion", "knee"):
-        mean = 0.5 * (getattr(right, angle) + getattr(left, angle))
-        setattr(right, angle, mean.copy())
-        setattr(left, angle, mean.copy())
-
-
 def _staged(pose: JointAngles, rng: np.random.Generator, *, stages: list[Stage]) -> None:
-    _plant(pose)
-    _add(pose, _through(pose, rng, stages))
+    plant_feet(pose)
+    add_angles(pose, through(pose, rng, stages))
 
 
 def _mirrored(stages: list[Stage]) -> list[Stage]:
@@ -200,9 +157,9 @@ def _either(pose: JointAngles, rng: np.random.Generator, *, stages: list[Stage])
 
 def _sit(pose: JointAngles, rng: np.random.Generator) -> None:
     """Sit still on a chair; the arms rest, speak or lie on the thighs."""
-    _plant(pose)
+    plant_feet(pose)
     lean = rng.uniform(-0.2, 0.3)
-    _add(pose, {name: np.full_like(pose.times, value) for name, value in _SEAT.items()})
+    add_angles(pose, {name: np.full_like(pose.times, value) for name, value in _SEAT.items()})
     pose.lean += lean
     for side in SIDES:
         leg = pose.legs[side]
@@ -224,7 +181,7 @@ def _gesture(pose: JointAngles, rng: np.random.Generator, side: str) -> None:
 
 def _lie(pose: JointAngles, rng: np.random.Generator) -> None:
     """Lie on the back, a side or the front; stir, and roll over now and then."""
-    _plant(pose)
+    plant_feet(pose)
     times = pose.times
     pose.recline += np.pi / 2
     place = rng.choice((0.0, 0.0, np.pi / 2, -np.pi / 2, np.pi))
@@ -267,7 +224,7 @@ def _walk_by(
     pose: JointAngles, rng: np.random.Generator, levels: list[float], seconds: Range
 ) -> F64:
     """Walk at levels of a tempo; returns the tempo as a share of it, [F]."""
-    _plant(pose)
+    plant_feet(pose)
     share = _smooth_steps(rng, pose.times, levels, seconds)
     step = np.gradient(pose.times)
     phase = rng.random() + np.cumsum(rng.uniform(0.7, 1.0) * share * step)
@@ -299,7 +256,7 @@ def _walk_about(pose: JointAngles, rng: np.random.Generator) -> None:
 
 def _side_steps(pose: JointAngles, rng: np.random.Generator) -> None:
     """Some steps to one side, then to the other."""
-    _plant(pose)
+    plant_feet(pose)
     share = _smooth_steps(rng, pose.times, [1.0, 0.0, -1.0, 0.0], (0.8, 2.5))
     phase = rng.random() + np.cumsum(rng.uniform(0.6, 1.1) * share * np.gradient(pose.times))
     size, amplitude = rng.uniform(0.1, 0.2), np.clip(1.5 * np.abs(share), 0.0, 1.0)
@@ -315,7 +272,7 @@ def _side_steps(pose: JointAngles, rng: np.random.Generator) -> None:
 
 def _turn_round(pose: JointAngles, rng: np.random.Generator) -> None:
     """Turn on the spot in small steps, a full turn or more, one way or both."""
-    _plant(pose)
+    plant_feet(pose)
     rate = rng.uniform(0.8, 2.0) * _smooth_steps(
         rng, pose.times, [1.0, 1.0, float(rng.choice((0.0, -1.0)))], (1.5, 4.0)
     )
@@ -330,7 +287,7 @@ def _turn_round(pose: JointAngles, rng: np.random.Generator) -> None:
 
 def _slow_arms(pose: JointAngles, rng: np.random.Generator) -> None:
     """Arms move slowly and wide, as in tai chi, above legs that stand still."""
-    _plant(pose)
+    plant_feet(pose)
     bent = rng.uniform(0.0, 0.4)
     for leg in pose.legs.values():
         leg.abduction = np.full_like(pose.times, leg.abduction.mean() + rng.uniform(0.0, 0.15))
@@ -348,7 +305,7 @@ def _slow_arms(pose: JointAngles, rng: np.random.Generator) -> None:
 
 def _arms_to(pose: JointAngles, rng: np.random.Generator, *, places: tuple[Place, ...]) -> None:
     """Bring one or both hands to a place of the body, stay there, and let them hang again."""
-    weight = _through(
+    weight = through(
         pose, rng, [({}, (0.2, 1.5), (0.6, 1.4)), ({"weight": 1.0}, (1.5, 6.0), (0.6, 1.4))]
     )["weight"]
     sides = list(rng.permutation(SIDES))[: len(places)]
@@ -358,7 +315,7 @@ def _arms_to(pose: JointAngles, rng: np.random.Generator, *, places: tuple[Place
 
 def _sway(pose: JointAngles, rng: np.random.Generator) -> None:
     """Shift the weight from foot to foot, the feet in their places."""
-    _plant(pose)
+    plant_feet(pose)
     shift = rng.uniform(0.05, 0.12) * np.sin(2 * np.pi * phase_of(rng, pose.times, (0.15, 0.5)))
     for side in SIDES:
         pose.legs[side].abduction += SIGN[side] * shift
@@ -383,5 +340,6 @@ EVERYDAY: Final[dict[str, Movement]] = {
     "phone": partial(_arms_to, places=(_EAR,)),
     "hands_on_hips": partial(_arms_to, places=(_WAIST, _WAIST)),
     "swaying": _sway,
+    "gymnastics": gymnastics,
 }
 """Everyday movements by name."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws motions: captured ones, DHP19's movements and those of everyday life, and changes them.
+"""Draws motions: captured ones, DHP19's movements, everyday life, gymnastics; and changes them.
 
 People hold still, move one limb alone, come or leave, so that a network sees bodies that rest, and
 limbs that move on a body which rested for long.
@@ -28,7 +28,7 @@ from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, PLACE_M, make_motion
 from hybrid_pose_ros.skeleton import joint_id
 
-_KINDS: Final = {"captured": 0.45, "dhp19": 0.30, "everyday": 0.25}
+_KINDS: Final = {"captured": 0.38, "dhp19": 0.22, "everyday": 0.2, "gymnastics": 0.2}
 """Shares of the kinds of motion; without motion capture those of the others grow."""
 
 _HOLD, _ONLY_LIMB, _COME_OR_LEAVE, _APPROACH = 0.2, 0.25, 0.1, 0.1
@@ -111,7 +111,7 @@ def _plain(
         if np.abs(clip.joints_m[..., :2]).max() > _ROOM_M + 0.5:
             clip = load_clip(mocap, name)
         return vary(clip, rng, seconds, yaw)
-    names = repertoire.movements if kind == "dhp19" else list(EVERYDAY)
+    names = {"dhp19": repertoire.movements, "everyday": list(EVERYDAY)}.get(kind, [kind])
     motion = make_motion(names[int(rng.integers(len(names)))], rng, seconds, yaw)
     return Motion(motion.times_s, motion.joints_m - PLACE_M, motion.name)
 

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of which movements are made: random curves, repetition, standing and walking."""
+"""Parts of which movements are made: random curves, repetition, key poses, standing, walking."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
 
 from hybrid_pose_ros.simulation.skeleton_motion import SIDES, JointAngles
 
 F64 = NDArray[np.float64]
+
+Range = tuple[float, float]
+Stage = tuple[dict[str, float], Range, Range]
+"""A key pose, the seconds for which it is held, and those of the way to the next."""
 
 Movement = Callable[[JointAngles, np.random.Generator], None]
 """Changes the joint angles of a person who stands."""
@@ -106,3 +112,48 @@ def walk(
     pose.twist -= 0.12 * amplitude * np.sin(2 * np.pi * phase)
     if jog:
         pose.lift += rng.uniform(0.03, 0.08) * np.abs(np.sin(2 * np.pi * phase))
+
+
+def through(pose: JointAngles, rng: np.random.Generator, stages: list[Stage]) -> dict[str, F64]:
+    """Return all channels over time, through the stages again and again from any moment."""
+    channels = sorted({name for angles, _, _ in stages for name in angles})
+    knots: list[float] = []
+    keys: list[list[float]] = []
+    now = -rng.uniform(0.0, sum(hold[1] + way[1] for _, hold, way in stages))
+    while now < pose.times[-1] + 1.0:
+        for angles, hold, way in stages:
+            size = rng.uniform(0.92, 1.04)
+            key = [size * angles.get(name, 0.0) for name in channels]
+            still = rng.uniform(*hold)
+            ends = [now, now + still] if still > 0.05 else [now]
+            knots += ends
+            keys += [key] * len(ends)
+            now = ends[-1] + rng.uniform(*way)
+    curves = gaussian_filter1d(
+        PchipInterpolator(knots, keys)(pose.times), 8.0, axis=0, mode="nearest"
+    )
+    return dict(zip(channels, curves.T, strict=True))
+
+
+def add_angles(pose: JointAngles, values: dict[str, F64]) -> None:
+    """Add angles: of the trunk by its name, of limbs as ``leg.knee`` or ``right_leg.knee``."""
+    for name, value in values.items():
+        limb, _, angle = name.rpartition(".")
+        if not limb:
+            setattr(pose, name, getattr(pose, name) + value)
+            continue
+        side, _, kind = limb.rpartition("_")
+        limbs = pose.arms if kind == "arm" else pose.legs
+        for each in [side] if side else SIDES:
+            setattr(limbs[each], angle, getattr(limbs[each], angle) + value)
+
+
+def plant_feet(pose: JointAngles) -> None:
+    """Let the floor hold the body; both legs bend alike, so that both feet stand on it."""
+    pose.planted = True
+    pose.balance = 0.0
+    right, left = pose.legs["right"], pose.legs["left"]
+    for angle in ("abduction", "flexion", "knee"):
+        mean = 0.5 * (getattr(right, angle) + getattr(left, angle))
+        setattr(right, angle, mean.copy())
+        setattr(left, angle, mean.copy())

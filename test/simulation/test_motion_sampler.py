@@ -54,8 +54,8 @@ def test_all_kinds_and_changes_occur_and_nothing_held_out(clips: Path) -> None:
     heads = Counter(name[0] for name in names)
     captured = {name for name in heads if name.endswith("_1")}
     assert captured == {"a_s1_1", "b_s1_1"}
-    assert sum(heads[n] for n in captured) / 400 == pytest.approx(0.45, abs=0.08)
-    assert sum(heads[n] for n in EVERYDAY) / 400 == pytest.approx(0.25, abs=0.07)
+    assert sum(heads[n] for n in captured) / 400 == pytest.approx(0.38, abs=0.08)
+    assert sum(heads[n] for n in EVERYDAY) / 400 == pytest.approx(0.4, abs=0.08)
     assert not {"clap", "walking"} & set(heads)
     changes = Counter(change.split("_")[0] for name in names for change in name[1:])
     for change, share in {"only": 0.25, "hold": 0.2, "approach": 0.1, "walk": 0.1}.items():
