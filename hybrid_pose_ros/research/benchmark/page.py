@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hybrid_pose_ros.graph.specs import CONTAINER
 from hybrid_pose_ros.research.benchmark.performance_plots import NAMES
 from hybrid_pose_ros.research.benchmark.poses import CNN_EVENTS
 from hybrid_pose_ros.research.markdown import number, table
@@ -166,12 +167,19 @@ def _system(figures: Mapping[str, Any]) -> Iterator[str]:
             "The floor, p99 of a bare echo of rclpy between two processes right after each run: "
             f"{', '.join(echoes)}."
         )
+    yield "The same nodes in one process (`--one-process`), right after each of these runs:"
+    together = figures["system_one_process"]
+    yield _runs({f"{hz} Hz": run for hz, run in together.items()})
     nodes = sorted({name for run in runs.values() for name in run["cpu_ms_per_pose"]})
     yield "CPU time per pose (ms) in each process:"
     yield table(
-        ("", *(f"`{name}`" for name in nodes)),
+        ("", *(f"`{name}`" for name in nodes), "all in one"),
         [
-            (f"{hz} Hz", *(number(run["cpu_ms_per_pose"].get(name), 1, 2) for name in nodes))
+            (
+                f"{hz} Hz",
+                *(number(run["cpu_ms_per_pose"].get(name), 1, 2) for name in nodes),
+                number(together[hz]["cpu_ms_per_pose"].get(CONTAINER), 1, 2),
+            )
             for hz, run in runs.items()
         ],
     )

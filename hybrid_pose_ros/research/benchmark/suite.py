@@ -3,7 +3,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from hybrid_pose_ros.research.benchmark.scaling import RATES_MEV_S, measure_scal
 from hybrid_pose_ros.research.benchmark.steps import measure_steps
 from hybrid_pose_ros.research.benchmark.streams import Stream, at_rate, repeat, walking
 
-FORMAT: Final = "hybrid_pose_ros/bench/2"
+FORMAT: Final = "hybrid_pose_ros/bench/3"
 
 PARTS: Final = ("step", "ann", "pose", "system", "scaling")
 
@@ -179,13 +179,16 @@ def _run_systems(
 
         if "system" in plan.parts:
             recording = record(stream, plan.settle_s + plan.system_s)
-            figures["system"] = {}
+            figures |= {"system": {}, "system_one_process": {}}
             for hz in plan.rates_hz:
                 say(f"the running system at {hz} Hz")
                 run = Run(recording, hz, plan.model, plan.settle_s)
-                figures["system"][str(hz)] = play(f"{hz}hz", run) | {
-                    "echo_p99_ms": echo_p99_ms(hz, plan.echo_s)
-                }
+                apart = play(f"{hz}hz", run)
+                floor = {"echo_p99_ms": echo_p99_ms(hz, plan.echo_s)}
+                say(f"the same in one process at {hz} Hz")
+                together = play(f"{hz}hz-one-process", replace(run, one_process=True))
+                figures["system"][str(hz)] = apart | floor
+                figures["system_one_process"][str(hz)] = together | floor
                 yield figures
         if "scaling" in plan.parts and plan.overload_s:
             say(f"the running system at {OVERLOAD_MEV_S:g} million events per second")

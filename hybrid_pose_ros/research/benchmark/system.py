@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running system: driver, ANN and SNN in processes of their own, heard by this one.
+"""The running system: driver, ANN and SNN in processes of their own or in one, heard by this one.
 
 Latency is the arrival of a pose here minus its stamp: the publication of the packet that
 completed its step. Both are host time of one machine.
@@ -16,6 +16,7 @@ import numpy as np
 from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.specs import in_one_process
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.echo import measure_echo
@@ -54,6 +55,7 @@ class Run:
         seconds: end after so many seconds of host time, the recording being played over and over;
             None: at its end.
         packet_ms: length of a packet (ms of sensor time); None: a packet per step.
+        one_process: the nodes share a process.
     """
 
     recording: Path
@@ -63,6 +65,7 @@ class Run:
     rate: float = 1.0
     seconds: float | None = None
     packet_ms: float | None = None
+    one_process: bool = False
 
 
 @dataclass
@@ -103,10 +106,11 @@ def graph_of(run: Run, share: Path) -> list[NodeSpec]:
         },
     }
     specs = {spec.name: spec for spec in pose_graph(arguments, share)}
-    return [
+    nodes = [
         replace(specs[name], parameters={**specs[name].parameters, **parameters})
         for name, parameters in extra.items()
     ]
+    return in_one_process(nodes) if run.one_process else nodes
 
 
 def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
@@ -138,7 +142,8 @@ class _BenchRun:
         self._supervisor = supervisor
         self._run, self._logs = run, logs
         self._store = make_typestore(share_directory(prefix))
-        self._waiting = supervisor.specs.keys() - {DRIVER}  # those not known to be at work
+        held = DRIVER in supervisor.specs  # in one process it starts with the others
+        self._waiting = set(supervisor.specs.keys() - {DRIVER} if held else ())
         self._last_s = self._began_s = time.monotonic()
         self._sample_s = 0.0
 
