@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "start the nodes: events in, poses out",
     "demo": "show everything on simulated events, measure it and check it",
     "convert": "make bags of recordings, and recordings of bags",
+    "record": "write the topics of a running graph into a bag",
     "replay": "play a bag through the pipeline",
     "view": "show live topics or a bag in the Rerun viewer",
     "evaluate": "compare the hybrid with its parts on simulated recordings",
@@ -39,7 +40,7 @@ RESEARCH = {
 }
 """Commands behind `hybrid-pose research`, modules here as well."""
 
-_STARTS_NODES = ("run", "demo", "replay", "view", "torture")
+_STARTS_NODES = ("run", "demo", "record", "replay", "view", "torture")
 
 
 def make_parser(complete: Collection[str]) -> argparse.ArgumentParser:

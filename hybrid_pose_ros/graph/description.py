@@ -6,6 +6,8 @@ into processes. One camera is the case N = 1 of several; a replay is a graph who
 from a bag. Neither rclpy nor launch is imported here, and no bag is read.
 """
 
+import shutil
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +29,15 @@ from hybrid_pose_ros.interfaces.topics import (
     POSE_3D,
     RECORDED,
     WORLD_FRAME,
+    Topic,
     absolute_namespace,
     camera_namespaces,
 )
 
 SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
+
+_PLAYED = ("recording", "video", "simulator")
+"""Sources that wait for those who listen, so that these miss nothing."""
 
 _RATE = "1 is real time, 0 unlimited"
 _MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
@@ -172,7 +178,7 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     nodes: dict[str, Parameters] = {"snn": model, "ann": model}
     if not several or "true" in (values["visualizer"], values["rviz"]):
         nodes["visualizer"] = {}
-    drivers = _drivers(values, cameras, len(nodes))
+    drivers = _drivers(values, cameras, len(nodes) + bool(values["bag"]))
     joint: dict[str, Parameters] = {}
     if several:
         fusion: dict[str, Value] = {"cameras": ",".join(cameras)}
@@ -231,12 +237,17 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
     return _assemble(share, [], values["params"], groups, required)
 
 
-def bag_command(arguments: Mapping[str, str]) -> list[str]:
-    """Return the command that records the graph's topics with the tools of a ROS distribution."""
+def recorded_topics(arguments: Mapping[str, str]) -> list[Topic]:
+    """Return the topics of a graph that a bag of it holds."""
     topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
     topics += [POSE_3D.under("")] if "cameras" in arguments else []
+    return [*topics, DIAGNOSTICS]
+
+
+def bag_command(arguments: Mapping[str, str]) -> list[str]:
+    """Return the command that records the graph's topics with the tools of a ROS distribution."""
     command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], "--topics"]
-    return [*command, *(topic.name for topic in topics), DIAGNOSTICS.name]
+    return [*command, *(topic.name for topic in recorded_topics(arguments))]
 
 
 def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[str]:
@@ -278,9 +289,20 @@ def rviz_tools(arguments: Mapping[str, str], share: Path) -> list[ToolSpec]:
     ]
 
 
+def own_bag_command(arguments: Mapping[str, str]) -> list[str]:
+    """Return the command that records the graph's topics without a ROS distribution."""
+    command = [str(Path(sys.executable).with_name("hybrid-pose")), "record", arguments["bag"]]
+    if "cameras" in arguments:
+        return [*command, "--cameras", arguments["cameras"]]
+    return [*command, "--namespace", arguments.get("namespace", "")]
+
+
 def tool_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
     """Return the commands of the tools that the arguments ask for beside the nodes."""
-    recorder = [bag_command(arguments)] if arguments.get("bag") else []
+    recorder = []
+    if arguments.get("bag"):
+        record = bag_command if shutil.which("ros2") else own_bag_command
+        recorder.append(record(arguments))
     viewer = rviz_tools(arguments, share) if arguments.get("rviz") == "true" else []
     return [*recorder, *(tool.command() for tool in viewer)]
 
@@ -329,7 +351,8 @@ def _drivers(
     """Return parameters of each camera's event_driver; none where events come from elsewhere.
 
     Args:
-        subscribers: number of nodes that several cameras wait for, each for its own.
+        subscribers: that listen to each camera, and are waited for by several cameras and where a
+            bag is recorded; otherwise the source's own parameters say.
     """
     source, several = values["source"], "cameras" in values
     if source == "none":
@@ -343,6 +366,8 @@ def _drivers(
         common["host"] = values["host"]
     if values.get("port"):
         common["port"] = number(int, "port", values["port"])
+    if values["bag"] and source in _PLAYED:
+        common["wait_for_subscribers"] = subscribers
     drivers = [dict(common) for _ in cameras]
     if several and source == "simulator":
         from hybrid_pose_ros.geometry.cameras import DHP19_LIKE  # scipy: not for every command

@@ -2,14 +2,21 @@
 """`hybrid-pose run --bag`: a recorder that cannot record does not go unnoticed."""
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.graph.arguments import GraphError
-from hybrid_pose_ros.graph.description import NodeSpec
+from hybrid_pose_ros.graph.description import NodeSpec, tool_commands
 
 
 def test_a_bag_that_exists_is_refused_before_anything_starts(
@@ -67,3 +74,64 @@ def test_one_process_is_asked_for_by_an_option(
     monkeypatch.setattr(cli_run, "pose_graph", refuse)
     assert main(["run", "--one-process"]) == 1
     assert asked == [{"container": "true"}]
+
+
+def test_without_a_distribution_the_graph_records_itself_from_the_first_packet(
+    tmp_path: Path, checkpoint: Path, store: Typestore
+) -> None:
+    """Ctrl-C ends all; the bag is whole, and says how much is in it."""
+    bag = tmp_path / "walk"
+    programs = Path(sys.executable).parent
+    with subprocess.Popen(
+        [programs / "hybrid-pose", "run", "--model", checkpoint, "--rate", "0.5", "--bag", bag],
+        env=os.environ | {"PATH": str(programs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            wait_until(lambda: written(bag) > 2**20, process)
+        finally:
+            process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    with AnyReader([bag], default_typestore=store) as reader:
+        counts = {link.topic: link.msgcount for link in reader.connections}
+        first = {
+            link.topic: reader.deserialize(data, link.msgtype)
+            for link, _, data in reversed(list(reader.messages()))
+        }
+    assert first["/events"].seq == 0
+    assert min(counts[name] for name in ("/events", "/pose", "/state_init", "/diagnostics")) > 0
+    for topic, count in counts.items():
+        assert f"{count:,d}  {topic}\n" in said
+
+
+def written(bag: Path) -> int:
+    return sum(path.stat().st_size for path in bag.glob("*.mcap"))
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_what_records_without_a_distribution_has_the_graph_s_cameras(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = str(Path(sys.executable).parent / "hybrid-pose")
+    one = {"bag": "walk", "namespace": "cam0"}
+    assert tool_commands(one, tmp_path) == [[program, "record", "walk", "--namespace", "cam0"]]
+    several = {"bag": "walk", "cameras": "l,r"}
+    assert tool_commands(several, tmp_path) == [[program, "record", "walk", "--cameras", "l,r"]]
+
+
+def test_recording_into_a_bag_that_exists_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", str(tmp_path)]) == 1
+    assert "exists already" in capsys.readouterr().err
