@@ -155,7 +155,9 @@ def test_poses_are_those_of_the_pipeline_and_all_topics_are_published(
     assert len(received["events"]) >= SECONDS * 1000 / 5 - 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_all_nodes_in_order(
     number: signal.Signals, shared_memory: Callable[[subprocess.Popen[str]], list[Path]]
 ) -> None:

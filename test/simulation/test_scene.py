@@ -59,7 +59,7 @@ def drawn(count: int) -> Iterator[Scene]:
 
 
 def test_wild_scenes_have_the_documented_shares() -> None:
-    scenes = list(drawn(400))
+    scenes = list(drawn(150))
     counts = {
         scene_module.ABSENT: [not scene.present for scene in scenes],
         scene_module.FLICKERING: [scene.flicker is not None for scene in scenes],

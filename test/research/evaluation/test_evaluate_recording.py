@@ -30,7 +30,7 @@ def noise(seconds: float) -> EventArray:
 
 @pytest.mark.parametrize(
     ("seconds", "ann", "hybrid"),
-    [(0.5, 7, 31), (1.6, 21, 101)],
+    [(0.5, 7, 31), pytest.param(1.6, 21, 101, marks=pytest.mark.slow)],
     ids=["40 % of a short one", "0.6 s of a long one"],
 )
 def test_poses_count_after_the_beginning(

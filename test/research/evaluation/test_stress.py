@@ -163,10 +163,17 @@ def test_a_run_that_was_cut_goes_on_where_it_was(
     assert len(runs) == wanted + 2 * len(PERFORMED)
 
 
+@pytest.mark.parametrize("simulated", [pytest.param(True, marks=pytest.mark.slow), False], ids=str)
 def test_the_command_measures_an_axis_and_writes_a_page(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+    simulated: bool,
 ) -> None:
     pytest.importorskip("matplotlib")
+    if not simulated:
+        request.getfixturevalue("runs")
     out, page = tmp_path / "stress.json", tmp_path / "docs" / "robustness.md"
     arguments = ["--stress", "--axes", "body", "--seconds", "0.2", "--workers", "1"]
     arguments += ["--checkpoint", str(checkpoint), "--json", str(out)]

@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,8 @@ from hybrid_pose_ros.research.training.stages import Stage
 SHORT = ("--updates", "2", "--batch", "2", "--report-every", "2", "--samples", "2")
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest data there is, made by the installed program and its worker processes."""
-    folder = tmp_path_factory.mktemp("training") / "data"
+def render(folder: Path) -> None:
+    """Make the smallest data there is, by the installed program and its worker processes."""
     program = find_prefix() / "bin" / "hybrid-pose"
     arguments = (
         "research",
@@ -41,12 +40,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [program, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
+def make_noise(folder: Path) -> None:
+    for seed, split in enumerate(("train", "validation", "test")):
+        write_recording(folder / split / "00000", seed)
+
+
+@pytest.mark.parametrize("make", [make_noise, pytest.param(render, marks=pytest.mark.slow)])
 def test_from_recordings_to_a_checkpoint(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    data = tmp_path / "data"
+    make(data)
     run, checkpoint = tmp_path / "run", tmp_path / "edge.safetensors"
     places = ("--data", str(data), "--out", str(run))
     assert main(["research", "train", "ann", *places, *SHORT]) == 0
