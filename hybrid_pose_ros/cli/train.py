@@ -3,29 +3,19 @@
 
 import argparse
 import json
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, training_data
-from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 if TYPE_CHECKING:
     import torch
 
-    from hybrid_pose_ros.networks.config import ModelConfig
-    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.research.training.shards import Shard
 
 STAGES = ("ann", "snn", "hybrid")
-
-_EARLIER_WINDOWS = 3
-_CARRY_SAMPLES = 192
-"""Samples at most that state blending is fitted on, each after so many earlier windows."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -101,35 +91,6 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
 
 
-def _validation(
-    shards: "list[Shard]", config: "ModelConfig", samples: int, names: tuple[str, ...]
-) -> "Callable[[HybridPoseNetwork], dict[str, float]]":
-    import numpy as np
-
-    from hybrid_pose_ros.research.evaluation.comparison import compare, mean_points
-    from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSource
-
-    batch = min(samples, 32)
-    source = BatchSource(
-        shards,
-        config,
-        batch=batch,
-        steps=WINDOW_NS // config.step_ns,
-        seed=0,
-        augmentation=NO_AUGMENTATION,
-        # only the hybrid's SNN has a past that matters
-        earlier=(1,) if "hybrid" in names else (0,),
-    )
-    mean_pose = mean_points(shards)
-
-    def validate(network: "HybridPoseNetwork") -> dict[str, float]:
-        batches = (source[i] for i in range(samples // batch))
-        errors = compare(network, batches, mean_pose, names)
-        return {f"{name}_px": float(np.mean(values)) for name, values in errors.items()}
-
-    return validate
-
-
 def _train(args: argparse.Namespace) -> int:
     import torch
 
@@ -148,9 +109,10 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _train_on(device: "torch.device", args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.research.evaluation.comparison import COMPARED
+    from hybrid_pose_ros.research.evaluation.comparison import COMPARED, make_validation
     from hybrid_pose_ros.research.training.distributed import processes, rank
     from hybrid_pose_ros.research.training.log import RunLog
+    from hybrid_pose_ros.research.training.run_folder import begin_network
     from hybrid_pose_ros.research.training.shards import open_shards, recordings_digest
     from hybrid_pose_ros.research.training.sources import FOLLOWED, make_source
     from hybrid_pose_ros.research.training.stages import Stage
@@ -163,7 +125,7 @@ def _train_on(device: "torch.device", args: argparse.Namespace) -> int:
 
     stage = Stage(args.train_command)
     variant = getattr(args, "variant", None)
-    network = _start(args.out, stage, args.start, variant).to(device)
+    network = begin_network(args.out, stage, args.start, variant).to(device)
     config = network.config
     shards = open_shards(args.data / "train", config)
     ann_weights, snn_weights = weights_digests(network)
@@ -186,7 +148,7 @@ def _train_on(device: "torch.device", args: argparse.Namespace) -> int:
     source = make_source(args.data / "train", shards, plan, config, device)
     names = {Stage.ANN: ("ann", "ann_held"), Stage.SNN: ("snn_from_rest",)}.get(stage, COMPARED)
     validation = open_shards(args.data / "validation", config)
-    validate = _validation(validation, config, args.samples, names)
+    validate = make_validation(validation, config, args.samples, names)
     console = Console()
 
     def reported(report: Report) -> None:
@@ -215,149 +177,9 @@ def _train_on(device: "torch.device", args: argparse.Namespace) -> int:
     return 0
 
 
-def _start(
-    folder: Path, stage: Any, start: Path | None, variant: str | None
-) -> "HybridPoseNetwork":
-    """Build the network with what a checkpoint and earlier stages of this run have trained.
-
-    The hybrid has the run's ANN, if there is one, and the SNN of the checkpoint, if one is given.
-    """
-    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
-    from hybrid_pose_ros.networks.config import EDGE, variant_of
-    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.research.training.stages import Stage
-
-    network = HybridPoseNetwork(EDGE)
-    if start is not None:
-        trained = load_checkpoint(start).network
-        # weights fit whichever filter the events went through
-        if replace(trained.config, noise_filter=EDGE.noise_filter) != EDGE:
-            raise CommandError(
-                f"{start}: its configuration is not that of this version's edge model"
-            )
-        network.load_state_dict(trained.state_dict())
-    ann, snn = folder / "ann.pt", folder / "snn.pt"
-    if stage is Stage.HYBRID:
-        if ann.is_file():
-            state = _state(ann)["network"]
-            _load_part(network.ann, state, "ann.")
-            _load_part(network.motion, state, "motion.")
-        elif start is None:
-            raise CommandError(
-                f"{ann}: train the ANN first, with `hybrid-pose research train ann`"
-            )
-        if start is None and snn.is_file():
-            _load_part(network.snn, _state(snn)["network"], "snn.")
-    if variant is None:
-        return network
-    other = HybridPoseNetwork(variant_of(EDGE, variant))
-    shared = other.state_dict().keys()
-    other.load_state_dict({k: v for k, v in network.state_dict().items() if k in shared})
-    return other
-
-
-def _state(path: Path) -> dict[str, Any]:
-    """Read what a stage has saved, on whatever device."""
-    import torch
-
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _load_part(module: Any, state: dict[str, Any], prefix: str) -> None:
-    module.load_state_dict(
-        {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-    )
-
-
 def _export(args: argparse.Namespace) -> int:
-    from hybrid_pose_ros.networks.checkpoint import (
-        load_checkpoint,
-        save_checkpoint,
-        save_variant,
-        variant_path,
-    )
-    from hybrid_pose_ros.networks.config import EDGE, VARIANTS, variant_of
-    from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-    from hybrid_pose_ros.research.evaluation.comparison import COMPARED
-    from hybrid_pose_ros.research.training.carry_fit import fit_carry
-    from hybrid_pose_ros.research.training.sampling import NO_AUGMENTATION, BatchSource
-    from hybrid_pose_ros.research.training.shards import open_shards
+    from hybrid_pose_ros.research.evaluation.export_run import export_run
 
-    path = args.out / "hybrid.pt"
-    if not path.is_file():
-        raise CommandError(f"{path}: train the stages first, `hybrid` last")
-    _check_ann(args.out)
-    state = _state(path)
-    network = HybridPoseNetwork(EDGE)
-    network.load_state_dict(state["network"])
-    network.eval()
-    size = min(args.samples, 32)
-    batches = BatchSource(
-        open_shards(args.data / "validation", EDGE),
-        EDGE,
-        batch=size,
-        steps=WINDOW_NS // EDGE.step_ns,
-        seed=1,
-        augmentation=NO_AUGMENTATION,
-        earlier=(_EARLIER_WINDOWS,),
-    )
-    samples = [batches[i] for i in range(min(args.samples, _CARRY_SAMPLES) // size)]
-    fit_carry(network, samples)
-    measure = _validation(open_shards(args.data / "test", EDGE), EDGE, args.samples, COMPARED)
-    # half-precision weights are what users get, so they are what is measured
-    save_checkpoint(args.checkpoint, network, {})
-    figures = measure(load_checkpoint(args.checkpoint).network)
-    plans = {file.stem: _trained(file) for file in sorted(args.out.glob("*.pt"))}
-    shards = open_shards(args.data / "train", EDGE)
-    summary = {
-        "trained": plans,
-        "updates": state["update"],
-        "train_recordings": len(shards),
-        "train_minutes": sum(len(s.counts) for s in shards) * EDGE.step_ns / 60e9,
-        "kept_heatmaps": [round(share, 2) for share in network.carry.heatmaps.tolist()],
-        "test_px": figures,
-    }
-    digest = save_checkpoint(args.checkpoint, network, summary)
-    base = load_checkpoint(args.checkpoint)
-    written = []
-    for name in VARIANTS:
-        file = args.out / ("snn.pt" if name == "snn" else f"hybrid_{name}.pt")
-        if not file.is_file():
-            continue
-        variant = HybridPoseNetwork(variant_of(EDGE, name))
-        trained = _state(file)["network"]
-        # the stage `snn` trains a part of the hybrid, which has more
-        variant.load_state_dict({key: trained[key] for key in variant.state_dict()})
-        if variant.config.carry:
-            fit_carry(variant.eval(), samples)
-        target = variant_path(args.checkpoint.parent, EDGE, name)
-        save_variant(target, variant, base, name)
-        written.append(str(target))
-    record = {"checkpoint": str(args.checkpoint), "digest": digest, "variants": written}
-    print(json.dumps({**record, **summary}, indent=2))
+    summary = export_run(args.out, args.data, args.checkpoint, args.samples)
+    print(json.dumps(summary, indent=2))
     return 0
-
-
-def _check_ann(folder: Path) -> None:
-    """Refuse hybrids that were trained on another ANN than the run's, or than the hybrid's own."""
-    import torch
-
-    from hybrid_pose_ros.research.training.trainer import ANN_PARTS
-
-    ann = folder / "ann.pt"
-    if not ann.is_file():  # then it came from a checkpoint
-        ann = folder / "hybrid.pt"
-    expected = _state(ann)["network"]
-    for file in sorted(folder.glob("hybrid*.pt")):
-        for name, value in _state(file)["network"].items():
-            if name.startswith(ANN_PARTS) and not torch.equal(value, expected[name]):
-                raise CommandError(
-                    f"{file}: trained on another ANN than that of {ann}; "
-                    "remove it and train it again"
-                )
-
-
-def _trained(path: Path) -> dict[str, Any]:
-    """How much a stage was trained, and by which plan."""
-    state = _state(path)
-    return {**state["plan"], "updates": state["update"]}

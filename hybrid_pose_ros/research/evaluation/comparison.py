@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's comparison on windows of a few steps: ANN, hybrid, and what each lacks."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hybrid_pose_ros.metrics.pose_errors import mpjpe
+from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
-from hybrid_pose_ros.research.training.sampling import Batch
+from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
+from hybrid_pose_ros.research.training.draws import NO_AUGMENTATION
+from hybrid_pose_ros.research.training.sampling import Batch, BatchSource
 from hybrid_pose_ros.research.training.shards import Shard
 from hybrid_pose_ros.research.training.stages import begin
 
@@ -90,3 +93,34 @@ def _with_steps(
 def _decode(heatmaps: list[Tensor]) -> NDArray[np.float32]:
     points, _ = decode_heatmaps(torch.stack(heatmaps))
     return points.cpu().numpy()
+
+
+def make_validation(
+    shards: Sequence[Shard], config: ModelConfig, samples: int, names: Collection[str]
+) -> Callable[[HybridPoseNetwork], dict[str, float]]:
+    """Return what measures a network: the mean 2D error of each name in px, as ``NAME_px``.
+
+    Args:
+        shards: recordings that the windows are drawn from.
+        samples: number of windows, about.
+        names: some of :data:`COMPARED`.
+    """
+    batch = min(samples, 32)
+    source = BatchSource(
+        shards,
+        config,
+        batch=batch,
+        steps=WINDOW_NS // config.step_ns,
+        seed=0,
+        augmentation=NO_AUGMENTATION,
+        # only the hybrid's SNN has a past that matters
+        earlier=(1,) if "hybrid" in names else (0,),
+    )
+    mean_pose = mean_points(shards)
+
+    def validate(network: HybridPoseNetwork) -> dict[str, float]:
+        batches = (source[i] for i in range(samples // batch))
+        errors = compare(network, batches, mean_pose, names)
+        return {f"{name}_px": float(np.mean(values)) for name, values in errors.items()}
+
+    return validate

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from hybrid_pose_ros.cli.main import main
-from hybrid_pose_ros.cli.train import _start
 from hybrid_pose_ros.installation import find_prefix
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.research.training.run_folder import begin_network
 from hybrid_pose_ros.research.training.shards import activity_keys
 from hybrid_pose_ros.research.training.stages import Stage
 
@@ -143,7 +143,7 @@ def test_a_hybrid_begins_with_the_runs_ann_and_the_checkpoints_snn(tmp_path: Pat
     model = save_model(tmp_path / "model.safetensors", seed=3)
     given = load_checkpoint(model).network.state_dict()
     for start, snn in ((None, alone), (model, given)):
-        begun = _start(tmp_path, Stage.HYBRID, start, None).state_dict()
+        begun = begin_network(tmp_path, Stage.HYBRID, start, None).state_dict()
         for name, value in begun.items():
             if name.startswith(("ann.", "motion.")):
                 assert torch.equal(value, ann[name]), name
