@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.run_status import RunStatus
 from hybrid_pose_ros.graph.description import (
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
@@ -19,6 +20,7 @@ from hybrid_pose_ros.graph.description import (
 )
 from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
 from hybrid_pose_ros.graph.respawn import death_notice
+from hybrid_pose_ros.graph.specs import NodeSpec
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.stop_signals import StopSignals
 
@@ -83,8 +85,15 @@ def run(options: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
-    with Supervisor(nodes, prefix, tools=tools) as supervisor:
+    print(f"starting {_names(nodes)}; Ctrl-C ends it", flush=True)
+    with Supervisor(nodes, prefix, tools=tools) as supervisor, RunStatus():
         return watch(supervisor)
+
+
+def _names(nodes: Sequence[NodeSpec]) -> str:
+    """Return the names of the nodes, those in a shared process, too."""
+    specs = [part for spec in nodes for part in getattr(spec, "nodes", (spec,))]
+    return ", ".join(f"{spec.namespace}/{spec.name}".lstrip("/") for spec in specs)
 
 
 def _check_table(given: dict[str, str]) -> None:

@@ -37,8 +37,8 @@ from hybrid_pose_ros.nodes.support.source_player import (
 class EventDriverNode(ManagedNode):
     """Reads a source in a thread of its own, and publishes packets of equal sensor time.
 
-    A recording, video or simulation is played at `rate`, and ends or starts over (`loop`), which
-    other nodes take for a new stream; a camera, network stream or webcam sets its own pace.
+    A recording, video or simulation is played at `rate` and may start over (`loop`), for others a
+    new stream; a camera, network stream or webcam sets its own pace.
 
     Publishes: events (EventPacket), stamped with the host time of publication, and of the
     simulator camera_info (sensor_msgs/CameraInfo) twice a second. Services: ~/pause
@@ -65,14 +65,14 @@ class EventDriverNode(ManagedNode):
 
     def configure(self) -> None:
         """Open the source, and offer the topics."""
-        topic = events_topic(self)
         self._encoding, self._frame_id = self.text("encoding"), self.text("frame_id")
         try:
             source = self.player.open()
         except SourceError as error:
             raise StartError(str(error)) from error
+        self.about = f"{source.name}, {source.width}x{source.height}"
         await_first_events(self, source.ready)
-        self._publisher = self.publish_to(topic)
+        self._publisher = self.publish_to(events_topic(self))
         self._info = self.publish_to(CAMERA_INFO)
         self._packets, self._events, self._seq = Meter(), Meter(), 0
 

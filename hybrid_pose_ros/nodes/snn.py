@@ -122,6 +122,8 @@ class SnnNode(StepNode):
 
     def _on_taken(self, init: StateInit) -> None:
         self.figures.inits.add()
+        if self.figures.inits.total == 1:
+            self.get_logger().info("the first initialisation is taken: poses follow the person")
         self._requests.taken(init.sensor_time_ns)
         self._taken.publish(UInt64(data=init.sensor_time_ns))
 

@@ -54,6 +54,7 @@ class ManagedNode(LifecycleNode):
         state: lifecycle state: ``unconfigured``, ``inactive``, ``active`` or ``finalized``.
         exit_code: set by the node when its work is done; ends its process.
         failure: why the node could not leave the state that it is in, or None.
+        about: what is at work, for the log: the model or the source.
     """
 
     PARAMETERS: ClassVar[tuple[ParameterSpec, ...]] = ()
@@ -63,6 +64,7 @@ class ManagedNode(LifecycleNode):
         self.state = "unconfigured"
         self.exit_code: int | None = None
         self.failure: str | None = None
+        self.about = ""
         self._active_since_s = 0.0
         self._outputs: list[LifecyclePublisher] = []
         self._inputs: list[Subscription] = []
@@ -274,6 +276,9 @@ class ManagedNode(LifecycleNode):
         result = self._attempt(self.configure, self._release)
         if result == TransitionCallbackReturn.SUCCESS:
             self.state = "inactive"
+            topics = ", ".join(output.topic_name for output in self._outputs)
+            said = filter(None, (self.about, topics and f"publishes {topics}"))
+            self.get_logger().info(": ".join(filter(None, ("configured", "; ".join(said)))))
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -282,6 +287,8 @@ class ManagedNode(LifecycleNode):
         result = self._attempt(self.activate, self._stop_working)
         if result == TransitionCallbackReturn.SUCCESS:
             self.state, self._active_since_s = "active", time.monotonic()
+            topics = ", ".join(sorted({heard.topic_name for heard in self._inputs}))
+            self.get_logger().info(f"active: listens to {topics}" if topics else "active")
         else:
             super().on_deactivate(state)
         return result
@@ -290,6 +297,7 @@ class ManagedNode(LifecycleNode):
         """Stop working."""
         self.state = "inactive"
         self._stop_working()
+        self.get_logger().info("inactive")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -297,6 +305,7 @@ class ManagedNode(LifecycleNode):
         self.failure = None
         self.state = "unconfigured"
         self._release()
+        self.get_logger().info("unconfigured")
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:

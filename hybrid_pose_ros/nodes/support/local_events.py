@@ -36,15 +36,17 @@ class LocalEvents:
 
     def add(self, subscription: "LocalSubscription") -> None:
         """Let a subscription have its topic's packets from now on."""
-        name = subscription.name
+        name = subscription.topic_name
         self._subscriptions[name] = [*self._subscriptions[name], subscription]
 
     def remove(self, subscription: "LocalSubscription") -> None:
         """End a subscription; may be called again."""
         others = [
-            other for other in self._subscriptions[subscription.name] if other != subscription
+            other
+            for other in self._subscriptions[subscription.topic_name]
+            if other != subscription
         ]
-        self._subscriptions[subscription.name] = others
+        self._subscriptions[subscription.topic_name] = others
 
     def publish(self, name: str, data: bytes) -> None:
         """Hand a serialised packet to all subscriptions, from any thread."""
@@ -59,13 +61,13 @@ class LocalSubscription:
     of the node's executor.
 
     Attributes:
-        name: absolute name of the topic.
+        topic_name: absolute.
     """
 
     def __init__(
         self, node: ManagedNode, name: str, callback: Callable[[bytes], None], depth: int
     ) -> None:
-        self.name = name
+        self.topic_name = name
         self._node, self._callback = node, callback
         self._packets: deque[tuple[bytes, int]] = deque(maxlen=depth)
         self._lock = threading.Lock()

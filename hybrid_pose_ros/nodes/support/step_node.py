@@ -241,9 +241,11 @@ class StepNode(ManagedNode):
         stream.push(read_packet(data, self._events_topic.message_class))
 
     def _use_model(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+        self.checkpoint, config = checkpoint, checkpoint.config
+        step_ms = config.step_ns / 1e6
+        self.about = f"model {config.name} {checkpoint.digest}, steps of {step_ms:g} ms"
         is_filtered = self.flag("noise_filter")
-        self._noise_filter = checkpoint.config.noise_filter if is_filtered else None
+        self._noise_filter = config.noise_filter if is_filtered else None
 
     def _load(self) -> Checkpoint:
         """Read the model that the parameters name; raises StartError."""
@@ -282,6 +284,7 @@ class StepNode(ManagedNode):
         if new_stream:
             assert self._stream.view is not None
             self.sensor = Sensor(packet.width, packet.height)
+            self.get_logger().info(f"events come, of a sensor of {packet.width}x{packet.height}")
             self.begin(self._stream.view)
         elif pushed.restarted:
             self.warn_throttled("sensor time went back; waiting for the next initialisation")
