@@ -3,17 +3,20 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
     LifecycleState,
     TransitionCallbackReturn,
 )
+from rclpy.qos_overriding_options import QoSOverridingOptions, QoSPolicyKind
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
@@ -39,6 +42,24 @@ AUTOSTART: Final = ParameterSpec(
     read_only=True,
 )
 """Parameter of every node."""
+
+_QOS_OVERRIDES: Final = QoSOverridingOptions(
+    (
+        QoSPolicyKind.HISTORY,
+        QoSPolicyKind.DEPTH,
+        QoSPolicyKind.RELIABILITY,
+        QoSPolicyKind.DURABILITY,
+    )
+)
+
+
+@contextmanager
+def _qos_troubles(topic: Topic) -> Iterator[None]:
+    """Say which topic's parameters are wrong."""
+    try:
+        yield
+    except (RuntimeError, ParameterException) as error:
+        raise StartError(f"qos_overrides of {topic.name}: {error}") from error
 
 
 class ManagedNode(LifecycleNode):
@@ -178,7 +199,8 @@ class ManagedNode(LifecycleNode):
         """Offer a topic until the node is cleaned up; it is silent while the node is inactive.
 
         Raises:
-            StartError: the package of its messages is not installed.
+            StartError: the package of its messages is not installed, or a parameter of its quality
+                of service (``qos_overrides.TOPIC.publisher.POLICY``) is wrong.
         """
         try:
             message_class = topic.message_class
@@ -187,9 +209,13 @@ class ManagedNode(LifecycleNode):
                 f"{topic.name}: {topic.type.partition('/')[0]} is not installed; it comes with a "
                 "ROS 2 distribution"
             ) from error
-        publisher: LifecyclePublisher = self.create_lifecycle_publisher(
-            message_class, topic.name, profile(topic.offered)
-        )
+        with _qos_troubles(topic):
+            publisher: LifecyclePublisher = self.create_lifecycle_publisher(
+                message_class,
+                topic.name,
+                profile(topic.offered),
+                qos_overriding_options=_QOS_OVERRIDES,
+            )
         self._outputs.append(publisher)
         return publisher
 
@@ -199,6 +225,9 @@ class ManagedNode(LifecycleNode):
         """Receive a topic until the node is deactivated; with ``raw``, as serialised bytes.
 
         A message that is damaged, or for which ``callback`` raises a ValueError, is refused.
+
+        Raises:
+            StartError: a parameter of its quality of service is wrong.
         """
         message_class = topic.message_class
 
@@ -213,13 +242,15 @@ class ManagedNode(LifecycleNode):
             callback(data if raw else message)
 
         # Serialised always: rclpy drops what it cannot read without a word.
-        subscription: Subscription = self.create_subscription(
-            message_class,
-            topic.name,
-            self.boundary.receiver(topic.name, hear),
-            profile(topic.wanted),
-            raw=True,
-        )
+        with _qos_troubles(topic):
+            subscription: Subscription = self.create_subscription(
+                message_class,
+                topic.name,
+                self.boundary.receiver(topic.name, hear),
+                profile(topic.wanted),
+                raw=True,
+                qos_overriding_options=_QOS_OVERRIDES,
+            )
         self._inputs.append(subscription)
         return subscription
 
