@@ -6,9 +6,9 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-from hybrid_pose_ros.interfaces.diagnostics import NodeReport, node_reports
+from hybrid_pose_ros.interfaces.diagnostics import NodeReport
 
 _LEVELS = ("", "warning", "error")
 
@@ -42,21 +42,16 @@ class RunStatus:
             self._out.write("\x1b[2K")
 
     def _listen(self) -> None:
-        from rclpy.serialization import deserialize_message
+        from hybrid_pose_ros.interfaces.listener import hear_reports
 
-        from hybrid_pose_ros.interfaces.listener import listen
-        from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS
+        hear_reports("run_status", self._take, until=self._stop.is_set)
 
-        def receive(topic: str, stamp_ns: int, data: bytes) -> None:
-            message: Any = deserialize_message(data, DIAGNOSTICS.message_class)
-            reports = dict(node_reports(message))
-            self._reports |= reports
-            if any(name.endswith("/snn") for name in reports):
-                # the cursor stays at the line's beginning, so that what nodes log replaces it
-                self._out.write(f"\x1b[2K{status_line(self._reports)[: self._width()]}\r")
-                self._out.flush()
-
-        listen("run_status", [DIAGNOSTICS], receive, ready=lambda: None, until=self._stop.is_set)
+    def _take(self, reports: Mapping[str, NodeReport]) -> None:
+        self._reports |= reports
+        if any(name.endswith("/snn") for name in reports):
+            # the cursor stays at the line's beginning, so that what nodes log replaces it
+            self._out.write(f"\x1b[2K{status_line(self._reports)[: self._width()]}\r")
+            self._out.flush()
 
     @staticmethod
     def _width() -> int:

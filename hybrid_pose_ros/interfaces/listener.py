@@ -2,16 +2,18 @@
 """Receives topics as the bytes that came over the wire, for recording and measuring."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
 from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
+from hybrid_pose_ros.interfaces.diagnostics import NodeReport, node_reports
 from hybrid_pose_ros.interfaces.qos import profile
-from hybrid_pose_ros.interfaces.topics import Topic
+from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
 from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
 
 POLL_S = 0.1
@@ -57,6 +59,21 @@ def listen(
     finally:
         try_shutdown()
         use_default_slice()
+
+
+def hear_reports(
+    name: str, take: Callable[[Mapping[str, NodeReport]], None], *, until: Callable[[], bool]
+) -> None:
+    """Listen to the reports of all nodes, as :func:`listen` does.
+
+    Args:
+        take: called with full name of a node -> its report, of each message.
+    """
+
+    def receive(topic: str, stamp_ns: int, data: bytes) -> None:
+        take(dict(node_reports(deserialize_message(data, DIAGNOSTICS.message_class))))
+
+    listen(name, [DIAGNOSTICS], receive, ready=lambda: None, until=until)
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

@@ -25,10 +25,10 @@ def test_every_panel_is_placed_once() -> None:
 
 def test_topics_and_fields_are_those_of_the_nodes() -> None:
     panel = LAYOUT["configById"]
-    under = {topic.under("").name for topic in (OVERLAY, MARKERS, CLOUD, POSE, DIAGNOSTICS)}
+    under = {topic.under("").name for topic in (OVERLAY, MARKERS, CLOUD, POSE)}
     shown = {panel["Image!overlay"]["imageMode"]["imageTopic"], *panel["3D!markers"]["topics"]}
     assert shown == {"/overlay", "/markers", "/cloud"}
-    assert panel["DiagnosticSummary!nodes"]["topicToRender"] in under
+    assert panel["DiagnosticSummary!nodes"]["topicToRender"] == DIAGNOSTICS.name
     fields = POSE.message_class.get_fields_and_field_types()
     for plot in ("Plot!confidence", "Plot!age"):
         topic, _, field = panel[plot]["paths"][0]["value"].partition(".")
