@@ -37,7 +37,7 @@ def make_network(config: ModelConfig, seed: int = 0) -> HybridPoseNetwork:
         nn.init.normal_(network.carry.heatmaps_logit)
         nn.init.normal_(network.carry.velocity_logit)
     with torch.no_grad():
-        network.ann.stem1.conv.weight[:, -13:].normal_(std=0.5)  # its last answer matters
+        network.ann.stem1.conv.weight[:, -13:].normal_(std=0.5)  # so that maps have peaks
     return network
 
 
