@@ -104,6 +104,7 @@ def run_container(parts: Sequence[Part]) -> int:
     try:
         running += _make(parts)
         record.write()
+        stop.begin_start()
         failure = _start(running, stop)
         gc.collect()
         gc.freeze()  # what has been loaded stays: to look through it would delay messages

@@ -44,14 +44,20 @@ class Stop:
     Attributes:
         requested: whether it has come.
         starting: whether the node is being started, which may take many seconds: it is broken off.
+            Not while it is being made: what of rclpy is half made is never freed.
     """
 
     def __init__(self) -> None:
-        self.requested = False
-        self.starting = True
+        self.requested = self.starting = False
         self._signals = StopSignals()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+
+    def begin_start(self) -> None:
+        """Let a signal break off what follows by StopRequested; also one that has come before."""
+        self.starting = True
+        if self.requested:
+            raise StopRequested
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signals.is_repeated():
@@ -120,6 +126,7 @@ def _run(
     executor = EventsExecutor()
     executor.add_node(node)
     try:
+        stop.begin_start()
         node.start()
         # What has been loaded stays: to look through it again and again would delay messages.
         gc.collect()
