@@ -116,8 +116,7 @@ def run_container(parts: Sequence[Part]) -> int:
         return 1
     finally:
         stop.starting = False
-        for node in sorted(running, key=lambda node: node.part.executable != DRIVER):
-            node.end()
+        _end(running)
         gc.unfreeze()
         gc.collect()  # cycles hold the nodes, and with them the participant's shared memory
         try_shutdown()
@@ -188,6 +187,13 @@ def _start(running: Sequence[_Running], stop: Stop) -> int:
                 return 1
     stop.starting = False
     return 0
+
+
+def _end(running: list[_Running]) -> None:
+    """End the nodes, the drivers first, and let go of them."""
+    for node in sorted(running, key=lambda node: node.part.executable != DRIVER):
+        node.end()
+    running.clear()
 
 
 def _watch(running: Sequence[_Running], stop: Stop) -> int:
