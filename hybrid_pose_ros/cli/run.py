@@ -20,7 +20,7 @@ from hybrid_pose_ros.graph.description import (
 )
 from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
 from hybrid_pose_ros.graph.respawn import death_notice
-from hybrid_pose_ros.graph.specs import NodeSpec
+from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.stop_signals import StopSignals
 
@@ -92,7 +92,11 @@ def run(options: argparse.Namespace) -> int:
 
 def _names(nodes: Sequence[NodeSpec]) -> str:
     """Return the names of the nodes, those in a shared process, too."""
-    specs = [part for spec in nodes for part in getattr(spec, "nodes", (spec,))]
+    specs = [
+        part
+        for spec in nodes
+        for part in (spec.nodes if isinstance(spec, ContainerSpec) else (spec,))
+    ]
     return ", ".join(f"{spec.namespace}/{spec.name}".lstrip("/") for spec in specs)
 
 

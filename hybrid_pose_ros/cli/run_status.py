@@ -5,7 +5,6 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TextIO
 
 from hybrid_pose_ros.interfaces.diagnostics import NodeReport
@@ -30,12 +29,7 @@ class RunStatus:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(2.0)
@@ -44,7 +38,10 @@ class RunStatus:
     def _listen(self) -> None:
         from hybrid_pose_ros.interfaces.listener import hear_reports
 
-        hear_reports("run_status", self._take, until=self._stop.is_set)
+        try:
+            hear_reports("run_status", self._take, until=self._stop.is_set)
+        except RuntimeError as error:  # of the middleware; the nodes have words for it themselves
+            self._out.write(f"no line of rates: {error}\n")
 
     def _take(self, reports: Mapping[str, NodeReport]) -> None:
         self._reports |= reports
@@ -78,11 +75,15 @@ def status_line(reports: Mapping[str, NodeReport]) -> str:
     latencies = [
         report.values["latency ms, mean / max"]
         for name, report in reports.items()
-        if name.endswith("/snn") and "latency ms, mean / max" in report.values
+        if name.endswith("/snn") and "/" in report.values.get("latency ms, mean / max", "")
     ]
     if latencies:
-        parts.append(f"latency {max(latencies)} ms")
+        parts.append(f"latency {max(latencies, key=_mean)} ms")
     worst = max(reports.items(), key=lambda item: item[1].level, default=None)
     if worst is not None and (level := worst[1].level):
         parts.append(f"{_LEVELS[min(level, 2)]} of {worst[0]}: {worst[1].message}")
     return ", ".join(parts)
+
+
+def _mean(latency: str) -> float:
+    return float(latency.partition("/")[0])

@@ -19,6 +19,13 @@ def test_rates_of_several_cameras_are_added() -> None:
     assert status_line(reports).startswith("199 poses/s, 20 inits/s, ")
 
 
+def test_the_latency_is_the_longest_of_all_cameras() -> None:
+    late = NodeReport(0, "ok", SNN.values | {"latency ms, mean / max": "10.30 / 12.00"})
+    none = NodeReport(0, "ok", SNN.values | {"latency ms, mean / max": "-"})
+    line = status_line({"/l/snn": SNN, "/r/snn": late, "/m/snn": none})
+    assert line.endswith("latency 10.30 / 12.00 ms")
+
+
 def test_the_worst_that_a_node_reports_is_said() -> None:
     late = NodeReport(1, "the state is 400 ms old; is `ann` running?", {})
     dead = NodeReport(2, "the camera is gone", {})

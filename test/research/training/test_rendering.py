@@ -232,6 +232,15 @@ def test_held_out_movements_are_for_the_test_alone(drawn: list[Scene]) -> None:
     for split in ("train", "validation"):
         assert not set(REPERTOIRES[split].movements) & set(HELD_OUT_MOVEMENTS)
     assert set(HELD_OUT_MOVEMENTS) <= set(REPERTOIRES["test"].movements)
+    seen = {
+        split: {
+            sample_scene(PLAN, split, np.random.default_rng(i))[0].motion.name.split("+")[0]
+            for i in range(60)
+        }
+        for split in ("validation", "test")
+    }
+    assert not seen["validation"] & set(HELD_OUT_MOVEMENTS)
+    assert seen["test"] & set(HELD_OUT_MOVEMENTS)
 
 
 def test_people_are_meshes_as_often_as_is_planned(drawn: list[Scene]) -> None:
