@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
             "recorder",
             topics,
             receive,
-            ready=lambda: print(f"recording into {options.bag}; Ctrl-C ends it", flush=True),
+            ready=lambda _: print(f"recording into {options.bag}; Ctrl-C ends it", flush=True),
             until=lambda: stop.is_set() or recorder.failure is not None,
         )
     for topic in topics:

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
             "recorder",
             topics,
             receive,
-            ready=lambda: link.send(None),
+            ready=lambda _: link.send(None),
             until=lambda: link.poll() or writer.failure is not None,
         )
     with suppress(BrokenPipeError):

@@ -4,23 +4,15 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
+from hybrid_pose_ros.interfaces.lifecycle import StateClient
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
-
-TRANSITIONS: Final = {
-    "configure": Transition.TRANSITION_CONFIGURE,
-    "activate": Transition.TRANSITION_ACTIVATE,
-    "deactivate": Transition.TRANSITION_DEACTIVATE,
-    "cleanup": Transition.TRANSITION_CLEANUP,
-}
 
 
 class FaultInjectorNode(Node):
@@ -62,9 +54,7 @@ class FaultInjectorNode(Node):
         self.create_subscription(
             DiagnosticArray, DIAGNOSTICS.name, self._on_array, profile(DIAGNOSTICS.wanted)
         )
-        self._changes = {
-            name: self.create_client(ChangeState, f"{name}/change_state") for name in managed
-        }
+        self._states = {name: StateClient(self, name) for name in managed}
 
     def publish(self, topic: str, data: bytes) -> None:
         """Publish bytes as they are; any thread may call it."""
@@ -78,11 +68,10 @@ class FaultInjectorNode(Node):
         """Ask a node for a transition; return whether it was made in time.
 
         Args:
-            transition: one of :data:`TRANSITIONS`.
+            transition: see :meth:`~hybrid_pose_ros.interfaces.lifecycle.StateClient.ask`.
         """
-        request = ChangeState.Request(transition=Transition(id=TRANSITIONS[transition]))
         answered = threading.Event()
-        future = self._changes[name].call_async(request)
+        future = self._states[name].ask(transition)
         future.add_done_callback(lambda _: answered.set())
         if not answered.wait(timeout_s):
             return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import rclpy
 from rclpy.experimental.events_executor import EventsExecutor
+from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
@@ -26,7 +27,7 @@ def listen(
     topics: Sequence[Topic],
     receive: Receive,
     *,
-    ready: Callable[[], None],
+    ready: Callable[[Node], None] | None = None,
     until: Callable[[], bool],
 ) -> None:
     """Run a node that only listens, in this process; signals are left to the caller.
@@ -34,7 +35,7 @@ def listen(
     Args:
         name: of the node.
         receive: called with topic, host time of arrival (ns since 1970) and bytes (CDR).
-        ready: called once when all subscriptions exist.
+        ready: called once with the node when all subscriptions exist.
         until: asked at least every POLL_S seconds and after each message; True ends it.
     """
     use_short_slice()
@@ -51,7 +52,8 @@ def listen(
             )
         executor = EventsExecutor()
         executor.add_node(node)
-        ready()
+        if ready is not None:
+            ready(node)
         while not until():
             executor.spin_once(timeout_sec=POLL_S)
         executor.shutdown()
@@ -73,7 +75,7 @@ def hear_reports(
     def receive(topic: str, stamp_ns: int, data: bytes) -> None:
         take(dict(node_reports(deserialize_message(data, DIAGNOSTICS.message_class))))
 
-    listen(name, [DIAGNOSTICS], receive, ready=lambda: None, until=until)
+    listen(name, [DIAGNOSTICS], receive, until=until)
 
 
 def _receiver(topic: str, receive: Receive) -> Callable[[Any], None]:

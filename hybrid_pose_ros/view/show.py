@@ -96,7 +96,7 @@ def show_live(
         scene.add(topic, arrival_ns, store.deserialize_cdr(data, topic.type))
 
     try:
-        listen("viewer", raw, receive, ready=lambda: None, until=until)
+        listen("viewer", raw, receive, until=until)
     finally:
         _close(recording)
     return scene.malformed

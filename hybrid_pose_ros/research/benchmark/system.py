@@ -20,6 +20,7 @@ from hybrid_pose_ros.graph.specs import in_one_process
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.echo import measure_echo
+from hybrid_pose_ros.interfaces.lifecycle import StateClient
 from hybrid_pose_ros.interfaces.listener import listen
 from hybrid_pose_ros.interfaces.messages import stamp_to_ns
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, POSE
@@ -103,6 +104,7 @@ def graph_of(run: Run, share: Path) -> list[NodeSpec]:
             "exit_at_end": False,
             "wait_for_subscribers": 2,
             "start_delay_s": START_DELAY_S,
+            "autostart": not run.one_process,  # there it cannot be launched after the others
         },
     }
     specs = {spec.name: spec for spec in pose_graph(arguments, share)}
@@ -128,7 +130,7 @@ def run_system(run: Run, prefix: Path, logs: Path) -> Heard:
         gc.collect()
         gc.disable()  # a collection would look like latency
         try:
-            listen("bench", topics, session.receive, ready=lambda: None, until=session.is_over)
+            listen("bench", topics, session.receive, ready=session.meet, until=session.is_over)
         finally:
             gc.enable()
     return session.heard
@@ -142,10 +144,16 @@ class _BenchRun:
         self._supervisor = supervisor
         self._run, self._logs = run, logs
         self._store = make_typestore(share_directory(prefix))
-        held = DRIVER in supervisor.specs  # in one process it starts with the others
-        self._waiting = set(supervisor.specs.keys() - {DRIVER} if held else ())
+        self._waiting = {"snn", "ann"}
+        self._driver: StateClient | None = None
+        self._is_started = False
         self._last_s = self._began_s = time.monotonic()
         self._sample_s = 0.0
+
+    def meet(self, node: Any) -> None:
+        """Take note of the node of rclpy that listens."""
+        if self._run.one_process:
+            self._driver = StateClient(node, f"{NAMESPACE}/{DRIVER}")
 
     def receive(self, topic: str, stamp_ns: int, data: bytes) -> None:
         if topic != DIAGNOSTICS.name:
@@ -156,11 +164,22 @@ class _BenchRun:
             self._waiting -= {
                 name for name, values in _values(self._store, data).items() if values
             }
-            if not self._waiting:
-                self._supervisor.launch(DRIVER)  # its patience with the others is short
-                self._began_s = time.monotonic()
+
+    def _start_driver(self) -> bool:
+        """Start the driver if the others have found this process, so that no pose is missed."""
+        if self._waiting:
+            return False
+        if self._driver is None:
+            self._supervisor.launch(DRIVER)
+        elif not self._driver.is_ready():
+            return False
+        else:
+            self._driver.start()
+        self._began_s = time.monotonic()
+        return True
 
     def is_over(self) -> bool:
+        self._is_started = self._is_started or self._start_driver()
         now_s = time.monotonic()
         if now_s < self._sample_s:
             return False
