@@ -90,6 +90,17 @@ def _count(
     return len(t), dropped
 
 
+@numba.njit(
+    types.boolean(FIELDS["x"], FIELDS["y"], types.int64, types.int64), cache=True, nogil=True
+)
+def _are_inside(x: NDArray[np.uint16], y: NDArray[np.uint16], width: int, height: int) -> bool:
+    """Return whether all events lie on a sensor of this size."""
+    inside = True
+    for i in range(len(x)):
+        inside &= x[i] < width and y[i] < height
+    return inside
+
+
 @dataclass(frozen=True)
 class GridView:
     """The mapping from a sensor's pixels to the cells of the network's grid.
@@ -141,7 +152,7 @@ class GridView:
             ("column", self.sensor_width, 0, self.grid_width, 1),
             ("row", self.sensor_height, 1, self.grid_height, self.grid_width),
         ):
-            position = np.arange(size) * self.scale + self._shift[axis]
+            position = np.arange(size) * self.scale + self.shift[axis]
             # the small term keeps exact multiples from falling below a border by rounding
             lookup = np.floor((position + 0.5) / self.cell + 1e-9).astype(np.int32)
             lookup[(lookup < 0) | (lookup >= cells)] = -1
@@ -178,7 +189,7 @@ class GridView:
         return min(self.view_width / self.sensor_width, self.view_height / self.sensor_height)
 
     @cached_property
-    def _shift(self) -> NDArray[np.float64]:
+    def shift(self) -> NDArray[np.float64]:
         """Position, in pixels of the crop, of the sensor's pixel (0, 0)."""
         sensor = np.array((self.sensor_width, self.sensor_height))
         view = np.array((self.view_width, self.view_height))
@@ -193,11 +204,11 @@ class GridView:
     def to_sensor(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map (x, y) in cells, [..., 2], to sensor pixels."""
         crop = (np.asarray(points, np.float64) + 0.5) * self.cell - 0.5
-        return (crop - self._shift) / self.scale
+        return (crop - self.shift) / self.scale
 
     def to_grid(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map (x, y) in sensor pixels, [..., 2], to cells; the inverse of :meth:`to_sensor`."""
-        crop = np.asarray(points, np.float64) * self.scale + self._shift
+        crop = np.asarray(points, np.float64) * self.scale + self.shift
         return (crop + 0.5) / self.cell - 0.5
 
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -227,7 +238,7 @@ class GridView:
     def check(self, events: EventArray) -> None:
         """Raise IndexError where an event lies outside the sensor."""
         width, height = self.sensor_width, self.sensor_height
-        if len(events) and (events["x"].max() >= width or events["y"].max() >= height):
+        if not _are_inside(events["x"], events["y"], width, height):
             raise IndexError(f"an event lies outside the sensor of {width}x{height} pixels")
 
     def noise_memory(self, noise_filter: NoiseFilter | None) -> NoiseMemory:

@@ -28,19 +28,10 @@ _TIMES: Final = struct.Struct("<QQ")
 _LENGTH: Final = struct.Struct("<I")
 _POSE: Final = struct.Struct("<QqIIIB3xi4xq")
 _AGE: Final = struct.Struct("<q")
-_KEYPOINTS: Final = np.zeros(
-    NUM_JOINTS,
-    [
-        ("id", "u1"),
-        ("padding", "u1", 3),
-        ("point", "<f4", 2),
-        ("confidence", "<f4"),
-        ("variance", "<f4"),
-        ("velocity", "<f4", 2),
-        ("velocity_variance", "<f4"),
-    ],
-)
-_KEYPOINTS["id"] = range(NUM_JOINTS)
+_KEYPOINTS: Final = np.zeros((NUM_JOINTS, 8), "<f4")
+"""A row is a `Keypoint`: four bytes that begin with the id, point (2), confidence, variance,
+velocity (2), velocity's variance."""
+_KEYPOINTS.view(np.uint8)[:, 0] = range(NUM_JOINTS)
 
 
 class ReceivedStamp(NamedTuple):
@@ -163,9 +154,11 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
         min(pose.init_age_ns, MAX_AGE_NS),
     )
     keypoints = _KEYPOINTS.copy()
-    keypoints["point"], keypoints["confidence"] = pose.keypoints, pose.confidence
-    keypoints["velocity"], keypoints["variance"] = pose.velocity, pose.variance
-    keypoints["velocity_variance"] = pose.velocity_variance
+    keypoints[:, 1:3] = pose.keypoints
+    keypoints[:, 3] = pose.confidence
+    keypoints[:, 4] = pose.variance
+    keypoints[:, 5:7] = pose.velocity
+    keypoints[:, 7] = pose.velocity_variance
     return b"".join((_CDR_LE, b"\0\0", head, keypoints.tobytes()))
 
 

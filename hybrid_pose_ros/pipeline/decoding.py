@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what a network says in cells to a pose in sensor pixels, with how uncertain it is."""
 
-from typing import Final
+from typing import Any, Final
 
+import numba
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.binning import GridView
@@ -19,6 +21,11 @@ SPEED_SHARE: Final = 0.25
 """Errors of the velocities of joints at rest, and as a share of the speed of others: by how far
 joints of simulated movements were off 10, 20 and 50 ms later (root mean squares)."""
 
+_NO_VELOCITY: Final = np.full((NUM_JOINTS, 2), np.nan, np.float32)
+
+_OLD_1, _OLD_2 = (types.Array(types.float32, n, "C", readonly=True) for n in (1, 2))
+_NEW_1, _NEW_2 = (types.Array(types.float32, n, "C") for n in (1, 2))
+
 
 class PoseDecoder:
     """Makes poses of decoded heatmaps and velocities.
@@ -29,11 +36,14 @@ class PoseDecoder:
     """
 
     def __init__(self, config: ModelConfig, view: GridView) -> None:
-        self._view = view
+        shift_x, shift_y = map(float, view.shift)
+        self._view = (float(view.cell), shift_x, shift_y, view.scale)
         cell_px = view.cell / view.scale
-        self._sigma_px = config.sigma * cell_px
-        self._per_second = np.float32(cell_px * 1e9 / config.step_ns)
-        self._slow_variance = np.float32((SLOW_CELLS_PER_S * cell_px) ** 2)
+        self._units = (
+            config.sigma * cell_px,
+            cell_px * 1e9 / config.step_ns,
+            (SLOW_CELLS_PER_S * cell_px) ** 2,
+        )
 
     def pose(
         self,
@@ -55,24 +65,26 @@ class PoseDecoder:
 
         The other arguments are fields of :class:`Pose`.
         """
-        speeds: NDArray[np.float32] = np.full((NUM_JOINTS, 2), np.nan, np.float32)
-        if velocity is not None:
-            np.multiply(velocity, self._per_second, out=speeds)
+        cells = _NO_VELOCITY if velocity is None else velocity
+        keypoints, speeds = np.empty_like(points), np.empty_like(points)
+        variance, velocity_variance = np.empty_like(confidence), np.empty_like(confidence)
+        new = (keypoints, speeds, variance, velocity_variance)
+        _to_pixels(points, confidence, cells, *self._view, *self._units, *new)
         return Pose(
             sensor_time_ns=sensor_time_ns,
-            keypoints=self._view.to_sensor(points).astype(np.float32),
+            keypoints=keypoints,
             confidence=confidence,
             source=source,
             steps_since_init=steps_since_init,
             init_age_ns=init_age_ns,
-            variance=position_variance(confidence, self._sigma_px),
+            variance=variance,
             velocity=speeds,
-            velocity_variance=self._slow_variance
-            + np.float32(SPEED_SHARE**2) * np.square(speeds).sum(-1),
+            velocity_variance=velocity_variance,
         )
 
 
-def position_variance(confidence: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+@numba.njit(types.float32(types.float32, types.float64), cache=True, nogil=True)
+def position_variance(peak: float, sigma: float) -> float:
     """Return the variance of x and of y, in the square of the unit of ``sigma``.
 
     A network trained by least squares on Gaussians of height 1 draws their mean over all places
@@ -80,12 +92,59 @@ def position_variance(confidence: NDArray[np.float32], sigma: float) -> NDArray[
     height ``sigma^2 / (sigma^2 + u)``, from which u follows.
 
     Args:
-        confidence: heights of the peaks, 0 to 1.
+        peak: height of the peak, 0 to 1.
         sigma: standard deviation of the Gaussians that the network was trained on.
 
     Example:
-        >>> position_variance(np.array([1.0, 0.5], np.float32), sigma=6.0).tolist()
-        [0.0, 36.0]
+        >>> position_variance(1.0, 6.0), position_variance(0.5, 6.0)
+        (0.0, 36.0)
     """
-    peaks = np.maximum(confidence, np.float32(LOWEST_PEAK))
-    return np.asarray(np.float32(sigma * sigma) * (1 / peaks - 1), np.float32)
+    height: Any = max(peak, np.float32(LOWEST_PEAK))
+    return np.float32(sigma * sigma) * (np.float32(1.0) / height - np.float32(1.0))
+
+
+@numba.njit(
+    types.void(
+        *(_OLD_2, _OLD_1, _OLD_2),
+        *(types.float64,) * 5,
+        *(types.float32,) * 2,
+        *(_NEW_2, _NEW_2, _NEW_1, _NEW_1),
+    ),
+    cache=True,
+    nogil=True,
+)
+def _to_pixels(
+    points: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    velocity: NDArray[np.float32],
+    cell: float,
+    shift_x: float,
+    shift_y: float,
+    scale: float,
+    sigma: float,
+    per_second: float,
+    slow: float,
+    keypoints: NDArray[np.float32],
+    speeds: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    velocity_variance: NDArray[np.float32],
+) -> None:
+    """Write what a pose holds in pixels; with arrays as a whole it takes ten times as long.
+
+    Args:
+        points, confidence, velocity: as :meth:`PoseDecoder.pose` has them.
+        cell, shift_x, shift_y, scale: as in :meth:`GridView.to_sensor`.
+        sigma: as in :func:`position_variance`, in px.
+        per_second: px/s of a cell per step.
+        slow: the variance of the velocity of a joint at rest.
+        keypoints, speeds, variance, velocity_variance: are written.
+    """
+    share = np.float32(SPEED_SHARE**2)
+    for joint in range(len(confidence)):
+        for axis, shift in enumerate((shift_x, shift_y)):
+            crop = (np.float64(points[joint, axis]) + 0.5) * cell - 0.5
+            keypoints[joint, axis] = (crop - shift) / scale
+            speeds[joint, axis] = velocity[joint, axis] * per_second
+        vx, vy = speeds[joint]
+        velocity_variance[joint] = slow + share * (vx * vx + vy * vy)
+        variance[joint] = position_variance(confidence[joint], sigma)

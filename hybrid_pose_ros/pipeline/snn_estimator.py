@@ -242,7 +242,7 @@ class SnnEstimator:
             trust = 0.5 ** (max(0, age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
         return self._decoder.pose(
             points,
-            (confidence * trust).astype(np.float32),
+            confidence * np.float32(trust),
             replica.snn.velocity,
             sensor_time_ns=line.next_index * step_ns,
             source="snn",

@@ -106,7 +106,7 @@ def test_history_answers_for_the_newest_poses_alone() -> None:
 def test_variance_of_a_spread_gaussian_follows_from_its_peak() -> None:
     sigma, spread = 6.0, 2.5
     peak = np.float32(sigma**2 / (sigma**2 + spread**2))
-    np.testing.assert_allclose(position_variance(np.array([peak]), sigma), spread**2, rtol=1e-5)
+    np.testing.assert_allclose(position_variance(peak, sigma), spread**2, rtol=1e-5)
 
 
 def test_velocities_are_those_of_the_network_in_pixels_per_second(
@@ -119,6 +119,32 @@ def test_velocities_are_those_of_the_network_in_pixels_per_second(
     expected = state.velocity[0].numpy() * 8 * 100  # 8 px per cell, 100 steps per second
     assert np.abs(expected).min() > 0
     np.testing.assert_allclose(pose.velocity, expected, rtol=1e-5)
+
+
+def test_points_are_mapped_as_the_view_maps_them(checkpoint: Checkpoint) -> None:
+    rng = np.random.default_rng(5)
+    points = rng.uniform(-1, 90, (NUM_JOINTS, 2)).astype(np.float32)
+    confidence = rng.uniform(0.02, 1, NUM_JOINTS).astype(np.float32)
+    velocity = rng.normal(0, 1, (NUM_JOINTS, 2)).astype(np.float32)
+    for size in ((346, 260), (1280, 720), (128, 128)):
+        view = checkpoint.config.view.fit(*size)
+        cell_px = view.cell / view.scale
+        pose = PoseDecoder(checkpoint.config, view).pose(
+            points,
+            confidence,
+            velocity,
+            sensor_time_ns=0,
+            source="snn",
+            steps_since_init=0,
+            init_age_ns=0,
+        )
+        np.testing.assert_array_equal(pose.keypoints, view.to_sensor(points).astype(np.float32))
+        np.testing.assert_allclose(pose.velocity, velocity * cell_px * 100, rtol=1e-6)
+        sigma = checkpoint.config.sigma * cell_px
+        np.testing.assert_allclose(pose.variance, sigma**2 * (1 / confidence - 1), rtol=1e-4)
+        speed2 = np.square(pose.velocity).sum(-1)
+        slow = (5.5 * cell_px) ** 2
+        np.testing.assert_allclose(pose.velocity_variance, slow + speed2 / 16, rtol=1e-5)
 
 
 def test_a_model_without_velocities_says_that_it_has_none(
