@@ -20,11 +20,10 @@ from hybrid_pose_ros.engine.kernels import Layer, Resampling, Synapses
 from hybrid_pose_ros.engine.simd import LANES, aligned, zeros
 from hybrid_pose_ros.engine.spikes import COLUMN, F32, Spikes, plan
 from hybrid_pose_ros.networks.carry import CarryOver
-from hybrid_pose_ros.networks.config import SPIKING_LAYERS
+from hybrid_pose_ros.networks.config import HEATMAPS, SPIKING_LAYERS, VELOCITY
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
 from hybrid_pose_ros.networks.lif import LIF
 from hybrid_pose_ros.networks.snn import INPUTS, SnnState, SpikingUNet
-from hybrid_pose_ros.pipeline.state import HEATMAPS, VELOCITY
 
 
 def _padded(channels: int) -> int:

@@ -19,6 +19,12 @@ from hybrid_pose_ros.events.noise import NoiseFilter
 SPIKING_LAYERS = ("head", "down1", "down2", "down3", "res1", "res2", "up1", "up2", "up3")
 """Names of the nine spiking layers, in the order in which a step runs them."""
 
+HEATMAPS = "heatmaps"
+"""Name of the accumulator beside them in a state."""
+
+VELOCITY = "velocity"
+"""Name of the joints' velocities in the state of a model that has them."""
+
 
 @dataclass(frozen=True)
 class ViewConfig:

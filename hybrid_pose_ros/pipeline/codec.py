@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hybrid_pose_ros.networks.config import SPIKING_LAYERS
+from hybrid_pose_ros.networks.config import HEATMAPS, SPIKING_LAYERS, VELOCITY
 from hybrid_pose_ros.networks.snn import SnnState
-from hybrid_pose_ros.pipeline.state import HEATMAPS, VELOCITY, EncodedTensor, InitRejectedError
+from hybrid_pose_ros.pipeline.state import EncodedTensor, InitRejectedError
 
 LIMIT = 1e6
 """No value of a state comes near it; larger ones would overflow where they are averaged."""

@@ -8,12 +8,6 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
-HEATMAPS = "heatmaps"
-"""Name of the accumulator among the tensors of a :class:`StateInit`."""
-
-VELOCITY = "velocity"
-"""Name of the joints' velocities among them, in models that have them."""
-
 
 class InitRejectedError(ValueError):
     """A state initialisation cannot be used; the message says why."""

@@ -17,9 +17,11 @@ PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
     ("errors", "installation", "skeleton", "version", "regular_files", "stop_signals"),
-    ("events", "geometry", "drawing"),
-    ("networks", "simulation", "weights"),
-    ("engine", "pipeline"),
+    ("geometry",),
+    ("events",),
+    ("drawing", "networks", "simulation", "weights"),
+    ("engine",),
+    ("pipeline",),
     ("metrics",),
     ("interfaces",),
     ("bags",),
