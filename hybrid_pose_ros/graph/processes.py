@@ -15,6 +15,7 @@ from pathlib import Path
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.description import GraphError, NodeSpec
 from hybrid_pose_ros.graph.respawn import BackOff
+from hybrid_pose_ros.graph.specs import SUPERVISOR
 
 STOP_TIMEOUT_S = 5.0
 """A process gets this long to end after SIGINT, then it is killed."""
@@ -141,6 +142,7 @@ class Supervisor:
             output = self._files.enter_context(self.log(name).open("ab"))
         # The environment goes on whole: ROS from wheels re-executes Python once, and a child that
         # inherits the mark of that but not the library path cannot load ROS.
+        own = os.environ if self._environment is None else self._environment
         self._started_s[name] = time.monotonic()
         self.processes[name] = subprocess.Popen(
             command,
@@ -148,7 +150,7 @@ class Supervisor:
             stdout=output,
             stderr=subprocess.STDOUT if output else None,
             start_new_session=True,
-            env=self._environment,
+            env={**own, SUPERVISOR: str(os.getpid())},
         )
 
     def poll(self) -> dict[str, int]:

@@ -18,6 +18,9 @@ CONTAINER: Final = "container"
 CONTAINED: Final = ("event_driver", "ann", "snn", "triangulator")
 """Executables that share a process: those on the way from events to poses."""
 
+SUPERVISOR: Final = "HYBRID_POSE_SUPERVISOR"
+"""Environment variable with the process that a node was started by, and ends with."""
+
 REQUIRED: Final = "--required"
 """Word after the name of a node on a container's command line: nothing goes on without it."""
 

@@ -107,6 +107,35 @@ def test_without_a_distribution_the_graph_records_itself_from_the_first_packet(
         assert f"{count:,d}  {topic}\n" in said
 
 
+@pytest.mark.parametrize("words", [[], ["--one-process"]], ids=["apart", "one_process"])
+def test_no_node_outlives_a_killed_command(words: list[str], checkpoint: Path) -> None:
+    command = [Path(sys.executable).parent / "hybrid-pose", "run", "--model", checkpoint]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([*command, *words], text=True, **output) as process:
+        try:
+            assert process.stdout is not None
+            said = next(line for line in process.stdout if "active: listens to" in line)
+            nodes = children(process.pid)
+        finally:
+            process.kill()
+        assert said and nodes
+        deadline = time.monotonic() + 60
+        while any(map(is_alive, nodes)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def written(bag: Path) -> int:
     return sum(path.stat().st_size for path in bag.glob("*.mcap"))
 

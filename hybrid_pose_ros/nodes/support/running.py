@@ -17,6 +17,7 @@ from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
+from hybrid_pose_ros.graph.specs import SUPERVISOR
 from hybrid_pose_ros.interfaces.leftovers import SegmentRecord, clear_leftovers
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.boundary import StartError
@@ -39,19 +40,27 @@ class StopRequested(BaseException):
 
 
 class Stop:
-    """The wish to stop, which signals bring at any moment.
+    """The wish to stop, which signals bring at any moment, and the end of the supervisor.
 
     Attributes:
-        requested: whether it has come.
         starting: whether the node is being started, which may take many seconds: it is broken off.
             Not while it is being made: what of rclpy is half made is never freed.
     """
 
     def __init__(self) -> None:
-        self.requested = self.starting = False
+        self._requested = self.starting = False
+        self._supervisor = os.environ.get(SUPERVISOR)
         self._signals = StopSignals()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+
+    @property
+    def requested(self) -> bool:
+        """Whether it has come."""
+        if self._supervisor is not None and self._supervisor != str(os.getppid()):
+            self._supervisor, self._requested = None, True
+            print("what started this node was killed: it ends, too", file=sys.stderr)
+        return self._requested
 
     def begin_start(self) -> None:
         """Let a signal break off what follows by StopRequested; also one that has come before."""
@@ -62,9 +71,9 @@ class Stop:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signals.is_repeated():
             return
-        if self.requested:  # a second wish ends the process at once
+        if self._requested:  # a second wish ends the process at once
             os._exit(128 + number)
-        self.requested = True
+        self._requested = True
         if self.starting:
             raise StopRequested
 
