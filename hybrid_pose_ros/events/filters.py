@@ -134,7 +134,7 @@ def _find_in(events: EventArray, passed: EventArray, size: tuple[int, int]) -> N
     start_us = int(events["t"][0]) // NS_PER_US
 
     def keys(some: EventArray) -> NDArray[np.int64]:
-        pixel = some["y"] * np.int64(width) + some["x"]
+        pixel = some["y"].astype(np.int64) * width + some["x"]
         us = some["t"] // NS_PER_US - start_us
         return (us * (width * height) + pixel) * 2 + some["polarity"]
 

@@ -108,7 +108,7 @@ class Decoder:
         return assemble(
             NAME,
             self._size,
-            words["dt"] + np.int64(time_base),
+            words["dt"].astype(np.int64) + time_base,
             words["x"],
             y_polarity & 0x7FFF,
             y_polarity >> 15,
