@@ -4,6 +4,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.networks.checkpoint import Checkpoint, save_checkpoint
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn
 from hybrid_pose_ros.research.evaluation.rivals import KalmanFilter, compare_rivals
 
 
@@ -68,6 +70,62 @@ def test_all_methods_stand_beside_the_ann(
         assert list(figures["methods"][name]) == ["50", "20", "10", "5", "2"]
     errors = [found["error_px"] for found in figures["methods"]["ann_held"].values()]
     assert errors[0] < errors[-1]
+
+
+def cnn_that_finds_the_brightest_pixel(path: Path) -> Path:
+    """Every layer hands its first channel on, to the first joint."""
+    with h5py.File(path, "w") as file:
+        for name, parameter in Dhp19Cnn().kernels.items():
+            first, second, rows, columns = parameter.shape
+            kernel = np.zeros((rows, columns, second, first), np.float32)
+            kernel[(*((0, 0) if name.endswith("_up") else (1, 1)), 0, 0)] = 1.0
+            file[f"model_weights/{name}/{name}/kernel:0"] = kernel
+    return path
+
+
+def test_the_cnn_stands_beside_the_others_in_table_and_plot(
+    small_network: HybridPoseNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    head = (120, 40)  # flickers among noise
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 346, 20_000), rng.integers(0, 260, 20_000)
+    x[::4], y[::4] = head
+    labels = np.full((11, 13, 2), np.nan)
+    labels[:, 0] = head
+    path, out = tmp_path / "flicker.npz", tmp_path / "compare.json"
+    np.savez(
+        path,
+        t_us=np.arange(20_000) * 50,
+        x=x,
+        y=y,
+        p=rng.integers(0, 2, 20_000),
+        width=346,
+        height=260,
+        gt_t_us=np.arange(11) * 100_000,
+        gt=labels,
+    )
+    weights = tmp_path / "small.safetensors"
+    save_checkpoint(weights, small_network, {})
+    cnn = cnn_that_finds_the_brightest_pixel(tmp_path / "DHP_CNN.model")
+    words = ["compare", str(path), "--checkpoint", str(weights), "--cnn", str(cnn)]
+    assert main([*words, "--json", str(out), "--plot", str(tmp_path)]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["reference"] == "labels"
+    for found in figures["methods"]["dhp19_cnn"].values():
+        assert found["error_px"] < 0.01
+    assert figures["methods"]["hybrid"]["10"]["error_px"] > 10.0
+    said = capsys.readouterr().out
+    assert "DHP19" in said and "errors against the labels" in said
+    (plot,) = tmp_path.glob("compare*.svg")
+    assert "runs of the network per second" in plot.read_text()
+
+
+def test_the_cnn_refuses_another_sensor(small_network: HybridPoseNetwork) -> None:
+    events = make_events([0, 900_000_000], [1, 2], [1, 2], [True, False])
+    model = Checkpoint(small_network, "", {})
+    with pytest.raises(ValueError, match="reads sensors of 346x260 pixels, not 640x480"):
+        compare_rivals(events, 640, 480, model, labels=None, cnn=Dhp19Cnn())
 
 
 def test_a_recording_that_is_too_short_is_refused(small_network: HybridPoseNetwork) -> None:
