@@ -104,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console, *, keep_bag: bool) -> int:
-    from hybrid_pose_ros.demo.page import megabytes, size_of, write_page
+    from hybrid_pose_ros.demo.page import megabytes, size_of, slowness, write_page
     from hybrid_pose_ros.demo.pictures import draw_run
     from hybrid_pose_ros.demo.session import NAMESPACE, play
 
@@ -121,6 +121,8 @@ def _demonstrate(plan: "DemoPlan", prefix: Path, console: Console, *, keep_bag: 
     written.append(write_page(plan.folder, summary, outcome.measured, plan.truth, steps))
     if outcome.measured.packets:
         _show(summary, console)
+        if said := slowness(summary):
+            console.print(f"[red]{said}[/]", soft_wrap=True)
     for name, words in outcome.failed.items():
         console.print(f"[red]{name}[/] {words}", soft_wrap=True)
     for path in (*written, plan.logs):

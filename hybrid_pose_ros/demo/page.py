@@ -20,6 +20,9 @@ PLOT_HEIGHT: Final = 120
 MAX_POINTS: Final = 400
 """Of a plot; of more, the largest of each group is drawn."""
 
+LATE_SHARE: Final = 0.02
+"""More steps merged, or runs of the ANN left out, are not owed to the start alone."""
+
 STYLE: Final = """
 body { font: 16px/1.5 sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
   background: #0e111b; color: #dde3f0 }
@@ -87,6 +90,21 @@ def text_of(figure: Figure, summary: Mapping[str, Any]) -> str | None:
     return " / ".join("-" if value is None else str(value) for value in values) + figure.unit
 
 
+def slowness(summary: Mapping[str, Any]) -> str:
+    """Say that a machine was too slow, by how much, and what to do; nothing if it was not."""
+    merged, skipped = summary["steps_merged"], summary["inferences_skipped"]
+    steps, runs = summary["poses"] + merged, summary["inits"] + skipped
+    if merged <= LATE_SHARE * steps and skipped <= LATE_SHARE * runs:
+        return ""
+    kept = min(1 - merged / max(1, steps), 1 - skipped / max(1, runs))
+    rate = max(0.05, 0.8 * kept * summary["rate"])
+    return (
+        f"This machine was too slow: {merged} of {steps} steps were merged into later ones, and "
+        f"{skipped} of {runs} runs of the ANN left out, so the poses come late and are worse than "
+        f"they are elsewhere. End other programs, or play the events slower: --rate {rate:.1g}"
+    )
+
+
 def write_page(
     folder: Path,
     summary: Mapping[str, Any],
@@ -109,7 +127,7 @@ def write_page(
         )
         if (folder / name).is_file()
     ]
-    parts += ["<h2>Measured</h2>", _table(summary)]
+    parts += ["<h2>Measured</h2>", f"<p>{slowness(summary)}</p>", _table(summary)]
     parts += [f"<h2>Over time</h2>{plots}" for plots in [_plots(measured, truth)] if plots]
     warnings = [
         f"<li>{html.escape(f'{node}: {text}')}</li>"

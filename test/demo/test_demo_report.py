@@ -7,6 +7,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rich.console import Console
 from std_msgs.msg import Header
 
+from hybrid_pose_ros.demo.page import slowness
 from hybrid_pose_ros.demo.report import (
     MAX_WARNINGS,
     Measurements,
@@ -193,6 +194,18 @@ def test_summary_of_a_run() -> None:
         "warnings": {"snn": ["overload"]},
     }
     json.dumps(summary, allow_nan=False)
+
+
+def test_a_machine_that_is_too_slow_is_named_with_the_remedy() -> None:
+    kept_up = {"rate": 1.0, "poses": 1990, "steps_merged": 10, "inits": 200}
+    assert slowness(kept_up | {"inferences_skipped": 3}) == ""
+    late = {"rate": 1.0, "poses": 1000, "steps_merged": 1000, "inits": 150}
+    assert slowness(late | {"inferences_skipped": 50}) == (
+        "This machine was too slow: 1000 of 2000 steps were merged into later ones, and 50 of "
+        "200 runs of the ANN left out, so the poses come late and are worse than they are "
+        "elsewhere. End other programs, or play the events slower: --rate 0.4"
+    )
+    assert slowness(kept_up | {"inferences_skipped": 600}).endswith("--rate 0.2")
 
 
 def test_summary_of_nothing_says_so_instead_of_failing() -> None:
