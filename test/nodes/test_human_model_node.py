@@ -72,9 +72,13 @@ def test_joint_states_have_the_angles_of_the_joints_that_are_known(bench: Any) -
     hidden = person()
     hidden[joint_id("left_hip")] = np.nan
     poses.publish(ground_truth_message(hidden, 8, HEADER))  # nothing can be said about it
-    poses.publish(ground_truth_message(person(l_elbow=5), 9, HEADER))
+    straight = person(l_p_shoulder=60, l_r_shoulder=40, l_elbow=15)  # less than 20
+    poses.publish(ground_truth_message(straight, 9, HEADER))
     bench.until(lambda: len(states) == 2)
-    assert positions(states[1])["l_elbow_body"] == pytest.approx(5, abs=1e-4)
+    found = positions(states[1])
+    assert found["l_p_shoulder_body"] == pytest.approx(60, abs=1e-4)
+    assert found["l_r_shoulder_body"] == 0
+    assert 0 < found["l_elbow_body"] < 15
     report = bench.report(node)
     assert report.level == Level.OK
     assert report.values["lengths"] == "of an adult"
