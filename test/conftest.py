@@ -4,8 +4,11 @@
 import itertools
 import os
 import subprocess
+import sys
 import time
+import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,22 @@ def _shared_memory(process: subprocess.Popen[str]) -> list[Path]:
         if own := [Path(path) for path in paths if "_port" not in path]:
             return own
         time.sleep(0.01)
+
+
+@dataclass
+class TFMessage:
+    """Fields of tf2_msgs/msg/TFMessage."""
+
+    transforms: list[Any]
+
+
+@pytest.fixture
+def tf2_msgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the package, which only comes with a ROS distribution."""
+    package = types.ModuleType("tf2_msgs.msg")
+    vars(package).update(TFMessage=TFMessage)
+    monkeypatch.setitem(sys.modules, "tf2_msgs", types.ModuleType("tf2_msgs"))
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", package)
 
 
 @pytest.fixture(scope="session")

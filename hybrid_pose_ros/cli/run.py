@@ -64,7 +64,7 @@ def _add_option(parser: argparse.ArgumentParser, argument: Argument, prefix: str
 
 def _option(name: str) -> str:
     """Return the option of an argument: launch files and other commands call it otherwise."""
-    return f"--{_OPTIONS.get(name, name)}"
+    return f"--{_OPTIONS.get(name, name.replace('_', '-'))}"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -98,6 +98,13 @@ MULTI_CAMERA_ARGUMENTS = (
     _PARAMS,
     _CONTAINER,
     Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
+    Argument("publish_tf", "false", "publish the joints as frames on /tf", ("true", "false")),
+    Argument(
+        "human_model",
+        "false",
+        "publish the person as joint angles, a URDF, and frames of its links on /tf",
+        ("true", "false"),
+    ),
     Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
     _BAG,
     _RESPAWN,
@@ -187,7 +194,11 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
             if not path.exists():
                 raise GraphError(f"calibration: there is no folder or file {path}")
             fusion["calibration"] = str(path)
+        if values["publish_tf"] == "true":
+            fusion["publish_tf"] = True
         joint["triangulator"] = fusion
+        if values["human_model"] == "true":
+            joint["human_model"] = {"frames": "links"}
     per_camera = [
         (camera, nodes | ({"event_driver": drivers[index]} if drivers else {}))
         for index, camera in enumerate(cameras)

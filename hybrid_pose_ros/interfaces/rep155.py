@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From our 13 joints to the 18 points of REP-155's 2D skeleton, without ROS.
+"""From our 13 joints to the 18 points of REP-155's 2D skeleton.
 
 The points are those of OpenPose's COCO model, in its order. Coordinates are shares of the image's
 width and height, from its upper left corner: the centre of pixel 0 lies half a pixel inside.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,3 +87,14 @@ def rep155_skeleton(pose: Pose, width: int, height: int, min_confidence: float =
     unknown = (confidence < min_confidence) | ((points < 0) | (points > 1)).any(-1)
     points[unknown], confidence[unknown] = 0.0, 0.0
     return Skeleton(points.astype(np.float32), confidence.astype(np.float32))
+
+
+def skeleton_message(messages: Any, skeleton: Skeleton, header: Any) -> Any:
+    """Return a skeleton as a message (hri_msgs/Skeleton2D).
+
+    Args:
+        messages: the module `hri_msgs.msg`.
+    """
+    rows = zip(skeleton.points.tolist(), skeleton.confidence.tolist(), strict=True)
+    points = [messages.NormalizedPointOfInterest2D(x=x, y=y, c=c) for (x, y), c in rows]
+    return messages.Skeleton2D(header=header, skeleton=points)

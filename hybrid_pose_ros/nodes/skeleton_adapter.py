@@ -1,43 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node `skeleton_adapter`: poses -> the 2D skeletons of ROS for human-robot interaction."""
+"""Node `skeleton_adapter`: poses -> the messages of other packages for people in images."""
 
 import importlib
-import re
 import time
 from typing import Any
 
 from rclpy.duration import Duration
+from rclpy.lifecycle import LifecyclePublisher
 
+from hybrid_pose_ros.interfaces.detections import DETECTIONS, detections_message
 from hybrid_pose_ros.interfaces.messages import pose_from_message
-from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton
+from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton, skeleton_message
 from hybrid_pose_ros.interfaces.topics import POSE, Quality, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.bodies import BODIES, BODY_ID, body_id_of
 from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.reporting import FINAL_S
 from hybrid_pose_ros.nodes.support.running import run_node
 
-TRACKED = Topic("/humans/bodies/tracked", "hri_msgs/msg/IdsList", Quality(32))
+HRI, VISION, BOTH = "hri_msgs", "vision_msgs", "both"
+
+TRACKED = Topic(f"{BODIES}/tracked", "hri_msgs/msg/IdsList", Quality(32))
 
 
 class SkeletonAdapterNode(ManagedNode):
-    """Publishes what `snn` says as REP-155 has it, with messages of the package `hri_msgs`.
+    """Publishes what `snn` says with messages of `hri_msgs`, as REP-155 has it, or `vision_msgs`.
 
     The body is tracked while its joints are certain enough; there is one body per camera.
 
-    Subscribes: pose (PoseKeypoints). Publishes: /humans/bodies/BODY_ID/skeleton2d (Skeleton2D),
-    stamped like the pose, and /humans/bodies/tracked (IdsList), at a change and twice a second.
-    Services: ~/statistics (Trigger).
+    Subscribes: pose (PoseKeypoints). Publishes: of hri_msgs, /humans/bodies/BODY_ID/skeleton2d
+    (Skeleton2D), stamped like the pose, and /humans/bodies/tracked (IdsList), at a change and
+    twice a second; of vision_msgs, detections (Detection2DArray), stamped like the pose: the box
+    around the joints. Services: ~/statistics (Trigger).
     """
 
     PARAMETERS = (
         ParameterSpec(
-            "body_id",
-            "body",
-            "identifier of the body in REP-155's topics: letters, digits and _, a letter first",
+            "packages",
+            HRI,
+            "packages whose messages are published; they must be installed",
+            choices=(HRI, VISION, BOTH),
         ),
+        BODY_ID,
         ParameterSpec(
             "min_confidence",
             0.1,
@@ -60,27 +67,18 @@ class SkeletonAdapterNode(ManagedNode):
 
     def configure(self) -> None:
         """Find the messages and offer the topics."""
-        try:
-            self._messages = importlib.import_module("hri_msgs.msg")
-        except ModuleNotFoundError as error:
-            raise StartError(
-                "the package hri_msgs, which has the messages of REP-155, is not installed; "
-                "install it (apt install ros-$ROS_DISTRO-hri-msgs) or leave this node out"
-            ) from error
-        self._body_id = self.text("body_id")
-        if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", self._body_id):
-            raise StartError(
-                f"body_id {self._body_id!r} cannot be part of a topic's name; "
-                "use letters, digits and _, a letter first"
-            )
-        self._skeletons = self.publish_to(
-            Topic(
-                f"/humans/bodies/{self._body_id}/skeleton2d",
-                "hri_msgs/msg/Skeleton2D",
-                POSE.offered,
-            )
-        )
-        self._list = self.publish_to(TRACKED)
+        packages = self.text("packages")
+        self._skeletons: LifecyclePublisher | None = None
+        self._detections: LifecyclePublisher | None = None
+        self._body_id = body_id_of(self)
+        if packages != VISION:
+            self._hri = _messages(HRI)
+            name = f"{BODIES}/{self._body_id}/skeleton2d"
+            self._skeletons = self.publish_to(Topic(name, "hri_msgs/msg/Skeleton2D", POSE.offered))
+            self._list = self.publish_to(TRACKED)
+        if packages != HRI:
+            self._vision = _messages(VISION)
+            self._detections = self.publish_to(DETECTIONS)
 
     def activate(self) -> None:
         """Listen; nobody is tracked yet."""
@@ -97,7 +95,7 @@ class SkeletonAdapterNode(ManagedNode):
 
     def check(self) -> None:
         """Say who is tracked, to those that have come since, too."""
-        if self.state == "active":
+        if self.state == "active" and self._skeletons is not None:
             self._tracked &= time.monotonic() - self._seen_s < self.number("lost_after_s")
             self._publish_list()
 
@@ -105,26 +103,22 @@ class SkeletonAdapterNode(ManagedNode):
         """Report on what was converted."""
         poses, rate = self._poses.take()
         report.values |= {
-            "skeletons per second": f"{rate:.1f}",
+            "poses per second": f"{rate:.1f}",
             "tracked": self._body_id if self._tracked else "",
         }
         if not poses:
             report.add_missing("no poses on `pose`", ever=self._poses.total)
 
     def _on_pose(self, message: PoseKeypoints) -> None:
-        pose = pose_from_message(message)
-        skeleton = rep155_skeleton(
-            pose, message.width, message.height, self.number("min_confidence")
-        )
-        point = self._messages.NormalizedPointOfInterest2D
-        points = [
-            point(x=x, y=y, c=c)
-            for (x, y), c in zip(
-                skeleton.points.tolist(), skeleton.confidence.tolist(), strict=True
-            )
-        ]
-        self._skeletons.publish(self._messages.Skeleton2D(header=message.header, skeleton=points))
+        pose, threshold = pose_from_message(message), self.number("min_confidence")
         self._poses.add()
+        if self._detections is not None:
+            found = detections_message(self._vision, pose, message.header, threshold)
+            self._detections.publish(found)
+        if self._skeletons is None:
+            return
+        skeleton = rep155_skeleton(pose, message.width, message.height, threshold)
+        self._skeletons.publish(skeleton_message(self._hri, skeleton, message.header))
         if skeleton.confidence.any():
             self._seen_s = time.monotonic()
             if not self._tracked:
@@ -132,9 +126,19 @@ class SkeletonAdapterNode(ManagedNode):
                 self._publish_list()
 
     def _publish_list(self) -> None:
-        message = self._messages.IdsList(ids=[self._body_id] if self._tracked else [])
+        message = self._hri.IdsList(ids=[self._body_id] if self._tracked else [])
         message.header.stamp = self.get_clock().now().to_msg()
         self._list.publish(message)
+
+
+def _messages(package: str) -> Any:
+    try:
+        return importlib.import_module(f"{package}.msg")
+    except ModuleNotFoundError as error:
+        raise StartError(
+            f"the package {package} is not installed; install it (apt install "
+            f"ros-$ROS_DISTRO-{package.replace('_', '-')}) or leave it out of `packages`"
+        ) from error
 
 
 def main() -> int:

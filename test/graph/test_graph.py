@@ -136,6 +136,14 @@ def test_several_cameras_play_recordings_or_wait_for_events(tmp_path: Path) -> N
     assert [spec.name for spec in elsewhere] == ["snn", "ann", "snn", "ann", "triangulator"]
 
 
+def test_frames_and_the_human_model_on_request() -> None:
+    asked = {"cameras": "l,r", "source": "none", "publish_tf": "true", "human_model": "true"}
+    *_, triangulator, model = pose_graph(asked, ROOT)
+    assert triangulator.parameters["publish_tf"] is True
+    assert (model.executable, model.namespace, model.required) == ("human_model", "", False)
+    assert model.parameters == {"frames": "links"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

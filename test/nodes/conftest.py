@@ -3,6 +3,8 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.interfaces.messages import event_packet_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.topics import TF, Topic
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.nodes.support import base
@@ -132,3 +135,24 @@ def bench() -> Iterator[Bench]:
     finally:
         bench.close()
         rclpy.try_shutdown()
+
+
+@pytest.fixture
+def frames(tf2_msgs: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What nodes publish on /tf while they may, with a stand-in for the message of tf2_msgs."""
+    messages: list[Any] = []
+    offer = ManagedNode.publish_to
+
+    def publish_to(node: ManagedNode, topic: Topic) -> Any:
+        if topic is not TF:
+            return offer(node, topic)
+        publisher = offer(node, replace(topic, type="std_msgs/msg/Header"))
+
+        def publish(message: Any) -> None:
+            if publisher.is_activated:
+                messages.append(message)
+
+        return SimpleNamespace(publish=publish)
+
+    monkeypatch.setattr(ManagedNode, "publish_to", publish_to)
+    return messages

@@ -14,7 +14,7 @@ from hybrid_pose_ros.nodes.support.node_classes import NODES, node_class
 
 POLICY = Path(__file__).parents[2] / "config" / "sros2.policy.xml"
 
-OPTIONAL = {"/tf"}
+OPTIONAL = {"/tf", "/detections"}
 """Topics that a parameter turns on."""
 
 PARAMETERS: dict[str, dict[str, Any]] = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses as 2D skeletons of REP-155."""
+"""Poses as 2D skeletons of REP-155, and as detections."""
 
 import sys
 import types
@@ -127,13 +127,39 @@ class IdsList:
     header: Header = field(default_factory=Header)
 
 
+class Record:
+    """A message of vision_msgs with the fields that are given, of those that it has."""
+
+    fields: tuple[str, ...] = ()
+
+    def __init__(self, **values: Any) -> None:
+        assert values.keys() <= set(self.fields), f"{type(self).__name__} has no {values.keys()}"
+        vars(self).update(values)
+
+
+# Fields of vision_msgs 4 (Humble and later).
+VISION = {
+    "Point2D": ("x", "y"),
+    "Pose2D": ("position", "theta"),
+    "BoundingBox2D": ("center", "size_x", "size_y"),
+    "ObjectHypothesis": ("class_id", "score"),
+    "ObjectHypothesisWithPose": ("hypothesis", "pose"),
+    "Detection2D": ("header", "results", "bbox", "id"),
+    "Detection2DArray": ("header", "detections"),
+}
+
+
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """What a node publishes by topic while it may, with stand-ins for the messages of hri_msgs."""
+    """What a node publishes by topic while it may, with stand-ins for the messages of others."""
     package = types.ModuleType("hri_msgs.msg")
     vars(package).update(Skeleton2D=Skeleton2D, IdsList=IdsList, NormalizedPointOfInterest2D=Point)
     monkeypatch.setitem(sys.modules, "hri_msgs", types.ModuleType("hri_msgs"))
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", package)
+    vision = types.ModuleType("vision_msgs.msg")
+    vars(vision).update({name: type(name, (Record,), {"fields": VISION[name]}) for name in VISION})
+    monkeypatch.setitem(sys.modules, "vision_msgs", types.ModuleType("vision_msgs"))
+    monkeypatch.setitem(sys.modules, "vision_msgs.msg", vision)
     topics: dict[str, list[Any]] = {}
     offer = SkeletonAdapterNode.publish_to
 
@@ -199,14 +225,55 @@ def test_an_identifier_must_fit_into_a_topic(
         node.start()
 
 
-def test_without_the_package_it_says_so(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hri_msgs", None)
-    node = bench.run(SkeletonAdapterNode, start=False)
-    with pytest.raises(StartError, match=r"hri_msgs.* is not installed; install it"):
+def test_a_person_is_a_box_around_the_joints_that_are_certain(
+    bench: Any, published: dict[str, list[Any]]
+) -> None:
+    bench.run(SkeletonAdapterNode, packages="vision_msgs", min_confidence=0.6)
+    assert list(published) == ["detections"]
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    header = Header(stamp=stamp_from_ns(7), frame_id="cam")
+    found = published["detections"]
+    poses.publish(pose_message(replace(pose(), id=3), header, Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: found)
+    [person] = found[0].detections
+    assert found[0].header == person.header == header
+    assert person.id == "3"
+    [result] = person.results
+    assert result.hypothesis.class_id == "person"
+    # joints 4 (0.62) to 12 (0.86), at (10 j, 5 j)
+    assert result.hypothesis.score == pytest.approx(0.74)
+    assert (person.bbox.size_x, person.bbox.size_y) == (80, 40)
+    centre = person.bbox.center
+    assert (centre.position.x, centre.position.y, centre.theta) == (80, 40, 0)
+    faint = pose(confidence=np.full(NUM_JOINTS, 0.59, np.float32))
+    poses.publish(pose_message(faint, header, Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: len(found) == 2)
+    assert found[1].detections == []
+
+
+def test_both_packages_at_once(bench: Any, published: dict[str, list[Any]]) -> None:
+    bench.run(SkeletonAdapterNode, packages="both")
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: all(published.values()))
+    assert set(published) == {
+        "detections",
+        "/humans/bodies/body/skeleton2d",
+        "/humans/bodies/tracked",
+    }
+
+
+@pytest.mark.parametrize("package", ["hri_msgs", "vision_msgs"])
+def test_without_the_package_it_says_so(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    node = bench.run(SkeletonAdapterNode, start=False, packages=package)
+    with pytest.raises(StartError, match=rf"{package} is not installed; install it"):
         node.start()
 
 
-def test_the_real_messages_take_it(bench: Any) -> None:
+def test_the_real_messages_take_skeletons(bench: Any) -> None:
     messages = pytest.importorskip("hri_msgs.msg")
     assert {name: getattr(messages.Skeleton2D, name) for name in CONSTANTS} == CONSTANTS
     bench.run(SkeletonAdapterNode)
@@ -217,3 +284,13 @@ def test_the_real_messages_take_it(bench: Any) -> None:
     poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
     bench.until(lambda: skeletons)
     assert len(skeletons[0].skeleton) == 18
+
+
+def test_the_real_messages_take_detections(bench: Any) -> None:
+    messages = pytest.importorskip("vision_msgs.msg")
+    bench.run(SkeletonAdapterNode, packages="vision_msgs")
+    poses = bench.publisher(PoseKeypoints, "pose", profile(POSE.offered))
+    found = bench.collect(messages.Detection2DArray, "/detections", profile(POSE.offered))
+    poses.publish(pose_message(pose(), Header(), Sensor(WIDTH, HEIGHT)))
+    bench.until(lambda: found)
+    assert found[0].detections[0].results[0].hypothesis.class_id == "person"

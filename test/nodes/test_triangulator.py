@@ -60,12 +60,13 @@ class Rig:
         shift_px: float = 0.0,
         age_ns: int = 0,
         size: tuple[int, int] | None = None,
+        hidden: str = "",
     ) -> None:
-        """Publish a camera's view of the person."""
+        """Publish a camera's view of the person, of which a joint may be hidden."""
         camera = self.cameras[name]
         points: NDArray[np.float64] = camera.project(PERSON) + shift_px
-        ones = np.ones(13, np.float32)
-        estimate = Pose(step * STEP_NS, points.astype(np.float32), ones, "snn", 0, age_ns)
+        seen = np.array([joint != hidden for joint in JOINTS], np.float32)
+        estimate = Pose(step * STEP_NS, points.astype(np.float32), seen, "snn", 0, age_ns)
         header = Header(stamp=stamp_from_ns(10**18 + step * STEP_NS), frame_id=name)
         sensor = Sensor(*(size or (camera.width, camera.height)))
         self.pose[name].publish(pose_message(estimate, header, sensor))
@@ -221,7 +222,25 @@ def test_a_wrong_start_says_what_is_wrong(
         bench.run(TriangulatorNode, **parameters)
 
 
-def test_joints_are_frames_on_request(bench: Any, calibration: str) -> None:
+def test_joints_that_are_known_are_frames_on_request(
+    bench: Any, calibration: str, frames: list[Any]
+) -> None:
+    rig = Rig(bench, 2, calibration=calibration, publish_tf=True, tf_prefix="b1_")
+    for name in NAMES[:2]:
+        rig.see(name, 0, hidden="left_hand" if name == "cam1" else "")
+    rig.await_poses(1)
+    [message] = frames
+    found = {frame.child_frame_id: frame for frame in message.transforms}
+    assert list(found) == [f"b1_{joint}" for joint in JOINTS if joint != "left_hand"]
+    for joint, place in zip(JOINTS, PERSON, strict=True):
+        if frame := found.get(f"b1_{joint}"):
+            assert frame.header == rig.out[0].header
+            move, turn = frame.transform.translation, frame.transform.rotation
+            assert (move.x, move.y, move.z) == pytest.approx(place, abs=1e-5)
+            assert (turn.x, turn.y, turn.z, turn.w) == (0, 0, 0, 1)
+
+
+def test_the_real_message_takes_frames(bench: Any, calibration: str) -> None:
     tf2 = pytest.importorskip("tf2_msgs.msg")
     rig = Rig(bench, 2, calibration=calibration, publish_tf=True)
     frames = bench.collect(tf2.TFMessage, "/tf", profile(POSE.offered))

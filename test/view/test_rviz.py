@@ -35,6 +35,19 @@ def test_several_cameras() -> None:
     assert topics("multi_camera.rviz") == {"/markers_3d": MARKERS, **overlays}
 
 
+def test_the_human_model_is_shown() -> None:
+    content: Any = yaml.safe_load((CONFIG / "multi_camera.rviz").read_text())
+    [model] = [
+        display
+        for display in content["Visualization Manager"]["Displays"]
+        if display["Class"] == "rviz_default_plugins/RobotModel"
+    ]
+    assert model["Description Source"] == "Topic"
+    topic = model["Description Topic"]
+    assert topic["Value"] == "/humans/bodies/body/robot_description"
+    assert topic["Durability Policy"] == "Transient Local"  # as it is offered
+
+
 @pytest.mark.parametrize(("name", "frame"), [("pose", "event_camera"), ("multi_camera", "world")])
 def test_fixed_frame(name: str, frame: str) -> None:
     content = yaml.safe_load((CONFIG / f"{name}.rviz").read_text())["Visualization Manager"]

@@ -15,6 +15,7 @@ NODES: Final = (
     "triangulator",
     "evaluator",
     "skeleton_adapter",
+    "human_model",
 )
 """Executables, each in a module of its name."""
 
