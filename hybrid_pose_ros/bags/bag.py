@@ -17,16 +17,21 @@ from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.dvs import EVENT_ARRAY_TYPE, packet_of_event_array
-from hybrid_pose_ros.bags.salvage import plain
+from hybrid_pose_ros.bags.salvage import plain, storage_files
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, is_packet_type
+from hybrid_pose_ros.plain_yaml import check_plain
 from hybrid_pose_ros.regular_files import find_obstacle
 
 REORDER_NS: Final = 10 * 10**9
 """Messages of an mcap file without index may be out of order by so much of their time."""
 
-_RECOVER: Final = "`hybrid-pose convert recover` makes a whole bag of what can be read"
+MAX_METADATA_BYTES: Final = 2**21
+"""Of `metadata.yaml`; a bag of a thousand topics has less."""
+
+RECOVER: Final = "`hybrid-pose convert recover` makes a whole bag of what can be read"
+"""The remedy for damaged bags."""
 
 
 class BagError(UserError):
@@ -80,7 +85,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        remedy = f"; {_RECOVER}" if path.exists() and not isinstance(error, OSError) else ""
+        remedy = f"; {RECOVER}" if path.exists() and not isinstance(error, OSError) else ""
         raise BagError(f"{path}: the bag cannot be read ({words}){remedy}") from error
 
 
@@ -91,12 +96,26 @@ def open_bag(path: Path) -> Iterator[Reader]:
     Raises:
         BagError: the bag is missing or damaged, which may show in the block.
     """
-    if path.is_dir() and not (path / "metadata.yaml").exists():
-        raise BagError(f"{path}: the bag cannot be read (it has no metadata.yaml); {_RECOVER}")
-    if not path.is_dir() and (obstacle := find_obstacle(path, "a bag or a file of one")):
+    if path.is_dir():
+        _check_folder(path)
+    elif obstacle := find_obstacle(path, "a bag or a file of one"):
         raise BagError(f"{path}: the bag cannot be read ({obstacle})")
     with reading(path), Reader(path) as reader:
         yield reader
+
+
+def _check_folder(path: Path) -> None:
+    """Raise BagError for a bag at which `rosbags` would stand still."""
+    metadata = path / "metadata.yaml"
+    if not metadata.exists():
+        raise BagError(f"{path}: the bag cannot be read (it has no metadata.yaml); {RECOVER}")
+    with reading(path):
+        for file in (metadata, *storage_files(path)):
+            if obstacle := find_obstacle(file, "a file of a bag"):
+                raise ValueError(f"{file.name}: {obstacle}")
+        if metadata.stat().st_size > MAX_METADATA_BYTES:
+            raise ValueError(f"metadata.yaml is larger than {MAX_METADATA_BYTES} bytes")
+        check_plain(metadata.read_text(encoding="utf-8"))
 
 
 def read_raw(
@@ -161,7 +180,7 @@ def _reordered(
             if stamp_ns < done_ns:
                 raise BagError(
                     f"{storage.path}: without index, and out of order by more than "
-                    f"{REORDER_NS / 1e9:g} s; {_RECOVER}"
+                    f"{REORDER_NS / 1e9:g} s; {RECOVER}"
                 )
             heapq.heappush(waiting, (stamp_ns, number, link, data))
             while stamp_ns - waiting[0][0] > REORDER_NS:
@@ -181,7 +200,7 @@ def _check_counts(path: Path, links: Sequence[Connection], counts: Counter[str])
         if counts[topic] != count:
             raise BagError(
                 f"{path}: {counts[topic]} messages in {topic} were read, but the bag says that it "
-                f"holds {count}; copy it again, or {_RECOVER}"
+                f"holds {count}; copy it again, or {RECOVER}"
             )
 
 

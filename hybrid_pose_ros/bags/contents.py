@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.bags.bag import BagError, open_bag, read_type
+from hybrid_pose_ros.bags.bag import RECOVER, BagError, open_bag, read_type
 from hybrid_pose_ros.interfaces.topics import (
     CAMERA_INFO,
     EVENTS,
@@ -16,6 +16,9 @@ from hybrid_pose_ros.interfaces.topics import (
     POSE,
     Topic,
 )
+
+MAX_STAMP_NS: Final = (2**31 - 1) * 10**9
+"""The last moment (ns since 1970, in 2038) that fits into a message's stamp."""
 
 _PACKET: Final = "/msg/EventPacket"
 """End of the type's name: the packages that have one agree on its layout."""
@@ -79,6 +82,10 @@ def inspect_bag(path: Path) -> BagContents:
             link.topic: read_type(link.msgtype) for link in reader.connections if link.msgcount
         }
         start_ns, end_ns = reader.start_time, reader.end_time
+    if types and not 0 <= start_ns <= end_ns <= MAX_STAMP_NS:
+        raise BagError(
+            f"{path}: the bag says that it lasts from {start_ns} to {end_ns} ns; {RECOVER}"
+        )
 
     def namespaces(name: str, type_end: str) -> tuple[str, ...]:
         return tuple(

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.bag import RawMessage
+from hybrid_pose_ros.bags.contents import MAX_STAMP_NS
 from hybrid_pose_ros.bags.event_topic import EventDigest
 from hybrid_pose_ros.bags.writer import BagWriter
 from hybrid_pose_ros.events.array import EventArray, MalformedEventsError
@@ -160,11 +161,13 @@ class Result:
         digests: of the events of each camera.
         packets: number of messages with events.
         labels: number of messages with ground truth.
+        longest_gap_ns: longest time without a packet.
     """
 
     digests: list[EventDigest]
     packets: int = 0
     labels: int = 0
+    longest_gap_ns: int = 0
 
 
 def write_bag(
@@ -307,8 +310,16 @@ class _Messages:
         for packet in packets:
             if self._base_ns is None:
                 self._base_ns = self._begin(packet.slot * self._options.packet_ns)
+            start_ns = packet.slot * self._options.packet_ns
+            gap_ns = start_ns - self._now_ns
+            self._result.longest_gap_ns = max(self._result.longest_gap_ns, gap_ns)
             # a camera that lags behind by more than a batch does not turn time back
-            self._now_ns = max(self._now_ns, (packet.slot + 1) * self._options.packet_ns)
+            self._now_ns = max(self._now_ns, start_ns + self._options.packet_ns)
+            if self._base_ns + self._now_ns > MAX_STAMP_NS:
+                raise MalformedEventsError(
+                    f"camera {packet.camera}: an event at {packet.events['t'][0]} ns, after the "
+                    "last stamp that a bag can hold (of 2038): a damaged time stamp"
+                )
             self._write_infos(self._base_ns)
             self._write_labels(self._base_ns, self._now_ns)
             self._write_packet(self._base_ns, packet)
@@ -325,7 +336,9 @@ class _Messages:
         return host_base_ns(start_ns)
 
     def _write_infos(self, base_ns: int) -> None:
-        while self._next_info_ns < self._now_ns:
+        if self._next_info_ns < self._now_ns:
+            late_ns = self._now_ns - 1 - self._next_info_ns
+            self._next_info_ns += late_ns // CAMERA_INFO_NS * CAMERA_INFO_NS  # one after a gap
             host_ns = base_ns + self._next_info_ns
             for number, camera in enumerate(self._cameras):
                 size = (camera.width, camera.height)

@@ -124,6 +124,7 @@ class _McapReader:
         self._path, self._damage = path, damage
         self._schemas: dict[int, tuple[str, str]] = {}
         self._channels: dict[int, Channel] = {}
+        self._chunked = False
 
     def take(self, kind: int, content: bytes) -> Iterator[Salvaged]:
         """Yield the messages in a record of the file."""
@@ -131,8 +132,11 @@ class _McapReader:
         self.done += _HEAD.size + len(content)
         try:
             if kind == _CHUNK_KIND:
+                self._chunked = True
                 # list: none of a chunk that breaks off in the middle is given twice
                 yield from list(self._chunk(content))
+            elif kind == _MESSAGE_KIND and self._chunked:
+                raise ValueError("a message outside of the chunks")  # of an index, for instance
             else:
                 yield from self._record(kind, content)
         except Exception as error:  # whatever the decompressors and damaged numbers raise
@@ -152,6 +156,8 @@ class _McapReader:
         while at < len(data):
             kind, length = _HEAD.unpack_from(data, at)
             at += _HEAD.size
+            if length > len(data) - at:
+                raise ValueError("a record is longer than its chunk")
             yield from self._record(kind, data[at : at + length])
             at += length
 

@@ -69,13 +69,13 @@ class BagWriter:
         whole: bool = False,
     ) -> None:
         self._path, self._topics, self._store, self._whole = path, topics, store, whole
-        self._partial = path.with_name(f"{path.name}.partial")
         self._storage = storage
         self._compress = compress and storage == "mcap"
 
     def __enter__(self) -> "BagWriter":
         if self._path.exists():
             raise BagError(f"{self._path}: exists already; remove it or name another bag")
+        self._partial = self._path.with_name(f"{self._path.name}.partial")
         with self._failures():
             if self._whole and self._partial.exists():
                 shutil.rmtree(self._partial)

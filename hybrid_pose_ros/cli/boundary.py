@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from errno import ENOSPC
 from typing import Final
 
 from hybrid_pose_ros import PACKAGE
@@ -23,6 +24,9 @@ OUTPUT_CLOSED: Final = 141
 
 MAX_DOMAIN: Final = 232
 """The largest ROS domain whose UDP ports exist (DDSI-RTPS 2.2, section 9.6.1)."""
+
+_OWN_MIDDLEWARE: Final = "rmw_fastrtps_cpp"
+"""That of the wheels of ROS 2."""
 
 
 class UnfitEnvironmentError(UserError):
@@ -64,7 +68,11 @@ def explain(error: Exception) -> tuple[int, str]:
     words = " ".join(str(error).split())
     if isinstance(error, UserError):
         return 1, str(error)
+    if isinstance(error, FileNotFoundError) and not error.filename and _is_nowhere():
+        return 1, "the working directory is gone; change to another one"
     if isinstance(error, OSError) and error.strerror:
+        if error.errno == ENOSPC and not error.filename:
+            return 1, f"{error.strerror}; make room on the disk, or where the output goes"
         place = f"{error.filename}: " if error.filename else ""
         return 1, f"{place}{error.strerror}"
     if isinstance(error, MemoryError):
@@ -96,6 +104,12 @@ def check_ros_environment(environment: Mapping[str, str]) -> None:
         raise UnfitEnvironmentError(
             f"ROS_DOMAIN_ID={domain}: not a number from 0 to {MAX_DOMAIN}; correct or unset it"
         )
+    middleware = environment.get("RMW_IMPLEMENTATION", "")
+    if middleware not in ("", _OWN_MIDDLEWARE) and not environment.get("AMENT_PREFIX_PATH"):
+        raise UnfitEnvironmentError(
+            f"RMW_IMPLEMENTATION={middleware}: without a ROS distribution there is only "
+            f"{_OWN_MIDDLEWARE}; correct or unset it"
+        )
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     for path in environment.get("PYTHONPATH", "").split(os.pathsep):
         found = re.search(r"/python(\d\.\d+)/(?:site|dist)-packages", path)
@@ -104,6 +118,14 @@ def check_ros_environment(environment: Mapping[str, str]) -> None:
                 f"PYTHONPATH: {path} holds packages of Python {found[1]}, this is Python {own}; "
                 "use a shell in which no ROS of another Python is sourced"
             )
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _let_any_text_through() -> None:

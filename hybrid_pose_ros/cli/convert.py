@@ -166,7 +166,6 @@ def _open_aedat4(args: argparse.Namespace) -> _Opened:
     from hybrid_pose_ros.bags.convert import CameraSetup, GroundTruth, SourceRecording
     from hybrid_pose_ros.events.sources import Aedat4Source
     from hybrid_pose_ros.geometry.cameras import Camera
-    from hybrid_pose_ros.regular_files import find_obstacle
     from hybrid_pose_ros.simulation.recording import load_truth, truth_path
 
     source = Aedat4Source(args.recording, args.camera)
@@ -176,12 +175,7 @@ def _open_aedat4(args: argparse.Namespace) -> _Opened:
     size = source.width, source.height
     if labels is None:
         return SourceRecording(source), [CameraSetup(*size)], None
-    if obstacle := find_obstacle(labels, "labels of the simulator (*.truth.npz)"):
-        raise CommandError(f"{labels}: {obstacle}")
-    try:
-        truth = load_truth(labels)
-    except (OSError, ValueError, KeyError) as error:
-        raise CommandError(f"{labels}: no labels of the simulator ({error})") from error
+    truth = load_truth(labels)
     camera = CameraSetup(*size, Camera(*size, truth.camera_matrix))
     return SourceRecording(source), [camera], GroundTruth(truth.label_ns, truth.joints_m)
 
@@ -219,25 +213,29 @@ def _write_bag(
 ) -> int:
     from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.bags.convert import Options, write_bag
+    from hybrid_pose_ros.events.array import MalformedEventsError
 
-    if args.packet_ms <= 0:
-        raise CommandError(f"--packet-ms must be positive, not {args.packet_ms:g}")
+    if not 0.01 <= args.packet_ms <= 1000:
+        raise CommandError(f"--packet-ms must be from 0.01 to 1000, not {args.packet_ms:g}")
     if args.compress and args.storage != "mcap":
         raise CommandError("--compress needs --storage mcap")
     options = Options(args.encoding, round(args.packet_ms * 1e6), args.storage, args.compress)
     store = installed_typestore()
     begin = time.monotonic()
-    with Progress() as bar:
-        task = bar.add_task("converting", total=1.0)
-        result = write_bag(
-            args.out,
-            recording,
-            cameras,
-            store,
-            truth=truth,
-            options=options,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+    try:
+        with Progress() as bar:
+            task = bar.add_task("converting", total=1.0)
+            result = write_bag(
+                args.out,
+                recording,
+                cameras,
+                store,
+                truth=truth,
+                options=options,
+                progress=lambda share: bar.update(task, completed=share),
+            )
+    except MalformedEventsError as error:
+        raise CommandError(f"{args.recording}: {error}") from error
     seconds = time.monotonic() - begin
     _report(args, recording, result, truth, seconds)
     if args.verify:
@@ -254,6 +252,7 @@ def _report(
 ) -> None:
     from hybrid_pose_ros.bags.convert import camera_topic
     from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+    from hybrid_pose_ros.events.playback import MAX_GAP_NS
     from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 
     tally = recording.tally if isinstance(recording, Dhp19Recording) else None
@@ -267,6 +266,11 @@ def _report(
     print(f"{args.out}: {total:,} events, {result.packets:,} packets, {seconds:.1f} s")
     if recording.trouble:
         _warn(f"{args.recording}: {recording.trouble}")
+    if result.longest_gap_ns > MAX_GAP_NS:
+        _warn(
+            f"{args.recording}: there are {result.longest_gap_ns / 1e9:,.0f} s without an event: "
+            "a damaged time stamp, or the camera was switched off"
+        )
     if truth is not None and result.labels < len(truth.sensor_ns):
         missing = len(truth.sensor_ns) - result.labels
         _warn(f"{args.recording}: {missing} labels lie outside of the events' time: is it whole?")

@@ -205,9 +205,10 @@ class _Playing:
         self.supervisor: Supervisor | None = None
         self.interrupted = False
         self._not_recorded = ""
+        self._skipped_s = 0.0
 
     def look(self) -> None:
-        """Notice a failed recording, which is said once, and nodes that have ended.
+        """Notice a failed recording and skipped gaps, which are said once, and ended nodes.
 
         Raises:
             CommandError: nothing goes on without a node that has ended.
@@ -215,6 +216,10 @@ class _Playing:
         if not self._not_recorded and (words := self.replay.not_recorded):
             self._not_recorded = words
             self.console.print(f"{words}; playing goes on", soft_wrap=True, highlight=False)
+        if self.replay.skipped_s > self._skipped_s:
+            gap_s, self._skipped_s = self.replay.skipped_s - self._skipped_s, self.replay.skipped_s
+            words = f"{gap_s:,.0f} s of the bag without a message are skipped"
+            self.console.print(words, soft_wrap=True, highlight=False)
         if self.supervisor is None:
             return
         for end in self.supervisor.new_ends():

@@ -240,7 +240,9 @@ def _find_strays(us: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.
     strays = np.zeros(len(us), bool)
     far = np.abs(steps[:-1]) > MAX_STEP_BACK_US
     if far.any():
-        strays[:-1] = far & (np.abs(steps[:-1] + steps[1:]) <= MAX_STEP_BACK_US)
+        # of a step by half the range, either way is the shorter one
+        across = (steps[:-1] + steps[1:] + _WRAP_US // 2) % _WRAP_US - _WRAP_US // 2
+        strays[:-1] = far & (np.abs(across) <= MAX_STEP_BACK_US)
     return strays
 
 

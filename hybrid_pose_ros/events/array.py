@@ -20,6 +20,10 @@ EventArray: TypeAlias = NDArray[np.void]
 """Array [n] of :data:`EVENT_DTYPE` in non-decreasing ``t``."""
 
 
+MAX_SENSOR_PX: Final = 4096
+"""No camera is wider or higher."""
+
+
 class MalformedEventsError(UserError, ValueError):
     """An event array is not what it should be; the message says where."""
 
@@ -65,6 +69,18 @@ def join_events(parts: Sequence[EventArray]) -> EventArray:
     # NumPy would copy one field after the other; of plain bytes it does so ten times as fast.
     joined: EventArray = np.concatenate([part.view(_BYTES) for part in parts]).view(EVENT_DTYPE)
     return joined
+
+
+def check_sensor(width: int, height: int) -> None:
+    """Check the size of a sensor in pixels.
+
+    Raises:
+        MalformedEventsError: no camera has it.
+    """
+    if not (0 < width <= MAX_SENSOR_PX and 0 < height <= MAX_SENSOR_PX):
+        raise MalformedEventsError(
+            f"impossible sensor size {width}x{height}: a side has 1 to {MAX_SENSOR_PX} pixels"
+        )
 
 
 def check_events(events: EventArray, width: int, height: int) -> None:

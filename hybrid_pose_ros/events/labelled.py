@@ -8,19 +8,31 @@ alone in a file of their own, as do those that the simulator writes beside its r
 (`.truth.npz`).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
-from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, check_events
+from hybrid_pose_ros.events.array import (
+    EventArray,
+    MalformedEventsError,
+    check_events,
+    check_sensor,
+)
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.events.encodings.packet import assemble
+from hybrid_pose_ros.events.encodings.packet import (
+    MAX_TIME_BASE_NS,
+    assemble,
+    nanoseconds_of,
+    pixels_of,
+)
 from hybrid_pose_ros.events.losses import Losses
+from hybrid_pose_ros.geometry.ranges import MAX_PIXEL, RangeError, check_range
+from hybrid_pose_ros.regular_files import find_obstacle
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 MAX_LABEL_GAP_NS: Final = 150_000_000
@@ -82,32 +94,24 @@ def load_npz_events(path: Path, losses: Losses) -> tuple[EventArray, int, int]:
     Raises:
         LabelledFileError: the file cannot be read, holds no events, or most of them are bad.
     """
-    arrays = _load(path, _EVENTS, ())
+    arrays = load_arrays(path, _EVENTS, (), "events")
     if odd := [name for name in _EVENTS if arrays[name].dtype.kind not in "biuf"]:
         raise LabelledFileError(f"{path}: {odd[0]} holds no numbers")
-    if odd := [name for name in _EVENTS[4:] if arrays[name].size != 1]:
+    if odd := [n for n in _EVENTS[4:] if arrays[n].size != 1 or not np.isfinite(arrays[n]).all()]:
         raise LabelledFileError(f"{path}: {odd[0]} is no single number")
     width, height = (int(np.squeeze(arrays[name])) for name in ("width", "height"))
     shapes = {name: arrays[name].shape for name in _EVENTS[:4]}
     if len(set(shapes.values())) > 1 or arrays["x"].ndim != 1:
         raise LabelledFileError(f"{path}: columns of events differ in length: {shapes}")
-    if width < 1 or height < 1:
-        raise LabelledFileError(f"{path}: a sensor of {width}x{height} pixels")
-    x, y = (_not_negative(arrays[name], limit) for name, limit in (("x", width), ("y", height)))
-    t_ns = arrays["t_us"].astype(np.int64) * 1000
     try:
+        check_sensor(width, height)
+        x, y = (pixels_of(arrays[name], limit) for name, limit in (("x", width), ("y", height)))
+        t_ns = nanoseconds_of(arrays["t_us"])
         events = assemble("npz", (width, height), t_ns, x, y, arrays["p"] > 0, losses)
         check_events(events, width, height)
     except (MalformedPacketError, MalformedEventsError) as error:
         raise LabelledFileError(f"{path}: {error}") from error
     return events, width, height
-
-
-def _not_negative(column: NDArray[Any], outside: int) -> NDArray[np.int64]:
-    """Return coordinates; those that are negative or no numbers are moved out of the sensor."""
-    with np.errstate(invalid="ignore"):
-        values = column.astype(np.int64)
-    return np.where((values < 0) | ~np.isfinite(column), outside, values)
 
 
 def load_point_labels(path: Path) -> PointLabels | None:
@@ -116,40 +120,65 @@ def load_point_labels(path: Path) -> PointLabels | None:
     Raises:
         LabelledFileError: the file cannot be read, or its labels are not of this format.
     """
-    arrays = _load(path, (), (*_LABELS, "gt_conf", *_SIMULATED))
+    arrays = load_arrays(path, (), (*_LABELS, "gt_conf", *_SIMULATED), "labels")
     if all(name in arrays for name in _SIMULATED):
-        t_ns, points, visible = (arrays[name] for name in _SIMULATED)
-        return PointLabels(t_ns, points.astype(np.float64), visible.astype(np.float64))
-    if not any(name in arrays for name in _LABELS):
+        names, unit_ns = _SIMULATED, 1
+    elif not any(name in arrays for name in _LABELS):
         return None
-    if missing := [name for name in _LABELS if name not in arrays]:
+    elif missing := [name for name in _LABELS if name not in arrays]:
         raise LabelledFileError(f"{path}: labels without {missing[0]}")
-    t_us, points = arrays["gt_t_us"], arrays["gt"].astype(np.float64)
-    count = len(t_us)
-    confidence = arrays.get("gt_conf", np.ones((count, NUM_JOINTS))).astype(np.float64)
-    shapes = {"gt": (count, NUM_JOINTS, 2), "gt_conf": (count, NUM_JOINTS)}
-    for name, values in (("gt", points), ("gt_conf", confidence)):
-        if values.shape != shapes[name]:
-            raise LabelledFileError(f"{path}: {name} is {values.shape} instead of {shapes[name]}")
-    if not count or (np.diff(t_us) <= 0).any():
-        raise LabelledFileError(f"{path}: gt_t_us is empty or not in order")
-    confidence = np.where(np.isfinite(points).all(-1), confidence, 0.0)
-    return PointLabels(t_us.astype(np.int64) * 1000, points, confidence)
+    else:
+        names, unit_ns = (*_LABELS, "gt_conf"), 1000
+        arrays.setdefault("gt_conf", np.ones((*arrays["gt_t_us"].shape, NUM_JOINTS)))
+    if odd := [name for name in names if arrays[name].dtype.kind not in "biuf"]:
+        raise LabelledFileError(f"{path}: {odd[0]} holds no numbers")
+    times, points, confidence = (arrays[name] for name in names)
+    _check_times(path, names[0], times, unit_ns)
+    shapes = {names[1]: (len(times), NUM_JOINTS, 2), names[2]: (len(times), NUM_JOINTS)}
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            raise LabelledFileError(f"{path}: {name} is {arrays[name].shape} instead of {shape}")
+    points, confidence = points.astype(np.float64), confidence.astype(np.float64)
+    try:
+        check_range(names[2], confidence, 0.0, 1.0)
+    except RangeError as error:
+        raise LabelledFileError(f"{path}: {error}") from error
+    known = (np.abs(points) <= MAX_PIXEL).all(-1)
+    points = np.where(known[..., None], points, np.nan)
+    return PointLabels(times.astype(np.int64) * unit_ns, points, np.where(known, confidence, 0.0))
 
 
-def _load(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
-    if not path.is_file():
-        raise LabelledFileError(f"{path}: no such file; give the path of an .npz")
+def _check_times(path: Path, name: str, times: NDArray[Any], unit_ns: int) -> None:
+    if times.ndim != 1 or not len(times) or not (times[1:] > times[:-1]).all():
+        raise LabelledFileError(f"{path}: {name} is empty or not in order")
+    try:
+        check_range(name, times, 0, MAX_TIME_BASE_NS / unit_ns)
+    except RangeError as error:
+        raise LabelledFileError(f"{path}: {error}") from error
+
+
+def load_arrays(
+    path: Path, required: Collection[str], optional: Collection[str], wanted: str
+) -> dict[str, Any]:
+    """Read arrays of an `.npz` by name.
+
+    Args:
+        wanted: what such a file holds, for the message.
+
+    Raises:
+        LabelledFileError: the file cannot be read, or lacks one of the required.
+    """
+    if obstacle := find_obstacle(path, f"an .npz with {wanted}"):
+        raise LabelledFileError(f"{path}: {obstacle}")
     try:
         with np.load(path, allow_pickle=False) as file:
             if missing := [name for name in required if name not in file]:
                 raise LabelledFileError(
-                    f"{path}: no array {missing[0]}; events are t_us, x, y, p, width and height"
+                    f"{path}: no array {missing[0]}; {wanted}: {', '.join(required)}"
                 )
             return {name: file[name] for name in (*required, *optional) if name in file}
-    except (OSError, BadZipFile, EOFError) as error:
-        raise LabelledFileError(f"{path}: damaged or not an .npz ({error})") from error
-    except ValueError as error:
-        if isinstance(error, LabelledFileError):
-            raise
-        raise LabelledFileError(f"{path}: damaged or not an .npz ({error})") from error
+    except LabelledFileError:
+        raise
+    except Exception as error:  # whatever NumPy, zipfile and zlib raise of damaged bytes
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise LabelledFileError(f"{path}: damaged or not an .npz ({words})") from error

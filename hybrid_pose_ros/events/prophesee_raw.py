@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hybrid_pose_ros.events.array import EventArray, empty_events
+from hybrid_pose_ros.events.array import (
+    EventArray,
+    MalformedEventsError,
+    check_sensor,
+    empty_events,
+)
 from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
 from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.prophesee_words import DatDecoder, Evt2Decoder
@@ -154,6 +159,10 @@ class RawReader:
             raise RawFileError(
                 f"{path}: the header does not tell the sensor's size; give it (--size WxH)"
             )
+        try:
+            check_sensor(*size)
+        except MalformedEventsError as error:
+            raise RawFileError(f"{path}: {error}") from error
         self.width, self.height = size
         self.losses = Losses()
         self._bytes = path.stat().st_size - self._header.offset

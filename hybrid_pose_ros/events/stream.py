@@ -9,16 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.array import EventArray, MalformedEventsError, check_sensor
 from hybrid_pose_ros.events.binning import GridView, Step, StepBinner, TimeJumpError
 from hybrid_pose_ros.events.encodings import Decoder, MalformedPacketError, make_decoder
 from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.noise import NoiseFilter
 
 T = TypeVar("T")
-
-MAX_SENSOR_PX = 4096
-"""A wider or higher sensor than this is taken for a malformed packet, not for a camera."""
 
 MAX_TIME_NS = 2**62
 """A time base from here on (146 years) is taken for a malformed packet."""
@@ -141,8 +138,10 @@ class PacketReader:
             raise MalformedPacketError("big-endian events; only little-endian ones are read")
         if packet.time_base >= MAX_TIME_NS:
             raise MalformedPacketError(f"time base {packet.time_base} ns is out of range")
-        if not (0 < size[0] <= MAX_SENSOR_PX and 0 < size[1] <= MAX_SENSOR_PX):
-            raise MalformedPacketError(f"impossible sensor size {size[0]}x{size[1]}")
+        try:
+            check_sensor(*size)
+        except MalformedEventsError as error:
+            raise MalformedPacketError(str(error)) from error
         if self.sensor is not None and size != self.sensor:
             raise MalformedPacketError(
                 f"sensor size changed from {self.sensor[0]}x{self.sensor[1]} to "

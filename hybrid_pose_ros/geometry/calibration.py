@@ -39,13 +39,13 @@ from hybrid_pose_ros.geometry.cameras import (
     scale_projection,
 )
 from hybrid_pose_ros.geometry.distortion import Distortion, make_distortion
+from hybrid_pose_ros.plain_yaml import load_plain
 from hybrid_pose_ros.regular_files import find_obstacle
 
 MAX_SIDE: Final = 2**14
 """Columns or rows of the largest sensor."""
 
 MAX_FILE_BYTES: Final = 2**16
-MAX_DEPTH: Final = 10
 
 
 def read_calibration(path: Path, names: Sequence[str]) -> dict[str, Camera]:
@@ -93,7 +93,7 @@ def _read_file(path: Path) -> dict[str, Camera]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CameraError(f"{path}: larger than {MAX_FILE_BYTES} bytes, no calibration")
-        content = _load_plain(path.read_text(encoding="utf-8"))
+        content = load_plain(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CameraError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -104,24 +104,6 @@ def _read_file(path: Path) -> dict[str, Camera]:
     if not isinstance(cameras, dict) or not cameras:
         raise CameraError(f"{path}: no cameras; the file lists them by name under `cameras:`")
     return {str(name): _camera(f"{path}: {name}", entry) for name, entry in cameras.items()}
-
-
-def _load_plain(text: str) -> Any:
-    """Load YAML without aliases or deep nesting, by which a small file can take for ever.
-
-    Raises:
-        ValueError: it has some.
-        yaml.YAMLError: it is no YAML.
-    """
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases are not read; write the values out")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise ValueError(f"nested more than {MAX_DEPTH} times")
-    return yaml.safe_load(text)
 
 
 def _camera(where: str, entry: Any) -> Camera:

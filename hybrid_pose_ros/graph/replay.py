@@ -16,6 +16,7 @@ from hybrid_pose_ros.bags.bag import RawMessage, read_raw, reading
 from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.bags.writer import BagRecorder
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.events.playback import MAX_GAP_NS
 from hybrid_pose_ros.graph.description import CLOCK_HZ
 from hybrid_pose_ros.graph.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
 from hybrid_pose_ros.graph.play_clock import PlayClock
@@ -88,6 +89,7 @@ class Replay:
         published: number of packets of each camera.
         poses: number of poses of each camera, and under ``"3D"`` of those in space.
         health: last figures of each node, by its full name.
+        skipped_s: time of the bag in gaps that no camera makes, which are not waited for.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Replay:
         self.published: Counter[str] = Counter()
         self.poses: Counter[str] = Counter()
         self.health: dict[str, Mapping[str, str]] = {}
+        self.skipped_s = 0.0
         self._store, self._lockstep = store, lockstep
         self._topics = played_topics(plan.contents, plan.cameras)
         self._camera_of = {EVENTS.under(name).name: name for name in plan.cameras}
@@ -204,10 +207,15 @@ class Replay:
         for turn in itertools.count():
             start_ns = self.plan.start_ns if turn or self.plan.start_offset_s else None
             self.clock.jump(self.plan.start_ns)
+            last_ns = self.plan.start_ns
             for stored in read_raw(self.plan.contents.path, names, start_ns=start_ns):
                 camera = self._camera_of.get(stored.topic)
                 if camera is not None and self._lockstep is not None:
                     self._await_answers(camera, tick)
+                if stored.stamp_ns - last_ns > MAX_GAP_NS:
+                    self.skipped_s += (stored.stamp_ns - last_ns) * 1e-9
+                    self.clock.jump(stored.stamp_ns)
+                last_ns = stored.stamp_ns
                 self._await_due(stored.stamp_ns, tick)
                 if camera is not None:
                     if self._lockstep is not None:

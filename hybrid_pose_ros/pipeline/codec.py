@@ -5,6 +5,7 @@ Maps take 8 bits per value, two fifths of a percent of a tensor's range. The vel
 few and add up over the steps, take 16.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -49,7 +50,7 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
     itemsize = {"uint8_affine": 1, "float16": 2}.get(encoded.dtype)
     if itemsize is None:
         raise InitRejectedError(f"tensor {encoded.name} has the unknown dtype {encoded.dtype!r}")
-    expected = int(np.prod(encoded.shape)) * itemsize
+    expected = math.prod(encoded.shape) * itemsize  # exact, however large the numbers are
     if len(encoded.data) != expected:
         raise InitRejectedError(
             f"tensor {encoded.name} has {len(encoded.data)} bytes, "
@@ -57,8 +58,9 @@ def decode_tensor(encoded: EncodedTensor) -> Tensor:
         )
     if encoded.dtype == "uint8_affine":
         values = np.frombuffer(encoded.data, np.uint8).astype(np.float32)
-        values *= np.float32(encoded.scale)
-        values += np.float32(encoded.offset)
+        with np.errstate(invalid="ignore", over="ignore"):  # which is looked for below
+            values *= np.float32(encoded.scale)
+            values += np.float32(encoded.offset)
     else:
         values = np.frombuffer(encoded.data, "<f2").astype(np.float32)
     if not (np.abs(values) <= LIMIT).all():

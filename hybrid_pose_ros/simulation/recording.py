@@ -2,7 +2,7 @@
 """From a scene to a recording: events, and the joints' exact places in the image."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.labelled import LabelledFileError, load_arrays, load_point_labels
+from hybrid_pose_ros.geometry.cameras import scale_projection
+from hybrid_pose_ros.geometry.ranges import MAX_METRES, RangeError, check_range
 from hybrid_pose_ros.simulation.canvas import Canvas, frame_times
 from hybrid_pose_ros.simulation.figure import Figure
 from hybrid_pose_ros.simulation.scene import Scene
@@ -207,18 +210,18 @@ def load_truth(path: Path) -> Truth:
     """Read labels written by :func:`save_recording`; ``path`` is the ``.truth.npz`` file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it does not hold labels.
+        LabelledFileError: the file is missing, damaged, or does not hold labels.
+        CameraError: its camera matrix is none.
     """
-    with np.load(path) as file:
-        missing = {"label_ns", "keypoints_px", "joints_m", "visible"} - set(file.files)
-        if missing:
-            raise ValueError(f"{path}: no labels, {sorted(missing)} are missing")
-        return Truth(
-            label_ns=file["label_ns"],
-            keypoints_px=file["keypoints_px"],
-            joints_m=file["joints_m"],
-            visible=file["visible"],
-            camera_matrix=file["camera_matrix"],
-            name=str(file["name"]),
-        )
+    names = [field.name for field in fields(Truth)]
+    arrays = load_arrays(path, names, (), "labels of the simulator (*.truth.npz)")
+    labels = load_point_labels(path)  # checks those of the image
+    joints = arrays["joints_m"]
+    if labels is None or joints.shape != (*labels.confidence.shape, 3) or joints.dtype.kind != "f":
+        raise LabelledFileError(f"{path}: joints_m is {joints.shape}, not a place for each label")
+    try:
+        check_range("joints_m", joints, -MAX_METRES, MAX_METRES, nan=True)
+    except RangeError as error:
+        raise LabelledFileError(f"{path}: {error}") from error
+    arrays["camera_matrix"] = scale_projection(arrays["camera_matrix"], f"{path}: camera_matrix")
+    return Truth(**arrays | {"name": str(arrays["name"])})

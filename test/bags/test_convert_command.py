@@ -295,6 +295,54 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def write_npz(path: Path, **changed: object) -> Path:
+    index = np.arange(100)
+    columns = {"t_us": index * 1000, "x": index, "y": index, "p": index % 2}
+    np.savez(path, **columns | {"width": 346, "height": 260} | changed)
+    return path
+
+
+def test_a_damaged_time_that_is_far_ahead_is_named_and_not_filled(
+    tmp_path: Path, store: Typestore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = np.arange(100) * 1000
+    times[99] += 365 * 86400 * 10**6
+    path = write_npz(tmp_path / "a.npz", t_us=times)
+    assert convert("npz", path, "--out", tmp_path / "bag") == 0
+    assert "31,536,000 s without an event: a damaged time stamp" in capsys.readouterr().err
+    assert events_of(tmp_path / "bag", "/cam0/events", store)["t"].tolist() == list(times * 1000)
+    assert len(messages_of(tmp_path / "bag", "/cam0/camera_info")) == 2
+
+
+def test_a_time_after_the_last_stamp_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = np.arange(100) * 1000
+    times[99] = 2 * 10**15
+    path = write_npz(tmp_path / "a.npz", t_us=times)
+    assert convert("npz", path, "--out", tmp_path / "bag") == 1
+    assert "a.npz: camera 0: an event at 2000000000000000000 ns" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e-9", "1e300", "-1"])
+def test_a_length_that_no_packet_has_is_refused(
+    tmp_path: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_npz(tmp_path / "a.npz")
+    assert convert("npz", path, "--out", tmp_path / "bag", f"--packet-ms={value}") == 1
+    assert "--packet-ms must be from 0.01 to 1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["/", ""])
+def test_a_bag_without_a_name_is_refused(
+    tmp_path: Path, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_npz(tmp_path / "a.npz")
+    assert convert("npz", path, "--out", out) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
 def test_verifying_finds_what_is_missing(
     tmp_path: Path,
     random_events: EventArray,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hybrid_pose_ros.cli import CommandError
@@ -146,3 +147,33 @@ def test_without_a_place_for_compiled_code_the_variable_is_named(tmp_path: Path)
     result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     assert "NUMBA_CACHE_DIR" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_middleware_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UnfitEnvironmentError, match=r"RMW_IMPLEMENTATION=rmw_x: .*unset it"):
+        check_ros_environment({"RMW_IMPLEMENTATION": "rmw_x"})
+    check_ros_environment({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"})
+    check_ros_environment({"RMW_IMPLEMENTATION": "rmw_x", "AMENT_PREFIX_PATH": "/opt/ros/jazzy"})
+
+
+def test_a_working_directory_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert bounded("hybrid-pose x", lambda: len(os.getcwd())) == 1
+    assert "the working directory is gone" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+
+
+def test_what_to_do_about_a_full_output_is_said(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", t_us=[0], x=[0], y=[0], p=[0], width=1, height=1)
+    arguments = ["convert", "npz", str(tmp_path / "a.npz"), "--out", str(tmp_path / "bag")]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "error: No space left on device; make room" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -186,7 +186,7 @@ def test_one_event_outside_the_sensor_costs_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 20, 49])
-@pytest.mark.parametrize("us", [285_000_000, 2**31 + 5, 2**32 - 1, 0])
+@pytest.mark.parametrize("us", [285_000_000, 2**31 + 5_000_195, 2**31 + 5, 2**32 - 1, 0])
 def test_one_damaged_time_costs_itself(tmp_path: Path, place: int, us: int) -> None:
     times = [5_000_000 + 10 * i for i in range(50)]
     times[place] = us

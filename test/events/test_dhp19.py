@@ -403,8 +403,8 @@ def test_frames_are_no_events(tmp_path: Path) -> None:
         file["DVS"] = np.zeros((1, 260, 346, 4))
     with pytest.raises(RecordingError, match="it holds frames"):
         DerivedRecording(tmp_path / "a.h5")
-    write_derived(tmp_path / "b.h5", [make_events([1000], [346], [0], [True])] * 4)
-    with pytest.raises(RecordingError, match="outside of 346x260"):
+    write_derived(tmp_path / "b.h5", [make_events([1000] * 9, [346] * 9, [0] * 9, [True] * 9)] * 4)
+    with pytest.raises(RecordingError, match="outside the sensor of 346x260"):
         read(DerivedRecording(tmp_path / "b.h5"))
     with pytest.raises(RecordingError, match="no such file"):
         DerivedRecording(tmp_path / "missing.h5")

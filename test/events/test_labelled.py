@@ -54,7 +54,9 @@ def test_events_and_size_are_read(tmp_path: Path) -> None:
         ({"x": np.ones((3, 2))}, "differ in length"),
         ({"x": np.array(["1", "2", "3"])}, "x holds no numbers"),
         ({"width": np.array([1, 2])}, "width is no single number"),
-        ({"height": 0}, "a sensor of 346x0 pixels"),
+        ({"height": 0}, "impossible sensor size 346x0"),
+        ({"width": 2**40}, "impossible sensor size"),
+        ({"width": np.nan}, "width is no single number"),
     ],
 )
 def test_damaged_events_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -90,6 +92,24 @@ def test_one_time_out_of_order_is_held(tmp_path: Path) -> None:
     expected[7] = expected[6]
     np.testing.assert_array_equal(events["t"], expected)
     assert source.trouble.startswith("1 events out of order")
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf, -1e300, 1e300, -(2.0**63)])
+@pytest.mark.parametrize("place", [0, 7, 99])
+def test_a_time_that_no_packet_can_have_costs_its_event(
+    tmp_path: Path, place: int, value: float
+) -> None:
+    source = open_source(write(tmp_path / "a.npz", **many(t_us=(place, value))))
+    events = source.read()
+    assert events is not None
+    assert set(events["t"].tolist()) == {k * 10_000 for k in range(100) if k != place}
+    assert source.trouble.startswith("1 ")
+
+
+def test_times_that_no_packet_can_have_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", **(many() | {"t_us": np.arange(100) - 10**6}))
+    with pytest.raises(SourceError, match=r"a\.npz: .*100 of 100 times are not from 0"):
+        open_source(path)
 
 
 def test_most_events_outside_the_sensor_are_another_sensor(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 """Numbers that grow for ever or come from outside saturate, or are refused."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from hybrid_pose_ros.interfaces.messages import (
     stamp_from_ns,
 )
 from hybrid_pose_ros.msg import PoseKeypoints
-from hybrid_pose_ros.pipeline.state import Pose
+from hybrid_pose_ros.pipeline.codec import decode_tensor
+from hybrid_pose_ros.pipeline.state import EncodedTensor, InitRejectedError, Pose
 
 HEADER = Header(stamp=stamp_from_ns(2**31 * 10**9 - 1), frame_id="cam")
 SENSOR = Sensor(2**32 - 1, 2**32 - 1)
@@ -53,3 +55,24 @@ def test_a_sensor_time_of_no_camera_is_refused(sensor_time: int) -> None:
     message.sensor_time = sensor_time
     with pytest.raises(ValueError, match="sensor_time"):
         pose_from_message(message)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": (2**31, 2**31, 4)},  # 0 in 64 bits
+        {"data": bytes(3)},
+        {"dtype": "float32"},
+        {"scale": float("nan")},
+        {"scale": float("inf")},
+        {"scale": 3e38},
+        {"offset": float("-inf")},
+    ],
+)
+def test_tensors_that_make_no_sense_are_rejected(change: dict[str, Any]) -> None:
+    good = EncodedTensor("x", (2, 2), "uint8_affine", 0.5, 1.0, bytes(range(0, 200, 50)))
+    assert decode_tensor(good).shape == (1, 2, 2)
+    changed = replace(good, **({"data": b""} if "shape" in change else {}) | change)
+    with pytest.raises(InitRejectedError, match="tensor x"):
+        decode_tensor(changed)

@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from std_srvs.srv import Trigger
 
 from hybrid_pose_ros.bags.bag import read_raw
 from hybrid_pose_ros.bags.contents import inspect_bag
+from hybrid_pose_ros.bags.writer import BagWriter
 from hybrid_pose_ros.graph import replay as replay_module
 from hybrid_pose_ros.graph.lockstep import Lockstep
 from hybrid_pose_ros.graph.replay import Replay, ReplayError, ReplayPlan
@@ -205,3 +207,19 @@ def test_an_answer_at_the_last_moment_is_none_too_late(
     with Replay(once, store, lockstep) as replay:
         replay.play(lambda: None)
     assert replay.published["/cam0"] == 56
+
+
+def test_a_gap_that_no_camera_makes_is_not_waited_for(
+    tmp_path: Path, small_bag: Path, store: Typestore
+) -> None:
+    messages = list(read_raw(small_bag, ["/cam0/events"]))[:3]
+    with BagWriter(tmp_path / "bag", [EVENTS.under("/cam0")], store) as writer:
+        for message, stamp_ns in zip(messages, (0, 10**18, 10**18 + 10**8), strict=True):
+            writer.write(replace(message, stamp_ns=stamp_ns))
+    contents = inspect_bag(tmp_path / "bag")
+    with Replay(ReplayPlan(contents, contents.cameras), store) as replay:
+        begin = time.monotonic()
+        replay.play(lambda: None)
+        assert 0.1 <= time.monotonic() - begin < 60
+        assert replay.skipped_s == pytest.approx(10**9)
+        assert replay.published["/cam0"] == 3

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
-    ("errors", "installation", "skeleton", "version", "regular_files", "stop_signals"),
+    (
+        *("errors", "installation", "skeleton", "version", "regular_files", "stop_signals"),
+        "plain_yaml",
+    ),
     ("geometry",),
     ("events",),
     ("drawing", "networks", "simulation", "weights"),

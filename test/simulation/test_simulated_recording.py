@@ -174,7 +174,7 @@ def test_files_round_trip(recording: Recording, tmp_path: Path) -> None:
     assert np.array_equal(truth.visible, recording.truth.visible)
     assert truth.name == "walking"
     np.savez(tmp_path / "other.truth.npz", nothing=np.zeros(1))
-    with pytest.raises(ValueError, match=r"other\.truth\.npz: no labels"):
+    with pytest.raises(ValueError, match=r"other\.truth\.npz: no array label_ns"):
         load_truth(tmp_path / "other.truth.npz")
 
 

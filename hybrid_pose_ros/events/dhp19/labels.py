@@ -14,6 +14,8 @@ import scipy.io
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.events.dhp19.matlab import read_structure
+from hybrid_pose_ros.geometry.ranges import MAX_METRES, RangeError, check_range
 from hybrid_pose_ros.regular_files import find_obstacle
 from hybrid_pose_ros.skeleton import JOINTS
 
@@ -46,26 +48,54 @@ def load_labels(path: Path) -> NDArray[np.float64]:
     if obstacle := find_obstacle(path, "the Vicon labels (*.mat) of the recording"):
         raise LabelError(f"{path}: {obstacle}")
     try:
-        columns = _read_matlab(path)
-        joints = np.stack([np.asarray(columns[field], float) for field in FIELDS], axis=1)
-    except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+        joints = _read_hdf5(path) if h5py.is_hdf5(path) else _read_matlab(path)
+    except Exception as error:  # whatever SciPy, h5py and zlib raise of damaged bytes
         raise LabelError(
-            f"{path}: no labels of DHP19; a structure {_STRUCTURE} with [n, 3] numbers for each "
-            f"of {', '.join(FIELDS)} is expected"
+            f"{path}: damaged, or no labels of DHP19; a structure {_STRUCTURE} with [n, 3] "
+            f"numbers for each of {', '.join(FIELDS)} is expected"
         ) from error
     if joints.ndim != 3 or joints.shape[2] != 3 or not len(joints):
         raise LabelError(f"{path}: the joints' coordinates are not [n, 3]")
-    return joints * 1e-3
+    return checked_metres(path, joints * 1e-3)
 
 
-def _read_matlab(path: Path) -> dict[str, Any]:
-    """Return the fields of the structure; the newest of the formats of `.mat` is HDF5."""
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            group = file[_STRUCTURE]
-            return {field: np.asarray(group[field]).T for field in FIELDS}
-    structure = scipy.io.loadmat(path, squeeze_me=True)[_STRUCTURE]
-    return {field: structure[field].item() for field in FIELDS}
+def real_numbers(values: Any) -> NDArray[np.float64]:
+    """Return an array of a file as floats.
+
+    Raises:
+        TypeError: it holds no real numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{array.dtype} instead of numbers")
+    with np.errstate(invalid="ignore"):
+        return array.astype(np.float64) + 0.0  # which quiets every NaN
+
+
+def checked_metres(path: Path, joints_m: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the joints of a file, NaN where one is unknown.
+
+    Raises:
+        LabelError: one is where nobody can be.
+    """
+    try:
+        check_range("place of a joint (m)", joints_m, -MAX_METRES, MAX_METRES, nan=True)
+    except RangeError as error:
+        raise LabelError(f"{path}: damaged ({error}); copy it again") from error
+    return joints_m
+
+
+def _read_hdf5(path: Path) -> NDArray[np.float64]:
+    """Return the numbers of a file in the newest of the formats of `.mat`."""
+    with h5py.File(path) as file:
+        group = file[_STRUCTURE]
+        return np.stack([real_numbers(group[field]).T for field in FIELDS], axis=1)
+
+
+def _read_matlab(path: Path) -> NDArray[np.float64]:
+    """Return the numbers of a file in one of the older formats."""
+    structure = read_structure(path.read_bytes(), _STRUCTURE)
+    return np.stack([real_numbers(structure[field]) for field in FIELDS], axis=1)
 
 
 def save_labels(path: Path, joints_m: NDArray[np.floating]) -> None:

@@ -142,7 +142,8 @@ def assemble(
 
     An event outside the sensor is dropped. One out of order keeps its place and gets the time of
     the one before it; those are out of order whose removal leaves the most events in order, so
-    that a single time that is far ahead does not spoil all that follow.
+    that a single time that is far ahead does not spoil all that follow. Times that no packet can
+    have are dropped where they are in order, that is, at the beginning and at the end.
 
     Args:
         encoding: name for the error.
@@ -174,9 +175,39 @@ def assemble(
         if is_nonsense(held, len(t)):
             raise MalformedPacketError(f"{encoding}: {held} of {len(t)} events are out of order")
         losses.held += held
+    if len(t) and (t[0] < 0 or t[-1] >= MAX_TIME_BASE_NS):
+        possible = (t >= 0) & (t < MAX_TIME_BASE_NS)
+        count = len(t) - int(possible.sum())
+        if is_nonsense(count, len(t)):
+            raise MalformedPacketError(
+                f"{encoding}: {count} of {len(t)} times are not from 0 to 2^62 ns, the first "
+                f"{t[~possible][0]}; count time from the start of the recording"
+            )
+        losses.skipped += count
+        t, x, y, polarity = t[possible], x[possible], y[possible], polarity[possible]
     events = np.empty(len(t), EVENT_DTYPE)
     events["t"], events["x"], events["y"], events["polarity"] = t, x, y, polarity
     return events
+
+
+def pixels_of(column: NDArray[Any], outside: int) -> NDArray[np.int64]:
+    """Return a file's coordinates for :func:`assemble`.
+
+    Those that are negative or no numbers become ``outside``, which is none of the sensor.
+    """
+    with np.errstate(invalid="ignore"):
+        values = column.astype(np.int64)
+    return np.where((values < 0) | ~np.isfinite(column), outside, values)
+
+
+def nanoseconds_of(column_us: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a file's times, which it gives in us, for :func:`assemble`.
+
+    Those that no packet can have, or that are no numbers, become -1, which is none either.
+    """
+    possible = (column_us >= 0) & (column_us < MAX_TIME_BASE_NS // 1000)
+    with np.errstate(invalid="ignore"):
+        return np.where(possible, column_us.astype(np.int64), -1) * np.where(possible, 1000, 1)
 
 
 def hold_times(t: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

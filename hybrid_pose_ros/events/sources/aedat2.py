@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader, unpack
-from hybrid_pose_ros.events.array import EventArray, empty_events
+from hybrid_pose_ros.events.array import (
+    EventArray,
+    MalformedEventsError,
+    check_sensor,
+    empty_events,
+)
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.encodings.packet import assemble
 from hybrid_pose_ros.events.losses import Losses
@@ -47,6 +52,10 @@ class Aedat2Source:
                 "sensor's size (--size WxH)"
             )
         self.name = str(path)
+        try:
+            check_sensor(*size)
+        except MalformedEventsError as error:
+            raise SourceError(f"{path}: {error}") from error
         self.width, self.height = size
         self.losses = Losses()
         self._words = self._reader.words()

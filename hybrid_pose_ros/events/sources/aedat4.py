@@ -15,7 +15,13 @@ import numpy as np
 
 from hybrid_pose_ros.events import aedat4_child
 from hybrid_pose_ros.events.aedat4_child import DAMAGED, END, Opening
-from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, empty_events
+from hybrid_pose_ros.events.array import (
+    EVENT_DTYPE,
+    EventArray,
+    MalformedEventsError,
+    check_sensor,
+    empty_events,
+)
 from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.events.encodings.packet import assemble
 from hybrid_pose_ros.events.losses import Losses
@@ -118,8 +124,12 @@ class Aedat4Source:
         answer = json.loads(line)
         if answer.get("error") == "empty":
             self._fail("the recording holds no events")
-        if "error" in answer or not (answer["width"] > 0 and answer["height"] > 0):
+        if "error" in answer:
             self._fail(f"damaged, cut off, or not AEDAT4; {_REMEDY}")
+        try:
+            check_sensor(answer["width"], answer["height"])
+        except MalformedEventsError as error:
+            self._fail(f"damaged ({error}); {_REMEDY}")
         return Opening(**answer)
 
     def _receive(self, size: int) -> bytearray:
