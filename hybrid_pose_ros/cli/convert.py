@@ -2,6 +2,7 @@
 """`hybrid-pose convert`: recordings to bags, bags and videos to recordings."""
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -237,6 +238,13 @@ def _write_bag(
     except MalformedEventsError as error:
         raise CommandError(f"{args.recording}: {error}") from error
     seconds = time.monotonic() - begin
+    if not any(digest.count for digest in result.digests):
+        shutil.rmtree(args.out)
+        trouble = f" ({recording.trouble})" if recording.trouble else ""
+        raise CommandError(
+            f"{args.recording}: no events in it{trouble}: it is damaged, or nothing was recorded; "
+            "no bag was made"
+        )
     _report(args, recording, result, truth, seconds)
     if args.verify:
         _verify(args.out, result, store)
@@ -274,8 +282,6 @@ def _report(
     if truth is not None and result.labels < len(truth.sensor_ns):
         missing = len(truth.sensor_ns) - result.labels
         _warn(f"{args.recording}: {missing} labels lie outside of the events' time: is it whole?")
-    if not total:
-        _warn(f"{args.recording}: no events")
 
 
 def _verify(bag: Path, result: "Result", store: Any) -> None:

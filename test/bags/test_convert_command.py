@@ -266,10 +266,11 @@ def test_damage_in_a_raw_file_is_named(tmp_path: Path, capsys: pytest.CaptureFix
         raw.write_bytes(
             b"% evt 2.0\n% geometry 640x480\n% end\n" + words * struct.pack("<I", 5 << 28)
         )
-        assert convert("raw", raw, "--out", tmp_path / f"bag{number}") == 0
+        assert convert("raw", raw, "--out", tmp_path / f"bag{number}") == 1
         warned = capsys.readouterr().err
         assert said in warned
-        assert "no events" in warned
+        assert "no events in it" in warned
+        assert not (tmp_path / f"bag{number}").exists()
 
 
 @pytest.mark.parametrize(
