@@ -9,6 +9,7 @@
 
 PYTHON ?= python3
 DEMO_ARGS ?=
+COVERAGE_ARGS ?= -n auto -m unit
 TEST_ARGS ?= -n auto --dist worksteal -m "not slow"
 # Another build of PyTorch, for example: make install TORCH_BUILD=cu130; the one of PyPI, which
 # brings CUDA: make install TORCH_BUILD=
@@ -32,7 +33,8 @@ test: .venv/.installed .venv/.test-tools
 	$(BIN)/pytest $(TEST_ARGS)
 
 coverage: .venv/.installed .venv/.test-tools
-	$(BIN)/pytest -n auto -m unit --cov=hybrid_pose_ros --cov-report=term:skip-covered
+	$(BIN)/pytest $(COVERAGE_ARGS) --cov-report=term:skip-covered \
+		--cov=$$($(BIN)/python -P -c 'import hybrid_pose_ros; print(hybrid_pose_ros.__path__[0])')
 
 install: .venv/.installed
 
