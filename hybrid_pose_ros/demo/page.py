@@ -127,7 +127,8 @@ def write_page(
         )
         if (folder / name).is_file()
     ]
-    parts += ["<h2>Measured</h2>", f"<p>{slowness(summary)}</p>", _table(summary)]
+    parts += ["<h2>Measured</h2>", *(f"<p>{said}</p>" for said in [slowness(summary)] if said)]
+    parts.append(_table(summary))
     parts += [f"<h2>Over time</h2>{plots}" for plots in [_plots(measured, truth)] if plots]
     warnings = [
         f"<li>{html.escape(f'{node}: {text}')}</li>"

@@ -22,7 +22,7 @@ from hybrid_pose_ros.geometry.human_model import ANGLES, BodyLengths, BodyPose
 from hybrid_pose_ros.interfaces.topics import TF
 
 TEMPLATE: Final = Path("config", "human.urdf.template")
-"""Where the model lies in the package's share directory."""
+"""Path of the model in the package's share directory."""
 
 _Numbers = tuple[float, float, float]
 

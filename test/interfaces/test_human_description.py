@@ -101,7 +101,7 @@ def test_links_lie_where_the_joints_are(description: HumanDescription, seed: int
 
 
 def places(transforms: list[TransformStamped]) -> dict[str, NDArray[np.float64]]:
-    """Where TF puts frames in the world."""
+    """Return the places of frames of TF in the world."""
     found = {"world": np.eye(4)}
     for frame in transforms:
         move, turn = frame.transform.translation, frame.transform.rotation

@@ -139,7 +139,7 @@ def bench() -> Iterator[Bench]:
 
 @pytest.fixture
 def frames(tf2_msgs: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What nodes publish on /tf while they may, with a stand-in for the message of tf2_msgs."""
+    """Messages that nodes publish on /tf, made with a stand-in for tf2_msgs."""
     messages: list[Any] = []
     offer = ManagedNode.publish_to
 

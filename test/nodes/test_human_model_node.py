@@ -49,7 +49,7 @@ def positions(state: JointState) -> dict[str, float]:
 
 
 def length_of(urdf: str, joint: str) -> float:
-    """How far a joint lies from its parent's, in m."""
+    """Return the distance of a joint from its parent's, in m."""
     origin = ElementTree.fromstring(urdf).find(f"joint[@name='{joint}']/origin")
     assert origin is not None
     return float(np.linalg.norm(np.array(origin.attrib["xyz"].split(), float)))

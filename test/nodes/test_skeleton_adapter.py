@@ -151,7 +151,7 @@ VISION = {
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
-    """What a node publishes by topic while it may, with stand-ins for the messages of others."""
+    """Messages that a node publishes, by topic, made with stand-ins for those of others."""
     package = types.ModuleType("hri_msgs.msg")
     vars(package).update(Skeleton2D=Skeleton2D, IdsList=IdsList, NormalizedPointOfInterest2D=Point)
     monkeypatch.setitem(sys.modules, "hri_msgs", types.ModuleType("hri_msgs"))
