@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from hybrid_pose_ros.interfaces.leftovers import own_segments
+
 # Time limits per example fail on a busy machine and say nothing about the code.
 settings.register_profile("hybrid_pose_ros", deadline=None)
 settings.load_profile("hybrid_pose_ros")
@@ -80,14 +82,13 @@ def shared_memory() -> Callable[[subprocess.Popen[str]], list[Path]]:
 
 
 def _shared_memory(process: subprocess.Popen[str]) -> list[Path]:
-    maps = Path(f"/proc/{process.pid}/maps")
     deadline = time.monotonic() + 60
     while True:
         assert process.poll() is None
         assert time.monotonic() < deadline
-        lines = maps.read_text().splitlines()
-        paths = {line.split()[-1] for line in lines if "/dev/shm/fastrtps_" in line}
-        if own := [Path(path) for path in paths if "_port" not in path]:
+        mapped = Path(f"/proc/{process.pid}/maps").read_text()
+        own = own_segments(process.pid)
+        if own and all(str(segment) in mapped for segment in own):  # the lock comes first
             return own
         time.sleep(0.01)
 

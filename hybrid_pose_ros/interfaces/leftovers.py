@@ -2,8 +2,8 @@
 """Clears the shared memory that killed nodes of this package have left behind.
 
 Fast DDS gives each process a file in /dev/shm with a random name, which a process that is killed
-cannot remove. Ours are known by records: each node writes the names of its own files, found in its
-own memory map, under its process id and start time, into a folder of the user's. What a record of
+cannot remove. Ours are known by records: each node writes the names of its own files, those whose
+locks it holds, under its process id and start time, into a folder of the user's. What a record of
 a process names that lives no more is removed, unless somebody holds Fast DDS's lock on it.
 """
 
@@ -16,7 +16,7 @@ from typing import Final
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 
-_SEGMENT: Final = re.compile(r"fastrtps_[0-9a-f]{16}")
+_SEGMENT: Final = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 _LOCK: Final = "_el"
 """End of the name of the file that the process which owns a segment holds a lock on."""
 
@@ -28,6 +28,23 @@ def record_folder() -> Path:
     return base / "hybrid_pose_ros" / "shared_memory"
 
 
+def own_segments(pid: int) -> list[Path]:
+    """Return the segments of a process of this user; empty if it has none yet, or no more.
+
+    Its memory map would not tell: a process also maps those of whomever it hears.
+    """
+    found: list[Path] = []
+    with suppress(OSError):  # it has ended, or this is not Linux
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed in the meantime
+                lock = descriptor.readlink()
+                segment = lock.with_name(lock.name.removesuffix(_LOCK))
+                is_lock = lock != segment and lock.parent == SHARED_MEMORY
+                if is_lock and _SEGMENT.fullmatch(segment.name):
+                    found.append(segment)
+    return sorted(found)
+
+
 class SegmentRecord:
     """The record of this process: written once its participant exists, removed at its end."""
 
@@ -36,17 +53,11 @@ class SegmentRecord:
 
     def write(self) -> str:
         """Write the record; return why it cannot be written, or ""."""
-        process = Path("/proc/self")
-        try:
-            lines = (process / "maps").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:  # not Linux
-            return ""
-        paths = {Path(line.split()[-1]) for line in lines if str(SHARED_MEMORY) in line}
-        names = sorted(p.name for p in paths if _SEGMENT.fullmatch(p.name))
         pid = os.getpid()
         path = record_folder() / f"{pid}-{_start_time(pid)}"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            names = [segment.name for segment in own_segments(pid)]
             path.write_text("\n".join(names), encoding="utf-8")
         except OSError as error:
             return f"{path.parent}: {error.strerror}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hybrid_pose_ros.interfaces import leftovers
-from hybrid_pose_ros.interfaces.leftovers import clear_leftovers, record_folder
+from hybrid_pose_ros.interfaces.leftovers import clear_leftovers, own_segments, record_folder
 
 DEAD, HELD, ALIVE, OTHER = (f"fastrtps_{digit * 16}" for digit in "0123")
 
@@ -44,9 +44,48 @@ def test_what_a_dead_process_recorded_is_cleared_and_nothing_else(memory: Path) 
     assert len(list(record_folder().iterdir())) == 1  # of the one that lives
 
 
+@pytest.mark.parametrize("name", [ALIVE, "fastdds_0123456789abcdef"])
+def test_own_segments_are_those_whose_lock_is_held(memory: Path, name: str) -> None:
+    (memory / name).touch()
+    assert own_segments(os.getpid()) == []
+    with (memory / f"{name}_el").open("w"), (memory / f"{OTHER}").open() as only_mapped:
+        assert own_segments(os.getpid()) == [memory / name]
+        assert only_mapped.fileno()
+    with (memory / "fastrtps_port7411_el").open("w"):  # a port is everybody's
+        assert own_segments(os.getpid()) == []
+
+
 def test_without_records_nothing_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert clear_leftovers() == []
+
+
+def start_visualizer() -> subprocess.Popen[str]:
+    code = "from hybrid_pose_ros.nodes.visualizer import main; main()"
+    return subprocess.Popen([sys.executable, "-P", "-c", code], text=True)
+
+
+def test_of_two_nodes_that_hear_each_other_each_owns_its_own_segment() -> None:
+    nodes = [start_visualizer(), start_visualizer()]
+    try:
+        deadline = time.monotonic() + 60
+        while True:  # until each has the other's in its memory map as well
+            assert time.monotonic() < deadline
+            assert all(node.poll() is None for node in nodes)
+            own = [own_segments(node.pid) for node in nodes]
+            maps = [Path(f"/proc/{node.pid}/maps").read_text() for node in nodes]
+            segments = [str(segment) for found in own for segment in found]
+            if len(segments) == 2 and all(name in text for name in segments for text in maps):
+                break
+            time.sleep(0.01)
+        assert len(own[0]) == len(own[1]) == 1
+        nodes[0].send_signal(signal.SIGINT)
+        assert nodes[0].wait(60) == 0
+        assert [path.exists() for path in own[0] + own[1]] == [False, True]
+    finally:
+        for node in nodes:
+            node.send_signal(signal.SIGINT)
+            assert node.wait(60) == 0
 
 
 def test_segments_of_a_killed_node_are_cleared_at_the_next_start(
@@ -55,15 +94,11 @@ def test_segments_of_a_killed_node_are_cleared_at_the_next_start(
     shared_memory: Callable[[subprocess.Popen[str]], list[Path]],
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    code = "from hybrid_pose_ros.nodes.visualizer import main; main()"
-
-    def start() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-P", "-c", code], text=True)
 
     def records() -> list[Path]:
         return list(record_folder().iterdir()) if record_folder().exists() else []
 
-    first = start()
+    first = start_visualizer()
     segments = shared_memory(first)
     deadline = time.monotonic() + 60
     while not records() and time.monotonic() < deadline:
@@ -71,7 +106,7 @@ def test_segments_of_a_killed_node_are_cleared_at_the_next_start(
     first.kill()
     first.wait()
     assert all(path.exists() for path in segments)
-    second = start()
+    second = start_visualizer()
     try:
         shared_memory(second)
         assert not any(path.exists() for path in segments)
