@@ -2,13 +2,12 @@
 """`hybrid-pose record`: write the topics of a running graph into a bag, without a distribution."""
 
 import argparse
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.stop_signals import handle_stop_signals
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,12 +36,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"{options.bag}: exists already; remove it or name another bag")
     stop = threading.Event()
     counts: dict[str, int] = {}
-
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask_to_stop)
+    handle_stop_signals(lambda *_: stop.set())
 
     def receive(topic: str, stamp_ns: int, data: bytes) -> None:
         counts[topic] = counts.get(topic, 0) + 1

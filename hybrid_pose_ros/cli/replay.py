@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.graph.processes import Supervisor
     from hybrid_pose_ros.graph.replay import Replay, ReplayPlan
 
-START_S: Final = 120.0
-"""Nodes that are not ready by then never will be."""
-
 EVALUATOR: Final = "/evaluator"
 
 _REFRESH_S: Final = 0.2
@@ -180,7 +177,7 @@ def _specs(
 
 def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Playing", prefix: Path) -> None:
     """Start the nodes, play, and stop them."""
-    from hybrid_pose_ros.graph.processes import Supervisor
+    from hybrid_pose_ros.graph.processes import START_TIMEOUT_S, Supervisor
 
     replay = session.replay
     names = [spec.name for spec in specs]
@@ -190,7 +187,7 @@ def _run_nodes(specs: "Sequence[NodeSpec]", session: "_Playing", prefix: Path) -
     wanted |= {f"{name}/ann": 1 for name in replay.plan.cameras}
     with Supervisor(specs, prefix, log_dir=session.logs) as session.supervisor:
         with session.console.status("starting the nodes ..."):
-            replay.await_nodes(wanted, START_S, session.look)
+            replay.await_nodes(wanted, START_TIMEOUT_S, session.look)
             judges, joiners = names.count("evaluator"), names.count("triangulator")
             references = {"camera_info": judges + joiners, "pose_3d": judges}
             replay.await_subscribers(2 + ("visualizer" in names), references, session.look)
@@ -223,10 +220,9 @@ class _Playing:
         if self.supervisor is None:
             return
         for end in self.supervisor.new_ends():
-            words = f"{end.name} ended with code {end.code}"
             if end.required:
-                raise CommandError(f"{words}; see {self.logs}")
-            self.console.print(words, soft_wrap=True)
+                raise CommandError(f"{end}; see {self.logs}")
+            self.console.print(str(end), soft_wrap=True)
 
     def play(self, evaluator: str | None) -> None:
         """Play to the end, or until Ctrl-C."""

@@ -2,7 +2,6 @@
 """`hybrid-pose run`: the nodes of `pose.launch.py` and `multi_camera.launch.py` without launch."""
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
 from hybrid_pose_ros.graph.respawn import death_notice
 from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec
 from hybrid_pose_ros.installation import find_prefix, share_directory
-from hybrid_pose_ros.stop_signals import StopSignals
+from hybrid_pose_ros.stop_signals import StopSignals, handle_stop_signals
 
 _FLAGS = ("true", "false")
 
@@ -83,8 +82,7 @@ def run(options: argparse.Namespace) -> int:
         if not stop_signals.is_repeated():
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    handle_stop_signals(interrupt)
     print(f"starting {_names(nodes)}; Ctrl-C ends it", flush=True)
     with Supervisor(nodes, prefix, tools=tools) as supervisor, RunStatus():
         return watch(supervisor)
@@ -127,9 +125,7 @@ def watch(supervisor: Supervisor) -> int:
                     print(f"hybrid-pose run: {notice}", file=sys.stderr)
                 elif end.code:
                     failure = failure or end.exit_code
-                    print(
-                        f"hybrid-pose run: {end.name} ended with code {end.code}", file=sys.stderr
-                    )
+                    print(f"hybrid-pose run: {end}", file=sys.stderr)
                 if end.required:
                     return failure
             if supervisor.events_ended:

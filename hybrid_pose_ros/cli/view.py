@@ -3,12 +3,12 @@
 
 import argparse
 import importlib.util
-import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.stop_signals import handle_stop_signals
 
 
 def add_parser(subparsers: Any) -> None:
@@ -76,8 +76,7 @@ def run(options: argparse.Namespace) -> int:
             )
         else:
             ended = threading.Event()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda *_: ended.set())
+            handle_stop_signals(lambda *_: ended.set())
             malformed = show_live(
                 store,
                 options.namespace,

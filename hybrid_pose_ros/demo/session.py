@@ -3,9 +3,9 @@
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -19,18 +19,16 @@ from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
-from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
-from hybrid_pose_ros.graph.processes import Supervisor
+from hybrid_pose_ros.graph.processes import START_TIMEOUT_S, Supervisor
+from hybrid_pose_ros.graph.specs import NodeSpec, Value
+from hybrid_pose_ros.graph.watched import DRIVER, watched_graph
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.topics import camera_topics
 from hybrid_pose_ros.simulation.recording import Truth, truth_path
+from hybrid_pose_ros.stop_signals import STOP_SIGNALS, handle_stop_signals
 
 NAMESPACE: Final = "/cam0"
-DRIVER: Final = "event_driver"
 REFRESH_S: Final = 0.5
-
-START_TIMEOUT_S: Final = 120.0
-"""A node that is not at work by then never will be."""
 
 SETTLE_S: Final = 4.0
 """After the end the nodes' last reports are waited for, but not longer."""
@@ -39,10 +37,6 @@ QUIET_NS: Final = 200_000_000
 """A report that is younger than the last packet by this much counts all packets."""
 
 POLL_S: Final = 0.1
-
-START_DELAY_S: Final = 1.0
-"""From the moment at which all listen to events to the first packet: the other topics' time to
-find each other."""
 
 
 @dataclass(frozen=True)
@@ -135,30 +129,15 @@ def play(plan: DemoPlan, prefix: Path, console: Console) -> Outcome:
 
 def graph_of(plan: DemoPlan, share: Path) -> list[NodeSpec]:
     """Return the nodes, the driver last, with what the demonstration needs of them."""
-    specs = pose_graph(
-        {
-            "source": "recording",
-            "recording": str(plan.recording),
-            "rate": str(plan.rate),
-            "model": str(plan.model or ""),
-            "namespace": NAMESPACE,
-            "respawn": "false",
-        },
-        share,
-    )
-    specs.sort(key=lambda spec: spec.name == DRIVER)
-    extra: Mapping[str, Mapping[str, Value]] = {
-        DRIVER: {
-            "exit_at_end": False,
-            "loop": plan.loop,
-            "wait_for_subscribers": len(specs),  # all but the driver itself, and the recorder
-            "start_delay_s": START_DELAY_S,
-        },
+    parameters: dict[str, dict[str, Value]] = {
+        "snn": {},
+        "ann": {},
         "visualizer": {"scale": 1},
+        DRIVER: {"loop": plan.loop, "wait_for_subscribers": 4},  # the others and the recorder
     }
-    return [
-        replace(spec, parameters={**spec.parameters, **extra.get(spec.name, {})}) for spec in specs
-    ]
+    return watched_graph(
+        plan.recording, parameters, share, namespace=NAMESPACE, rate=plan.rate, model=plan.model
+    )
 
 
 class _DemoRun:
@@ -188,12 +167,12 @@ class _DemoRun:
                 raise KeyboardInterrupt
             self.outcome.interrupted = True
 
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, note) for number in numbers]
+        before = [signal.getsignal(number) for number in STOP_SIGNALS]
+        handle_stop_signals(note)
         try:
             yield
         finally:
-            for number, handler in zip(numbers, before, strict=True):
+            for number, handler in zip(STOP_SIGNALS, before, strict=True):
                 signal.signal(number, handler)
 
     @property

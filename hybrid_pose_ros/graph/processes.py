@@ -17,6 +17,9 @@ from hybrid_pose_ros.graph.description import GraphError, NodeSpec
 from hybrid_pose_ros.graph.respawn import BackOff
 from hybrid_pose_ros.graph.specs import SUPERVISOR
 
+START_TIMEOUT_S = 120.0
+"""A node that is not at work by then never will be."""
+
 STOP_TIMEOUT_S = 5.0
 """A process gets this long to end after SIGINT, then it is killed."""
 
@@ -43,6 +46,9 @@ class End:
     def exit_code(self) -> int:
         """The exit code as a shell gives it."""
         return self.code if self.code >= 0 else 128 - self.code
+
+    def __str__(self) -> str:
+        return f"{self.name} ended with code {self.code}"
 
 
 class Supervisor:

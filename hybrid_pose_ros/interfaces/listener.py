@@ -12,8 +12,8 @@ from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
+from hybrid_pose_ros.interfaces.byte_node import subscribe_raw
 from hybrid_pose_ros.interfaces.diagnostics import NodeReport, node_reports
-from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
 from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
 
@@ -43,13 +43,7 @@ def listen(
     try:
         node = rclpy.create_node(name)
         for topic in topics:
-            node.create_subscription(
-                topic.message_class,
-                topic.name,
-                _receiver(topic.name, receive),
-                profile(topic.wanted),
-                raw=True,
-            )
+            subscribe_raw(node, topic, _receiver(topic.name, receive))
         executor = EventsExecutor()
         executor.add_node(node)
         if ready is not None:

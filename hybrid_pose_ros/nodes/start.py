@@ -7,16 +7,16 @@ the meantime is to end the process as quietly as later.
 
 import importlib
 import os
-import signal
 import sys
 from types import FrameType
 from typing import NoReturn
 
+from hybrid_pose_ros.stop_signals import handle_stop_signals
+
 
 def start_node(name: str) -> NoReturn:
     """Run the node of module ``hybrid_pose_ros.nodes.<name>`` and end the process with it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)  # until the node has its own handlers
+    handle_stop_signals(_leave)  # until the node has its own handlers
     module = importlib.import_module(f"hybrid_pose_ros.nodes.{name}")
     code = module.main()
     # Nothing is left to release. Taking the interpreter with torch and numba apart would last for

@@ -3,7 +3,6 @@
 
 import gc
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -22,7 +21,7 @@ from hybrid_pose_ros.interfaces.leftovers import SegmentRecord, clear_leftovers
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.pipeline.scheduling import use_short_slice
-from hybrid_pose_ros.stop_signals import StopSignals
+from hybrid_pose_ros.stop_signals import StopSignals, handle_stop_signals
 
 SPIN_S = 0.2
 """Longest time until a signal is noticed by an idle node."""
@@ -51,8 +50,7 @@ class Stop:
         self._requested = self.starting = False
         self._supervisor = os.environ.get(SUPERVISOR)
         self._signals = StopSignals()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        handle_stop_signals(self._on_signal)
 
     @property
     def requested(self) -> bool:

@@ -7,16 +7,16 @@ completed its step. Both are host time of one machine.
 
 import gc
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from hybrid_pose_ros.bags.bag import make_typestore
-from hybrid_pose_ros.graph.description import NodeSpec, Value, pose_graph
-from hybrid_pose_ros.graph.processes import Supervisor
-from hybrid_pose_ros.graph.specs import in_one_process
+from hybrid_pose_ros.graph.processes import START_TIMEOUT_S, Supervisor
+from hybrid_pose_ros.graph.specs import NodeSpec, Value, in_one_process
+from hybrid_pose_ros.graph.watched import DRIVER, watched_graph
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.echo import measure_echo
@@ -28,13 +28,6 @@ from hybrid_pose_ros.research.benchmark.process_usage import Usage, usage_of
 from hybrid_pose_ros.research.benchmark.statistics import BenchError, latency_percentiles
 
 NAMESPACE: Final = "/bench"
-DRIVER: Final = "event_driver"
-
-START_TIMEOUT_S: Final = 120.0
-"""A node that is not at work by then never will be."""
-
-START_DELAY_S: Final = 1.0
-"""From the moment at which all listen to events to the first packet."""
 
 QUIET_S: Final = 3.5
 """Without a pose for so long, the recording is over and every node has reported since."""
@@ -86,32 +79,20 @@ class Heard:
 
 def graph_of(run: Run, share: Path) -> list[NodeSpec]:
     """Return the nodes: SNN, ANN and, last, the driver; there is no visualizer."""
-    arguments = {
-        "source": "recording",
-        "recording": str(run.recording),
-        "rate": str(run.rate),
-        "model": str(run.model or ""),
-        "namespace": NAMESPACE,
-        "respawn": "false",
-    }
     step_ms = 1000.0 / run.hz
-    extra: dict[str, dict[str, Value]] = {
+    parameters: dict[str, dict[str, Value]] = {
         "snn": {"step_ms": step_ms, "max_replay_steps": max(100, run.hz)},
         "ann": {"step_ms": step_ms, "rate_hz": 10.0},
         DRIVER: {
             "packet_ms": run.packet_ms or step_ms,
             "loop": run.seconds is not None,
-            "exit_at_end": False,
             "wait_for_subscribers": 2,
-            "start_delay_s": START_DELAY_S,
             "autostart": not run.one_process,  # there it cannot be launched after the others
         },
     }
-    specs = {spec.name: spec for spec in pose_graph(arguments, share)}
-    nodes = [
-        replace(specs[name], parameters={**specs[name].parameters, **parameters})
-        for name, parameters in extra.items()
-    ]
+    nodes = watched_graph(
+        run.recording, parameters, share, namespace=NAMESPACE, rate=run.rate, model=run.model
+    )
     return in_one_process(nodes) if run.one_process else nodes
 
 
@@ -185,8 +166,7 @@ class _BenchRun:
             return False
         self._sample_s = now_s + SAMPLE_S
         for end in self._supervisor.new_ends():
-            log = self._supervisor.log(end.name)
-            raise BenchError(f"{end.name} ended with code {end.code}; see {log}")
+            raise BenchError(f"{end}; see {self._supervisor.log(end.name)}")
         if not self.heard.poses:
             if now_s - self._began_s > START_TIMEOUT_S:
                 raise BenchError(

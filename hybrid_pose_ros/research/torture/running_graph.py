@@ -16,7 +16,7 @@ from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.graph.description import NodeSpec, pose_graph
 from hybrid_pose_ros.graph.processes import End, Supervisor
 from hybrid_pose_ros.installation import share_directory
-from hybrid_pose_ros.interfaces.bag_player import spinning
+from hybrid_pose_ros.interfaces.byte_node import spinning
 from hybrid_pose_ros.interfaces.cdr import init_age_ns, stamp_ns
 from hybrid_pose_ros.interfaces.fault_injector import FaultInjectorNode
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS, POSE, POSE_3D, STATE_INIT
@@ -179,7 +179,7 @@ class RunningGraph:
         for end in ends:
             if end.name not in killed or end.code != -signal.SIGKILL:
                 words = self.supervisor.last_words(end.name)
-                unexpected.append(f"{end.name} ended with code {end.code} ({words})")
+                unexpected.append(f"{end} ({words})")
             if end.again_in_s is None:
                 self.supervisor.restart(end.name)
         return unexpected
