@@ -2,7 +2,6 @@
 """`hybrid-pose compare`: the hybrid beside held, filtered and other networks on a recording."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,69 +41,46 @@ def add_parser(subparsers: Any) -> None:
         "against labels, or, without, against the ANN at every step. All runs on one core, one "
         "after the other; the first 0.6 s do not count.",
     )
-    parser.add_argument("recording", type=Path, help="any recording that convert reads, or .npz")
-    parser.add_argument(
-        "--labels", type=Path, help=".npz with labels (default: those in the recording, if .npz)"
-    )
-    parser.add_argument(
-        "--camera", type=int, default=0, help="which camera of several (default: 0)"
-    )
-    parser.add_argument("--checkpoint", type=Path, help="model (default: the shipped one)")
+    add_arguments(parser)
     parser.add_argument("--cnn", type=Path, metavar="FILE", help="DHP_CNN.model of DHP19")
-    parser.add_argument(
-        "--from", dest="start", type=float, default=0.0, metavar="S", help="begin at this second"
-    )
-    parser.add_argument(
-        "--to", dest="end", type=float, default=float("inf"), metavar="S", help="end at this one"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--plot", type=Path, metavar="DIR", help="draw error against rate there")
 
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, write and draw."""
-    import torch
-
-    from hybrid_pose_ros.bags.opening import open_recording
-    from hybrid_pose_ros.cli.evaluate_recording import recording_labels
-    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.research.evaluation.dhp19_cnn import load_dhp19_cnn
     from hybrid_pose_ros.research.evaluation.rivals import compare_rivals
 
-    if not 0 <= options.start < options.end:
-        raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
-    torch.set_num_threads(1)
-    recording = open_recording(options.recording, camera=options.camera)
-    labels = recording_labels(options)
-    checkpoint = load_checkpoint(options.checkpoint)
+    part = read_part(options)
     cnn = None if options.cnn is None else load_dhp19_cnn(options.cnn)
-    events = recording.read_all(options.start, options.end)
     console = Console()
     try:
         with console.status("") as status:
             figures = compare_rivals(
-                events,
-                recording.width,
-                recording.height,
-                checkpoint,
-                labels=labels,
+                part.events,
+                part.width,
+                part.height,
+                part.checkpoint,
+                labels=part.labels,
                 cnn=cnn,
                 progress=status.update,
             )
     except ValueError as error:
         raise CommandError(f"{options.recording}: {error}") from error
-    figures |= {"recording": options.recording.name, "model": checkpoint.digest}
+    figures |= {"recording": options.recording.name, "model": part.checkpoint.digest}
     _show(figures, console)
-    try:
-        if options.json is not None:
-            options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        if options.plot is not None:
-            from hybrid_pose_ros.research.evaluation.results_plots import save_plots
+    if options.json is not None:
+        write_figures(options.json, figures)
+    if options.plot is not None:
+        from hybrid_pose_ros.research.evaluation.results_plots import save_plots
 
-            plots = {"rates": ((6.0, 3.5), _draw, figures)}
+        plots = {"rates": ((6.0, 3.5), _draw, figures)}
+        try:
             console.print(str(save_plots(plots, options.plot, "compare")["rates"]))
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename}: cannot be written ({error.strerror})"
+            ) from error
     return 0
 
 

@@ -3,16 +3,14 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one
 from hybrid_pose_ros.cli.figures import write_figures
-
-if TYPE_CHECKING:
-    from hybrid_pose_ros.events.labelled import PointLabels
+from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
 _ROWS = {
     "mpjpe_px": ("error (MPJPE), px", 1),
@@ -35,79 +33,36 @@ def add_parser(subparsers: Any) -> None:
         "without, the number of joints shown. The first 0.6 s, or 40 % of a shorter recording, "
         "do not count.",
     )
-    parser.add_argument(
-        "recording",
-        type=Path,
-        help="any recording that convert reads, or an .npz of events, maybe with labels",
-    )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        help=".npz with labels (default: those in the recording, if it is an .npz)",
-    )
-    parser.add_argument(
-        "--camera", type=int, default=0, help="which camera of several (default: 0)"
-    )
-    parser.add_argument("--checkpoint", type=Path, help="model (default: the shipped one)")
-    parser.add_argument(
-        "--from", dest="start", type=float, default=0.0, metavar="S", help="begin at this second"
-    )
-    parser.add_argument(
-        "--to", dest="end", type=float, default=float("inf"), metavar="S", help="end at this one"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    add_arguments(parser)
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw poses there")
     parser.add_argument("--count", type=int, default=20, help="pictures (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print, write and draw."""
-    import torch
-
-    from hybrid_pose_ros.bags.opening import open_recording
-    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.research.evaluation.recording_pictures import draw_recording
     from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
     check_at_least_one("--count", options.count)
-    if not 0 <= options.start < options.end:
-        raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
-    torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
-    recording = open_recording(options.recording, camera=options.camera)
-    labels = recording_labels(options)
-    checkpoint = load_checkpoint(options.checkpoint)
-    events = recording.read_all(options.start, options.end)
-    size = recording.width, recording.height
-    report = evaluate_recording(events, *size, labels, checkpoint)
+    part = read_part(options)
+    size = part.width, part.height
+    report = evaluate_recording(part.events, *size, part.labels, part.checkpoint)
     if not report.hybrid.poses:
         raise CommandError(f"{options.recording}: too short a part, no pose in it counts")
-    figures = report.to_dict() | {"recording": str(options.recording), "model": checkpoint.digest}
+    figures = report.to_dict() | {"recording": str(options.recording)}
+    figures["model"] = part.checkpoint.digest
     _show(figures)
     if options.json is not None:
         write_figures(options.json, figures)
     if options.pictures is not None:
         poses = report.counted_poses
         try:
-            draw_recording(events, size, poses, labels, options.pictures, options.count)
+            draw_recording(part.events, size, poses, part.labels, options.pictures, options.count)
         except OSError as error:
             raise CommandError(
                 f"{error.filename}: cannot be written ({error.strerror})"
             ) from error
     return 0
-
-
-def recording_labels(options: argparse.Namespace) -> "PointLabels | None":
-    """Return the labels of ``--labels``, or those in a recording that is an `.npz`; or None."""
-    from hybrid_pose_ros.events.labelled import load_point_labels
-
-    if options.labels is None:
-        if options.recording.suffix == ".npz":
-            return load_point_labels(options.recording)
-        return None
-    labels = load_point_labels(options.labels)
-    if labels is None:
-        raise CommandError(f"{options.labels}: no labels in it (gt_t_us and gt)")
-    return labels
 
 
 def _show(figures: dict[str, Any]) -> None:

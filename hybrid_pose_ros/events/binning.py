@@ -8,11 +8,12 @@ stream is cut into packets, and a step needs no event of the future.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray
@@ -26,6 +27,12 @@ MAX_COUNT: Final = 65_535
 
 class TimeJumpError(ValueError):
     """Sensor time went backwards."""
+
+
+@register_jitable  # called with arrays by Python, and with numbers by compiled code
+def cells_to_px(cells: Any, cell: Any, shift: Any, scale: Any) -> Any:
+    """Map places in cells to sensor pixels; the other arguments are those of a GridView."""
+    return ((cells + 0.5) * cell - 0.5 - shift) / scale
 
 
 @numba.njit(
@@ -203,8 +210,7 @@ class GridView:
 
     def to_sensor(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map (x, y) in cells, [..., 2], to sensor pixels."""
-        crop = (np.asarray(points, np.float64) + 0.5) * self.cell - 0.5
-        return (crop - self.shift) / self.scale
+        return cells_to_px(np.asarray(points, np.float64), self.cell, self.shift, self.scale)
 
     def to_grid(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """Map (x, y) in sensor pixels, [..., 2], to cells; the inverse of :meth:`to_sensor`."""
@@ -214,26 +220,6 @@ class GridView:
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Tell which (x, y) in sensor pixels, [..., 2], lie in the sensor's picture."""
         return inside_image(points, self.sensor_width, self.sensor_height)
-
-    def histogram(self, events: EventArray) -> NDArray[np.uint16]:
-        """Count events per polarity and cell: [2, grid_height, grid_width], OFF then ON.
-
-        Counts saturate at 65535. Events outside the grid are ignored. No noise is filtered out.
-
-        Raises:
-            IndexError: an event lies outside the sensor.
-
-        Example:
-            >>> from hybrid_pose_ros.events.array import make_events
-            >>> events = make_events([10, 20, 30], x=[0, 1, 345], y=[0, 0, 0], polarity=[0, 1, 1])
-            >>> counts = GridView.fit(346, 260).histogram(events)
-            >>> counts.shape, counts[:, 0, 0].tolist(), int(counts[1, 0, 86])
-            ((2, 65, 87), [1, 1], 1)
-        """
-        self.check(events)
-        counts = np.zeros(self.shape, np.uint16)
-        self.count_until(events, 0, np.iinfo(np.int64).max, counts, self.noise_memory(None))
-        return counts
 
     def check(self, events: EventArray) -> None:
         """Raise IndexError where an event lies outside the sensor."""

@@ -20,7 +20,7 @@ from hybrid_pose_ros.interfaces.messages import joints_from_message
 from hybrid_pose_ros.interfaces.topics import POSE_3D, TF, Quality, Topic
 from hybrid_pose_ros.msg import PoseKeypoints3D
 from hybrid_pose_ros.nodes.support.base import ManagedNode
-from hybrid_pose_ros.nodes.support.bodies import BODIES, BODY_ID, body_id_of
+from hybrid_pose_ros.nodes.support.bodies import BODIES, BODY_ID, MIN_CONFIDENCE, body_id_of
 from hybrid_pose_ros.nodes.support.health import Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.running import run_node
@@ -46,13 +46,7 @@ class HumanModelNode(ManagedNode):
 
     PARAMETERS = (
         BODY_ID,
-        ParameterSpec(
-            "min_confidence",
-            0.1,
-            "joints below it (share, 0 to 1) count as not known",
-            limits=(0.0, 1.0),
-            live=True,
-        ),
+        MIN_CONFIDENCE,
         ParameterSpec(
             "straight_deg",
             20.0,

@@ -14,7 +14,7 @@ from hybrid_pose_ros.interfaces.rep155 import rep155_skeleton, skeleton_message
 from hybrid_pose_ros.interfaces.topics import POSE, Quality, Topic
 from hybrid_pose_ros.msg import PoseKeypoints
 from hybrid_pose_ros.nodes.support.base import ManagedNode
-from hybrid_pose_ros.nodes.support.bodies import BODIES, BODY_ID, body_id_of
+from hybrid_pose_ros.nodes.support.bodies import BODIES, BODY_ID, MIN_CONFIDENCE, body_id_of
 from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.health import Meter, Report
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
@@ -45,13 +45,7 @@ class SkeletonAdapterNode(ManagedNode):
             choices=(HRI, VISION, BOTH),
         ),
         BODY_ID,
-        ParameterSpec(
-            "min_confidence",
-            0.1,
-            "joints below it (share, 0 to 1) count as not known",
-            limits=(0.0, 1.0),
-            live=True,
-        ),
+        MIN_CONFIDENCE,
         ParameterSpec(
             "lost_after_s",
             1.0,

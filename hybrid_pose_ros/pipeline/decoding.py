@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from hybrid_pose_ros.events.binning import GridView
+from hybrid_pose_ros.events.binning import GridView, cells_to_px
 from hybrid_pose_ros.networks.config import ModelConfig
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
@@ -133,7 +133,7 @@ def _to_pixels(
 
     Args:
         points, confidence, velocity: as :meth:`PoseDecoder.pose` has them.
-        cell, shift_x, shift_y, scale: as in :meth:`GridView.to_sensor`.
+        cell, shift_x, shift_y, scale: as in :func:`cells_to_px`.
         sigma: as in :func:`position_variance`, in px.
         per_second: px/s of a cell per step.
         slow: the variance of the velocity of a joint at rest.
@@ -142,8 +142,8 @@ def _to_pixels(
     share = np.float32(SPEED_SHARE**2)
     for joint in range(len(confidence)):
         for axis, shift in enumerate((shift_x, shift_y)):
-            crop = (np.float64(points[joint, axis]) + 0.5) * cell - 0.5
-            keypoints[joint, axis] = (crop - shift) / scale
+            place = np.float64(points[joint, axis])
+            keypoints[joint, axis] = cells_to_px(place, cell, shift, scale)
             speeds[joint, axis] = velocity[joint, axis] * per_second
         vx, vy = speeds[joint]
         velocity_variance[joint] = slow + share * (vx * vx + vy * vy)

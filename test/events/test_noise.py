@@ -14,6 +14,8 @@ from hybrid_pose_ros.events.binning import GridView, StepBinner, merge_steps
 from hybrid_pose_ros.events.noise import ADAPT_NS, NoiseFilter, NoiseMemory
 from hybrid_pose_ros.networks.config import EDGE, ModelConfig
 
+from .conftest import histogram
+
 MS = 1_000_000
 WIDTH, HEIGHT = 12, 9
 VIEW = GridView.fit(WIDTH, HEIGHT, view=(WIDTH, HEIGHT), cell=1, crop=(0, 0, WIDTH, HEIGHT))
@@ -120,7 +122,7 @@ def test_a_plain_implementation_agrees(seed: int, support: int) -> None:
     (step, _) = StepBinner(VIEW, 50 * MS, noise_filter=noise_filter).push(
         np.concatenate((events, events_at((100 * MS, 0, 0))))
     )[:2]
-    assert_array_equal(step.counts, VIEW.histogram(events[expected]))
+    assert_array_equal(step.counts, histogram(VIEW, events[expected]))
     assert step.events == 1500 and step.dropped == 1500 - sum(expected)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The identifier of a body in the topics of ROS for human-robot interaction (REP-155)."""
+"""Parameters and names that the nodes for human-robot interaction (REP-155) share."""
 
 import re
 from typing import Final
@@ -15,6 +15,14 @@ BODY_ID: Final = ParameterSpec(
     "body_id",
     "body",
     "identifier of the body in REP-155's topics: letters, digits and _, a letter first",
+)
+
+MIN_CONFIDENCE: Final = ParameterSpec(
+    "min_confidence",
+    0.1,
+    "joints below it (share, 0 to 1) count as not known",
+    limits=(0.0, 1.0),
+    live=True,
 )
 
 

@@ -108,14 +108,6 @@ SNN_PARAMETERS = (
         live=True,
     ),
     ParameterSpec(
-        "predict_ms",
-        0.0,
-        "poses are predicted so far ahead of their last events (ms of sensor time), to make "
-        "up for the delay until they are used",
-        limits=(0.0, MAX_PREDICTION_NS / 1e6),
-        live=True,
-    ),
-    ParameterSpec(
         "warn_age_ms",
         300.0,
         "age of the state (ms of sensor time) from which diagnostics say WARN",

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Part of a recording of one's own, with its labels and the model to run on it, as options."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybrid_pose_ros.cli import CommandError
+
+if TYPE_CHECKING:
+    from hybrid_pose_ros.events.array import EventArray
+    from hybrid_pose_ros.events.labelled import PointLabels
+    from hybrid_pose_ros.networks.checkpoint import Checkpoint
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the recording, and the options that choose from it."""
+    parser.add_argument(
+        "recording",
+        type=Path,
+        help="any recording that convert reads, or an .npz of events, maybe with labels",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help=".npz with labels (default: those in the recording, if it is an .npz)",
+    )
+    parser.add_argument(
+        "--camera", type=int, default=0, help="which camera of several (default: 0)"
+    )
+    parser.add_argument("--checkpoint", type=Path, help="model (default: the shipped one)")
+    parser.add_argument(
+        "--from", dest="start", type=float, default=0.0, metavar="S", help="begin at this second"
+    )
+    parser.add_argument(
+        "--to", dest="end", type=float, default=float("inf"), metavar="S", help="end at this one"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+
+
+@dataclass(frozen=True)
+class LabelledPart:
+    """Events of a sensor of this size, their labels if there are any, and the model."""
+
+    events: "EventArray"
+    width: int
+    height: int
+    labels: "PointLabels | None"
+    checkpoint: "Checkpoint"
+
+
+def read_part(options: argparse.Namespace) -> LabelledPart:
+    """Return what the options name; torch takes one thread from here on.
+
+    Raises:
+        CommandError: the part is none, or there are no labels where they should be.
+    """
+    import torch
+
+    from hybrid_pose_ros.bags.opening import open_recording
+    from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+
+    if not 0 <= options.start < options.end:
+        raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
+    torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
+    recording = open_recording(options.recording, camera=options.camera)
+    labels = _labels(options)
+    checkpoint = load_checkpoint(options.checkpoint)
+    events = recording.read_all(options.start, options.end)
+    return LabelledPart(events, recording.width, recording.height, labels, checkpoint)
+
+
+def _labels(options: argparse.Namespace) -> "PointLabels | None":
+    """Return the labels of ``--labels``, or those in a recording that is an `.npz`; or None."""
+    from hybrid_pose_ros.events.labelled import load_point_labels
+
+    if options.labels is None:
+        if options.recording.suffix == ".npz":
+            return load_point_labels(options.recording)
+        return None
+    labels = load_point_labels(options.labels)
+    if labels is None:
+        raise CommandError(f"{options.labels}: no labels in it (gt_t_us and gt)")
+    return labels
