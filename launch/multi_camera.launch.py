@@ -6,7 +6,7 @@ ros2 launch hybrid_pose_ros multi_camera.launch.py cameras:=cam0,cam1 source:=no
 
 from launch import LaunchDescription
 
-from hybrid_pose_ros.graph.description import MULTI_CAMERA_ARGUMENTS
+from hybrid_pose_ros.graph.arguments import MULTI_CAMERA_ARGUMENTS
 from hybrid_pose_ros.graph.launching import describe, start_graph
 
 

@@ -6,7 +6,7 @@ ros2 launch hybrid_pose_ros pose.launch.py source:=recording recording:=walk.aed
 
 from launch import LaunchDescription
 
-from hybrid_pose_ros.graph.description import ARGUMENTS
+from hybrid_pose_ros.graph.arguments import ARGUMENTS
 from hybrid_pose_ros.graph.launching import describe, start_graph
 
 

@@ -13,12 +13,8 @@ from launch.event_handlers import OnProcessExit
 from launch_ros.actions import LifecycleNode
 
 from hybrid_pose_ros.bags.contents import inspect_bag, played_topics
-from hybrid_pose_ros.graph.description import (
-    REPLAY_ARGUMENTS,
-    Played,
-    play_command,
-    replay_graph,
-)
+from hybrid_pose_ros.graph.arguments import REPLAY_ARGUMENTS
+from hybrid_pose_ros.graph.description import Played, replay_graph
 from hybrid_pose_ros.graph.launching import (
     RECORDER_PACKAGES,
     describe,
@@ -26,6 +22,7 @@ from hybrid_pose_ros.graph.launching import (
     require_packages,
     when_active,
 )
+from hybrid_pose_ros.graph.tools import play_command
 
 SETTLE_S = 2.0
 """From the end of the bag to the end of the nodes: the last poses' time."""

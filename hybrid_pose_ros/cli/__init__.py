@@ -37,6 +37,16 @@ def pixel_size(option: str, text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def check_new_bag(path: Path) -> None:
+    """Refuse a bag to be written that is there already.
+
+    Raises:
+        CommandError: it is.
+    """
+    if path.exists():
+        raise CommandError(f"{path}: exists already; remove it or name another bag")
+
+
 def warn(command: str, text: str) -> None:
     """Print a warning of a command on stderr."""
     print(f"hybrid-pose {command}: warning: {text}", file=sys.stderr)

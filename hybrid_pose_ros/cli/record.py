@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_new_bag
 from hybrid_pose_ros.stop_signals import handle_stop_signals
 
 
@@ -29,11 +29,10 @@ def run(options: argparse.Namespace) -> int:
     """Record until Ctrl-C; the exit code is 1 where messages were lost."""
     from hybrid_pose_ros.bags.bag import RawMessage, installed_typestore
     from hybrid_pose_ros.bags.writer import BagRecorder
-    from hybrid_pose_ros.graph.description import recorded_topics
+    from hybrid_pose_ros.graph.tools import recorded_topics
     from hybrid_pose_ros.interfaces.listener import listen
 
-    if options.bag.exists():
-        raise CommandError(f"{options.bag}: exists already; remove it or name another bag")
+    check_new_bag(options.bag)
     stop = threading.Event()
     counts: dict[str, int] = {}
     handle_stop_signals(lambda *_: stop.set())

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_new_bag
 from hybrid_pose_ros.cli.figures import read_figures, write_figures
 
 if TYPE_CHECKING:
-    from hybrid_pose_ros.graph.description import NodeSpec
     from hybrid_pose_ros.graph.lockstep import Lockstep
     from hybrid_pose_ros.graph.processes import Supervisor
     from hybrid_pose_ros.graph.replay import Replay, ReplayPlan
+    from hybrid_pose_ros.graph.specs import NodeSpec
 
 EVALUATOR: Final = "/evaluator"
 
@@ -85,8 +85,8 @@ def _replay(options: argparse.Namespace, console: Console) -> int:
     from hybrid_pose_ros.graph.replay import Replay
     from hybrid_pose_ros.installation import find_prefix, share_directory
 
-    if options.record is not None and options.record.exists():
-        raise CommandError(f"{options.record}: exists already; remove it or name another bag")
+    if options.record is not None:
+        check_new_bag(options.record)
     plan = _plan(options)
     prefix = find_prefix()
     share = share_directory(prefix)

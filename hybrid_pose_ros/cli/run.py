@@ -8,18 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, check_new_bag
 from hybrid_pose_ros.cli.run_status import RunStatus
-from hybrid_pose_ros.graph.description import (
-    ARGUMENTS,
-    MULTI_CAMERA_ARGUMENTS,
-    Argument,
-    pose_graph,
-    tool_commands,
-)
+from hybrid_pose_ros.graph.arguments import ARGUMENTS, MULTI_CAMERA_ARGUMENTS, Argument
+from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import POLL_S, Supervisor
 from hybrid_pose_ros.graph.respawn import death_notice
 from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec
+from hybrid_pose_ros.graph.tools import tool_commands
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.stop_signals import StopSignals, handle_stop_signals
 
@@ -70,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
     """Run the graph until the events end, a required node ends, or Ctrl-C."""
     names = {argument.name for argument in (*ARGUMENTS, *MULTI_CAMERA_ARGUMENTS)}
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if options.bag and Path(options.bag).exists():
-        raise CommandError(f"{options.bag}: exists already; remove it or name another bag")
+    if options.bag:
+        check_new_bag(Path(options.bag))
     _check_table(given)
     prefix = find_prefix()
     share = share_directory(prefix)

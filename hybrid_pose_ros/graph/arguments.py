@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.interfaces.topics import absolute_namespace, camera_namespaces
 
 
 class GraphError(UserError, ValueError):
@@ -20,6 +21,94 @@ class Argument:
     default: str
     description: str
     choices: tuple[str, ...] = ()
+
+
+SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
+
+_RATE = "1 is real time, 0 unlimited"
+_MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
+_PARAMS = Argument("params", "", "path of a parameter file that overrides the package's own")
+_CONTAINER = Argument(
+    "container",
+    "false",
+    "run driver, ann, snn and triangulator in one process, where events pass without middleware",
+    ("true", "false"),
+)
+_BAG = Argument(
+    "bag",
+    "",
+    "path of a new bag (mcap) of events, camera_info, initialisations, poses and diagnostics; "
+    "empty: none",
+)
+_RESPAWN = Argument(
+    "respawn", "true", "start an ann, snn or visualizer that dies again", ("true", "false")
+)
+
+ARGUMENTS = (
+    Argument("source", "simulator", "where the events come from", SOURCES),
+    Argument(
+        "recording",
+        "",
+        "path of the recording (*.aedat4, *.aedat, *.raw), for source recording; of the video "
+        "(*.mp4 and others), for source video",
+    ),
+    Argument("device", "", "number of the webcam, for source webcam; 0 is the first"),
+    Argument("rate", "", f"speed of recording, video or simulation; {_RATE}"),
+    Argument("host", "", "address of the event server, for source network"),
+    Argument("port", "", "port of the event server, for source network"),
+    _MODEL,
+    Argument("namespace", "", "namespace of all nodes, one per camera"),
+    _PARAMS,
+    _CONTAINER,
+    Argument("rviz", "false", "open RViz", ("true", "false")),
+    _BAG,
+    _RESPAWN,
+)
+
+MULTI_CAMERA_ARGUMENTS = (
+    Argument("cameras", "cam0,cam1,cam2,cam3", "namespaces of the cameras, with commas"),
+    Argument(
+        "source",
+        "simulator",
+        "where the events come from; none: from elsewhere, such as a bag or drivers",
+        ("simulator", "recording", "none"),
+    ),
+    Argument("recording", "", "paths of the cameras' recordings, with commas, in their order"),
+    Argument("rate", "", f"speed of recordings or simulation; {_RATE}"),
+    Argument(
+        "calibration",
+        "",
+        "folder of DHP19's P1 to P4 or YAML file; empty: each camera's topic camera_info",
+    ),
+    _MODEL,
+    _PARAMS,
+    _CONTAINER,
+    Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
+    Argument("publish_tf", "false", "publish the joints as frames on /tf", ("true", "false")),
+    Argument(
+        "human_model",
+        "false",
+        "publish the person as joint angles, a URDF, and frames of its links on /tf",
+        ("true", "false"),
+    ),
+    Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
+    _BAG,
+    _RESPAWN,
+)
+"""Arguments of the graph of several cameras."""
+
+REPLAY_ARGUMENTS = (
+    Argument("bag", "", "path of the bag to play"),
+    Argument("rate", "1.0", "bag seconds per second; 1 is real time"),
+    Argument("start_offset", "0.0", "where to start (s after the bag's first message)"),
+    Argument("loop", "false", "start over at the end", ("true", "false")),
+    Argument("cameras", "", "namespaces of the cameras to play, with commas; empty: all"),
+    _MODEL,
+    _PARAMS,
+    Argument("visualizer", "false", "start visualizers, too", ("true", "false")),
+    Argument("report", "", "file (JSON) for the errors, where the bag has ground truth"),
+)
+"""Arguments of the graph that takes a bag's events."""
 
 
 def complete(table: Sequence[Argument], arguments: Mapping[str, str]) -> dict[str, str]:
@@ -60,3 +149,10 @@ def existing_file(name: str, text: str) -> Path:
     if not path.is_file():
         raise GraphError(f"{name}: there is no file {path}")
     return path
+
+
+def namespaces_of(values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the namespace of each camera of a graph."""
+    if "cameras" in values:
+        return camera_namespaces(values["cameras"])
+    return (absolute_namespace(values.get("namespace", "")),)

@@ -6,129 +6,27 @@ into processes. One camera is the case N = 1 of several; a replay is a graph who
 from a bag. Neither rclpy nor launch is imported here, and no bag is read.
 """
 
-import shutil
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.arguments import (
-    Argument,
+    ARGUMENTS,
+    MULTI_CAMERA_ARGUMENTS,
+    REPLAY_ARGUMENTS,
     GraphError,
     absolute_path,
     complete,
     existing_file,
+    namespaces_of,
     number,
 )
 from hybrid_pose_ros.graph.respawn import RESPAWNED
-from hybrid_pose_ros.graph.specs import NodeSpec, Parameters, ToolSpec, Value, in_one_process
-from hybrid_pose_ros.interfaces.topics import (
-    DIAGNOSTICS,
-    FRAME_ID,
-    POSE_3D,
-    RECORDED,
-    WORLD_FRAME,
-    Topic,
-    absolute_namespace,
-    camera_namespaces,
-)
-
-SOURCES = ("camera", "recording", "network", "simulator", "video", "webcam")
+from hybrid_pose_ros.graph.specs import NodeSpec, Parameters, Value, in_one_process
 
 _PLAYED = ("recording", "video", "simulator")
 """Sources that wait for those who listen, so that these miss nothing."""
-
-_RATE = "1 is real time, 0 unlimited"
-_MODEL = Argument("model", "", "path of the checkpoint; empty for the shipped edge model")
-_PARAMS = Argument("params", "", "path of a parameter file that overrides the package's own")
-_CONTAINER = Argument(
-    "container",
-    "false",
-    "run driver, ann, snn and triangulator in one process, where events pass without middleware",
-    ("true", "false"),
-)
-_BAG = Argument(
-    "bag",
-    "",
-    "path of a new bag (mcap) of events, camera_info, initialisations, poses and diagnostics; "
-    "empty: none",
-)
-_RESPAWN = Argument(
-    "respawn", "true", "start an ann, snn or visualizer that dies again", ("true", "false")
-)
-
-ARGUMENTS = (
-    Argument("source", "simulator", "where the events come from", SOURCES),
-    Argument(
-        "recording",
-        "",
-        "path of the recording (*.aedat4, *.aedat, *.raw), for source recording; of the video "
-        "(*.mp4 and others), for source video",
-    ),
-    Argument("device", "", "number of the webcam, for source webcam; 0 is the first"),
-    Argument("rate", "", f"speed of recording, video or simulation; {_RATE}"),
-    Argument("host", "", "address of the event server, for source network"),
-    Argument("port", "", "port of the event server, for source network"),
-    _MODEL,
-    Argument("namespace", "", "namespace of all nodes, one per camera"),
-    _PARAMS,
-    _CONTAINER,
-    Argument("rviz", "false", "open RViz", ("true", "false")),
-    _BAG,
-    _RESPAWN,
-)
-
-MULTI_CAMERA_ARGUMENTS = (
-    Argument("cameras", "cam0,cam1,cam2,cam3", "namespaces of the cameras, with commas"),
-    Argument(
-        "source",
-        "simulator",
-        "where the events come from; none: from elsewhere, such as a bag or drivers",
-        ("simulator", "recording", "none"),
-    ),
-    Argument("recording", "", "paths of the cameras' recordings, with commas, in their order"),
-    Argument("rate", "", f"speed of recordings or simulation; {_RATE}"),
-    Argument(
-        "calibration",
-        "",
-        "folder of DHP19's P1 to P4 or YAML file; empty: each camera's topic camera_info",
-    ),
-    _MODEL,
-    _PARAMS,
-    _CONTAINER,
-    Argument("visualizer", "false", "start a visualizer for each camera", ("true", "false")),
-    Argument("publish_tf", "false", "publish the joints as frames on /tf", ("true", "false")),
-    Argument(
-        "human_model",
-        "false",
-        "publish the person as joint angles, a URDF, and frames of its links on /tf",
-        ("true", "false"),
-    ),
-    Argument("rviz", "false", "open RViz, and start visualizers", ("true", "false")),
-    _BAG,
-    _RESPAWN,
-)
-"""Arguments of the graph of several cameras."""
-
-REPLAY_ARGUMENTS = (
-    Argument("bag", "", "path of the bag to play"),
-    Argument("rate", "1.0", "bag seconds per second; 1 is real time"),
-    Argument("start_offset", "0.0", "where to start (s after the bag's first message)"),
-    Argument("loop", "false", "start over at the end", ("true", "false")),
-    Argument("cameras", "", "namespaces of the cameras to play, with commas; empty: all"),
-    _MODEL,
-    _PARAMS,
-    Argument("visualizer", "false", "start visualizers, too", ("true", "false")),
-    Argument("report", "", "file (JSON) for the errors, where the bag has ground truth"),
-)
-"""Arguments of the graph that takes a bag's events."""
-
-CLOCK_HZ = 40
-"""Rate of /clock, that of `ros2 bag play`."""
-
-DISCOVERY_S = 1.0
-"""From the publishers of `ros2 bag play` to its first message."""
 
 LOCKSTEP_ANN_HZ = 10.0
 """Rate of the ANN in lockstep, whatever the parameter files say: the player has to know it."""
@@ -173,7 +71,7 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
     """
     several = "cameras" in arguments
     values = complete(MULTI_CAMERA_ARGUMENTS if several else ARGUMENTS, arguments)
-    source, cameras = values["source"], _namespaces(values)
+    source, cameras = values["source"], namespaces_of(values)
     if several and (len(cameras) < 2 or len(set(cameras)) < len(cameras) or "" in cameras):
         raise GraphError(
             f"cameras: name two namespaces or more, each once, not {values['cameras']!r}"
@@ -248,76 +146,6 @@ def replay_graph(arguments: Mapping[str, str], played: Played, share: Path) -> l
     return _assemble(share, [], values["params"], groups, required)
 
 
-def recorded_topics(arguments: Mapping[str, str]) -> list[Topic]:
-    """Return the topics of a graph that a bag of it holds."""
-    topics = [topic.under(camera) for camera in _namespaces(arguments) for topic in RECORDED]
-    topics += [POSE_3D.under("")] if "cameras" in arguments else []
-    return [*topics, DIAGNOSTICS]
-
-
-def bag_command(arguments: Mapping[str, str]) -> list[str]:
-    """Return the command that records the graph's topics with the tools of a ROS distribution."""
-    command = ["ros2", "bag", "record", "-s", "mcap", "-o", arguments["bag"], "--topics"]
-    return [*command, *(topic.name for topic in recorded_topics(arguments))]
-
-
-def play_command(arguments: Mapping[str, str], topics: Sequence[str]) -> list[str]:
-    """Return the command that plays a bag with the tools of a ROS distribution.
-
-    Raises:
-        GraphError: rate or start offset are no numbers that `ros2 bag play` takes.
-    """
-    if number(float, "rate", arguments["rate"]) <= 0:
-        raise GraphError("rate must be larger than 0")
-    command = ["ros2", "bag", "play", arguments["bag"], "--clock", str(CLOCK_HZ)]
-    # Its publishers are there before the delay, so that the nodes have found them after it.
-    command += ["--rate", arguments["rate"], "--delay", str(DISCOVERY_S)]
-    if number(float, "start_offset", arguments["start_offset"]) > 0:
-        command += ["--start-offset", arguments["start_offset"]]
-    command.append("--disable-keyboard-controls")  # launch has no terminal to give
-    if arguments["loop"] == "true":
-        command.append("--loop")
-    return [*command, "--topics", *topics]
-
-
-def rviz_tools(arguments: Mapping[str, str], share: Path) -> list[ToolSpec]:
-    """Return RViz on the graph's topics, and what it needs.
-
-    RViz draws only in frames that TF knows. The second tool makes the camera's frame, or the
-    world's, known by hanging a child on it, which leaves its own place in a robot's tree to the
-    robot.
-    """
-    several = "cameras" in arguments
-    config = share / "config" / ("multi_camera.rviz" if several else "pose.rviz")
-    namespace = "" if several else absolute_namespace(arguments.get("namespace", ""))
-    parent, child = (
-        (WORLD_FRAME, f"{WORLD_FRAME}_origin") if several else (FRAME_ID, f"{FRAME_ID}_plane")
-    )
-    frames = ("--frame-id", parent, "--child-frame-id", child)
-    return [
-        ToolSpec("rviz2", "rviz2", ("-d", str(config)), namespace),
-        ToolSpec("tf2_ros", "static_transform_publisher", frames),
-    ]
-
-
-def own_bag_command(arguments: Mapping[str, str]) -> list[str]:
-    """Return the command that records the graph's topics without a ROS distribution."""
-    command = [str(Path(sys.executable).with_name("hybrid-pose")), "record", arguments["bag"]]
-    if "cameras" in arguments:
-        return [*command, "--cameras", arguments["cameras"]]
-    return [*command, "--namespace", arguments.get("namespace", "")]
-
-
-def tool_commands(arguments: Mapping[str, str], share: Path) -> list[list[str]]:
-    """Return the commands of the tools that the arguments ask for beside the nodes."""
-    recorder = []
-    if arguments.get("bag"):
-        record = bag_command if shutil.which("ros2") else own_bag_command
-        recorder.append(record(arguments))
-    viewer = rviz_tools(arguments, share) if arguments.get("rviz") == "true" else []
-    return [*recorder, *(tool.command() for tool in viewer)]
-
-
 def _assemble(
     share: Path,
     files: Sequence[Path],
@@ -344,12 +172,6 @@ def _assemble(
         for namespace, nodes in groups
         for name, parameters in nodes.items()
     ]
-
-
-def _namespaces(values: Mapping[str, str]) -> tuple[str, ...]:
-    if "cameras" in values:
-        return camera_namespaces(values["cameras"])
-    return (absolute_namespace(values.get("namespace", "")),)
 
 
 def _model(values: Mapping[str, str]) -> dict[str, Value]:

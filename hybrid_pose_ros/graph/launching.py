@@ -33,15 +33,11 @@ from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.graph.description import (
-    Argument,
-    GraphError,
-    bag_command,
-    pose_graph,
-    rviz_tools,
-)
+from hybrid_pose_ros.graph.arguments import Argument, GraphError
+from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.respawn import BackOff, death_notice
 from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec, ToolSpec
+from hybrid_pose_ros.graph.tools import bag_command, rviz_tools
 
 EVENT_DRIVER = "event_driver"
 

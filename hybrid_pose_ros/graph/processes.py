@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.graph.description import GraphError, NodeSpec
+from hybrid_pose_ros.graph.arguments import GraphError
 from hybrid_pose_ros.graph.respawn import BackOff
-from hybrid_pose_ros.graph.specs import SUPERVISOR
+from hybrid_pose_ros.graph.specs import SUPERVISOR, NodeSpec
 
 START_TIMEOUT_S = 120.0
 """A node that is not at work by then never will be."""

@@ -17,9 +17,9 @@ from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.bags.writer import BagRecorder
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.playback import MAX_GAP_NS
-from hybrid_pose_ros.graph.description import CLOCK_HZ
 from hybrid_pose_ros.graph.lockstep import PATIENCE_S, Answer, Kind, Lockstep, LockstepError
 from hybrid_pose_ros.graph.play_clock import PlayClock
+from hybrid_pose_ros.graph.tools import CLOCK_HZ
 from hybrid_pose_ros.interfaces.bag_player import BagPlayerNode, initialised_time, pose_time
 from hybrid_pose_ros.interfaces.byte_node import spinning
 from hybrid_pose_ros.interfaces.topics import EVENTS, INITIALISED, POSE, POSE_3D

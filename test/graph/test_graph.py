@@ -11,20 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hybrid_pose_ros.graph.description import (
-    ARGUMENTS,
-    MULTI_CAMERA_ARGUMENTS,
-    SOURCES,
-    GraphError,
-    NodeSpec,
-    bag_command,
-    camera_namespaces,
-    pose_graph,
-    rviz_tools,
-)
+from hybrid_pose_ros.graph.arguments import ARGUMENTS, MULTI_CAMERA_ARGUMENTS, SOURCES, GraphError
+from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
-from hybrid_pose_ros.graph.specs import ContainerSpec
+from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec
+from hybrid_pose_ros.graph.tools import bag_command, rviz_tools
 from hybrid_pose_ros.installation import NotInstalledError, find_prefix, share_directory
+from hybrid_pose_ros.interfaces.topics import camera_namespaces
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,16 +20,15 @@ from rosbags.rosbag2 import Writer  # noqa: E402
 from hybrid_pose_ros import PACKAGE  # noqa: E402
 from hybrid_pose_ros.bags.bag import make_typestore  # noqa: E402
 from hybrid_pose_ros.graph import launching, respawn  # noqa: E402
-from hybrid_pose_ros.graph.description import (  # noqa: E402
+from hybrid_pose_ros.graph.arguments import (  # noqa: E402
     ARGUMENTS,
     MULTI_CAMERA_ARGUMENTS,
     REPLAY_ARGUMENTS,
     Argument,
     GraphError,
-    NodeSpec,
-    pose_graph,
 )
-from hybrid_pose_ros.graph.specs import ContainerSpec  # noqa: E402
+from hybrid_pose_ros.graph.description import pose_graph  # noqa: E402
+from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec  # noqa: E402
 from hybrid_pose_ros.interfaces.messages import header_at  # noqa: E402
 
 ROOT = Path(__file__).parents[2]

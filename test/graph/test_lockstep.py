@@ -10,8 +10,10 @@ from std_msgs.msg import Header
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.graph.lockstep import Answer, Kind, Lockstep
-from hybrid_pose_ros.interfaces.messages import event_packet_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.networks.config import EDGE
+
+from ..conftest import packet_message
 
 STEP_NS = EDGE.step_ns
 
@@ -33,9 +35,7 @@ class Camera:
         encoded = encode("mono", make_events(t, zeros, zeros, zeros > 0))
         size = {"width": 346, "height": 260, **changes}
         header = Header(stamp=stamp_from_ns(10**18 + int(t[-1])))
-        packet = event_packet_message(
-            encoded, encoding="mono", seq=self.seq, header=header, **size
-        )
+        packet = packet_message(encoded, encoding="mono", seq=self.seq, header=header, **size)
         self.seq += 1
         self.lockstep.given(self.name, packet)
 

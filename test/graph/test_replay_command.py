@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.contents import inspect_bag
@@ -23,6 +22,8 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.cli.replay import keys
 from hybrid_pose_ros.interfaces.messages import header_at
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
+
+from ..conftest import Refusal, written_bag
 
 
 def differences(found: Any, expected: Any, path: str = "") -> list[str]:
@@ -38,21 +39,22 @@ def differences(found: Any, expected: Any, path: str = "") -> list[str]:
     return [] if same else [f"{path}: {found} instead of {expected}"]
 
 
+def replay(bag: Path, figures: Path, recorded: Path) -> subprocess.CompletedProcess[str]:
+    """Play a bag in lockstep; logs lie beside the figures."""
+    main_of = "from hybrid_pose_ros.cli.main import main; exit(main())"
+    command = [sys.executable, "-P", "-c", main_of, "replay", str(bag), "--lockstep"]
+    command += ["--json", str(figures), "--record", str(recorded)]
+    command += ["--logs", str(figures.parent / "logs")]
+    return subprocess.run(
+        command, cwd=figures.parent, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
 def test_running_errors_in_lockstep_are_those_of_the_offline_evaluation(
     small_bag: Path, store: Typestore, tmp_path: Path
 ) -> None:
     figures, recorded = tmp_path / "figures.json", tmp_path / "recorded"
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from hybrid_pose_ros.cli.main import main; exit(main())",
-    ]
-    command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
-    command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
-    result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
-    )
+    result = replay(small_bag, figures, recorded)
     logs = [path.read_text() for path in (tmp_path / "logs").rglob("*.log")]
     assert result.returncode == 0, result.stdout + result.stderr + "\n".join(logs)
     assert "MPJPE" in result.stdout
@@ -73,12 +75,11 @@ def test_running_errors_in_lockstep_are_those_of_the_offline_evaluation(
 
 
 def test_what_cannot_be_played_is_said_in_one_line(
-    small_bag: Path, tmp_path: Path, store: Typestore, capsys: pytest.CaptureFixture[str]
+    small_bag: Path, tmp_path: Path, store: Typestore, refusal: Refusal
 ) -> None:
     empty = tmp_path / "empty"
-    with Writer(empty, version=Writer.VERSION_LATEST) as writer:
-        link = writer.add_connection("/odom", "std_msgs/msg/Header", typestore=store)
-        writer.write(link, 5, store.serialize_cdr(header_at(5, ""), link.msgtype))
+    with written_bag(empty, store, {"/odom": "std_msgs/msg/Header"}) as write:
+        write("/odom", 5, header_at(5, ""))
     for arguments, message in (
         ([str(tmp_path / "none")], "none: the bag cannot be read"),
         ([str(empty)], "no topic `events`"),
@@ -89,9 +90,7 @@ def test_what_cannot_be_played_is_said_in_one_line(
         ([str(small_bag), "--lockstep", "--model", "/no/model"], "/no/model"),
         ([str(small_bag), "--record", str(empty)], "empty: exists already; remove it or name"),
     ):
-        assert main(["replay", *arguments]) == 1
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
+        assert message in refusal("replay", *arguments)
     with pytest.raises(SystemExit):
         main(["replay", str(small_bag), "--rate", "-1"])
 
@@ -101,17 +100,7 @@ def test_figures_are_there_though_the_poses_could_not_be_recorded(
 ) -> None:
     figures, recorded = tmp_path / "figures.json", tmp_path / "file" / "recorded"
     recorded.parent.touch()
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from hybrid_pose_ros.cli.main import main; exit(main())",
-    ]
-    command += ["replay", str(small_bag), "--lockstep", "--json", str(figures)]
-    command += ["--record", str(recorded), "--logs", str(tmp_path / "logs")]
-    result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
-    )
+    result = replay(small_bag, figures, recorded)
     assert result.returncode == 1
     words = f"{recorded}: the bag cannot be written"
     assert result.stderr.count("\n") == 1 and words in result.stderr

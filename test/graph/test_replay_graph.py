@@ -5,14 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hybrid_pose_ros.graph.description import (
-    REPLAY_ARGUMENTS,
-    GraphError,
-    NodeSpec,
-    Played,
-    play_command,
-    replay_graph,
-)
+from hybrid_pose_ros.graph.arguments import REPLAY_ARGUMENTS, GraphError
+from hybrid_pose_ros.graph.description import Played, replay_graph
+from hybrid_pose_ros.graph.specs import NodeSpec
+from hybrid_pose_ros.graph.tools import play_command
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = {argument.name: argument.default for argument in REPLAY_ARGUMENTS}

@@ -8,9 +8,10 @@ import pytest
 
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.graph import processes, respawn
-from hybrid_pose_ros.graph.description import NodeSpec, pose_graph
+from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import Supervisor
 from hybrid_pose_ros.graph.respawn import BackOff
+from hybrid_pose_ros.graph.specs import NodeSpec
 
 ROOT = Path(__file__).parents[2]
 

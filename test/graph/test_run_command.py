@@ -16,7 +16,10 @@ from rosbags.typesys.store import Typestore
 from hybrid_pose_ros.cli import run as cli_run
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.graph.arguments import GraphError
-from hybrid_pose_ros.graph.description import NodeSpec, tool_commands
+from hybrid_pose_ros.graph.specs import NodeSpec
+from hybrid_pose_ros.graph.tools import tool_commands
+
+from ..conftest import Refusal
 
 
 def test_a_bag_that_exists_is_refused_before_anything_starts(
@@ -56,7 +59,7 @@ def test_a_recorder_that_fails_is_reported_and_the_nodes_go_on(
     spec = NodeSpec("node", "node", "", (), {}, required=True)
     monkeypatch.setattr(cli_run, "find_prefix", lambda: tmp_path)
     monkeypatch.setattr(cli_run, "pose_graph", lambda given, share: [spec])
-    monkeypatch.setattr(cli_run.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(cli_run, "handle_stop_signals", lambda handler: None)
     assert main(["run", "--bag", str(tmp_path / "walk")]) == 3
     assert capsys.readouterr().err == "hybrid-pose run: ros2 bag record ended with code 3\n"
 
@@ -159,8 +162,5 @@ def test_what_records_without_a_distribution_has_the_graph_s_cameras(
     assert tool_commands(several, tmp_path) == [[program, "record", "walk", "--cameras", "l,r"]]
 
 
-def test_recording_into_a_bag_that_exists_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["record", str(tmp_path)]) == 1
-    assert "exists already" in capsys.readouterr().err
+def test_recording_into_a_bag_that_exists_is_refused(tmp_path: Path, refusal: Refusal) -> None:
+    assert "exists already" in refusal("record", tmp_path)

@@ -15,7 +15,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from hybrid_pose_ros.graph.description import SOURCES
+from hybrid_pose_ros.graph.arguments import SOURCES
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import POSE
 from hybrid_pose_ros.msg import PoseKeypoints

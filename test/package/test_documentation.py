@@ -116,7 +116,7 @@ def test_every_launch_file_has_the_arguments_that_are_given() -> None:
 def launch_arguments(file: str) -> set[str]:
     """Names of a launch file's arguments, from the description that it is made of."""
     assert (ROOT / "launch" / file).is_file(), f"there is no launch file {file}"
-    from hybrid_pose_ros.graph import description as graph
+    from hybrid_pose_ros.graph import arguments as graph
 
     described = {
         "pose.launch.py": graph.ARGUMENTS,

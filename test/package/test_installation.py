@@ -14,7 +14,7 @@ from catkin_pkg.package import parse_package
 import hybrid_pose_ros
 import hybrid_pose_ros.msg
 from hybrid_pose_ros import PACKAGE
-from hybrid_pose_ros.graph.description import ARGUMENTS
+from hybrid_pose_ros.graph.arguments import ARGUMENTS
 from hybrid_pose_ros.installation import find_prefix, share_directory
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from catkin_pkg.package import parse_package
 
-from hybrid_pose_ros.graph.description import rviz_tools
+from hybrid_pose_ros.graph.tools import rviz_tools
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "hybrid_pose_ros"

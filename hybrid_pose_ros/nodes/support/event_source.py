@@ -14,7 +14,7 @@ from hybrid_pose_ros.events.sources import (
     open_source,
 )
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera
-from hybrid_pose_ros.graph.description import SOURCES
+from hybrid_pose_ros.graph.arguments import SOURCES
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
 from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
