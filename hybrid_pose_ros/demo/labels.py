@@ -10,7 +10,6 @@ from hybrid_pose_ros.events.encodings import MalformedPacketError
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.interfaces.cdr import read_packet
 from hybrid_pose_ros.interfaces.messages import (
-    EventPacketMessage,
     camera_info_message,
     ground_truth_message,
     header_at,
@@ -24,6 +23,7 @@ from hybrid_pose_ros.interfaces.topics import (
     WORLD_FRAME,
     Topic,
 )
+from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.simulation.recording import Truth
 
 
@@ -51,7 +51,7 @@ class LabelPlayer:
         Where sensor time goes back, the labels start over.
         """
         try:
-            packet = read_packet(data, EventPacketMessage)
+            packet = read_packet(data, EventPacket)
         except MalformedPacketError:
             return
         sensor_ns, labels = int(packet.time_base), self._truth.label_ns

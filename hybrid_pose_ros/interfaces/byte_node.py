@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import Executor
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -79,14 +80,31 @@ def subscribe_raw(node: Node, topic: Topic, callback: Callable[[Any], None]) -> 
 
 
 @contextmanager
-def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
-    """Make a node and serve it in a thread of its own; signals are left to the caller."""
+def executing(make: Callable[[], AnyNode]) -> Iterator[tuple[AnyNode, Executor]]:
+    """Make a node and an executor, which the caller spins; signals are left to the caller, too."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        with room_for_events():
-            node = make()
+        node = make()
         executor = EventsExecutor()
         executor.add_node(node)
+        try:
+            yield node, executor
+        finally:
+            executor.shutdown()
+            node.destroy_node()
+    finally:
+        try_shutdown()
+
+
+@contextmanager
+def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
+    """Make a node and serve it in a thread of its own; signals are left to the caller."""
+
+    def make_with_room() -> AnyNode:
+        with room_for_events():
+            return make()
+
+    with executing(make_with_room) as (node, executor):
         stop = threading.Event()
 
         def spin() -> None:
@@ -100,7 +118,3 @@ def spinning(make: Callable[[], AnyNode]) -> Iterator[AnyNode]:
         finally:
             stop.set()
             thread.join()
-            executor.shutdown()
-            node.destroy_node()
-    finally:
-        try_shutdown()

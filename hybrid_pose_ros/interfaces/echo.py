@@ -16,10 +16,10 @@ import rclpy
 from numpy.typing import NDArray
 from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from std_msgs.msg import UInt64
 
+from hybrid_pose_ros.interfaces.byte_node import executing
 from hybrid_pose_ros.interfaces.qos import profile
 from hybrid_pose_ros.interfaces.topics import Quality
 from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
@@ -46,7 +46,6 @@ def measure_echo(hz: float, seconds: float, settle_s: float = 0.5) -> NDArray[np
     """
     other = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE)
     use_short_slice()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     delays: list[tuple[int, int]] = []
 
     def hear(data: bytes) -> None:
@@ -54,30 +53,25 @@ def measure_echo(hz: float, seconds: float, settle_s: float = 0.5) -> NDArray[np
         delays.append((called_ns, time.time_ns() - called_ns))
 
     try:
-        node = rclpy.create_node("echo_caller")
-        publisher = node.create_publisher(UInt64, CALL, QUALITY)
-        node.create_subscription(UInt64, ANSWER, hear, QUALITY, raw=True)
-        executor = EventsExecutor()
-        executor.add_node(node)
-        deadline = time.monotonic() + MATCH_TIMEOUT_S
-        while not (publisher.get_subscription_count() and node.count_publishers(ANSWER)):
-            if time.monotonic() > deadline or other.poll() is not None:
-                raise TimeoutError("the process that echoes did not start")
-            executor.spin_once(timeout_sec=0.05)
-        begin_ns = time.time_ns()
-        calls = round((settle_s + seconds) * hz)
-        for call in range(calls):
-            due_ns = begin_ns + round(call * 1e9 / hz)
-            while (left_ns := due_ns - time.time_ns()) > 0:
-                executor.spin_once(timeout_sec=left_ns * 1e-9)
-            publisher.publish(UInt64(data=time.time_ns()))
-        deadline = time.monotonic() + TAIL_S
-        while len(delays) < calls and time.monotonic() < deadline:
-            executor.spin_once(timeout_sec=0.05)
-        executor.shutdown()
-        node.destroy_node()
+        with executing(lambda: rclpy.create_node("echo_caller")) as (node, executor):
+            publisher = node.create_publisher(UInt64, CALL, QUALITY)
+            node.create_subscription(UInt64, ANSWER, hear, QUALITY, raw=True)
+            deadline = time.monotonic() + MATCH_TIMEOUT_S
+            while not (publisher.get_subscription_count() and node.count_publishers(ANSWER)):
+                if time.monotonic() > deadline or other.poll() is not None:
+                    raise TimeoutError("the process that echoes did not start")
+                executor.spin_once(timeout_sec=0.05)
+            begin_ns = time.time_ns()
+            calls = round((settle_s + seconds) * hz)
+            for call in range(calls):
+                due_ns = begin_ns + round(call * 1e9 / hz)
+                while (left_ns := due_ns - time.time_ns()) > 0:
+                    executor.spin_once(timeout_sec=left_ns * 1e-9)
+                publisher.publish(UInt64(data=time.time_ns()))
+            deadline = time.monotonic() + TAIL_S
+            while len(delays) < calls and time.monotonic() < deadline:
+                executor.spin_once(timeout_sec=0.05)
     finally:
-        try_shutdown()
         use_default_slice()
         assert other.stdin is not None
         other.stdin.close()  # tells it to end

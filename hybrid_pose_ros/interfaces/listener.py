@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import rclpy
-from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import try_shutdown
 
-from hybrid_pose_ros.interfaces.byte_node import subscribe_raw
+from hybrid_pose_ros.interfaces.byte_node import executing, subscribe_raw
 from hybrid_pose_ros.interfaces.diagnostics import NodeReport, node_reports
 from hybrid_pose_ros.interfaces.topics import DIAGNOSTICS, Topic
 from hybrid_pose_ros.pipeline.scheduling import use_default_slice, use_short_slice
@@ -39,21 +36,15 @@ def listen(
         until: asked at least every POLL_S seconds and after each message; True ends it.
     """
     use_short_slice()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node(name)
-        for topic in topics:
-            subscribe_raw(node, topic, _receiver(topic.name, receive))
-        executor = EventsExecutor()
-        executor.add_node(node)
-        if ready is not None:
-            ready(node)
-        while not until():
-            executor.spin_once(timeout_sec=POLL_S)
-        executor.shutdown()
-        node.destroy_node()
+        with executing(lambda: rclpy.create_node(name)) as (node, executor):
+            for topic in topics:
+                subscribe_raw(node, topic, _receiver(topic.name, receive))
+            if ready is not None:
+                ready(node)
+            while not until():
+                executor.spin_once(timeout_sec=POLL_S)
     finally:
-        try_shutdown()
         use_default_slice()
 
 

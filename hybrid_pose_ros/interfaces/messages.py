@@ -15,7 +15,6 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.events.encodings import EncodedPacket
 from hybrid_pose_ros.events.encodings.packet import MAX_TIME_BASE_NS
 from hybrid_pose_ros.geometry.calibration import make_camera
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError, decompose
@@ -28,7 +27,6 @@ from hybrid_pose_ros.geometry.ranges import (
     MAX_PX_PER_S,
     check_range,
 )
-from hybrid_pose_ros.msg import EventPacket as EventPacketMessage
 from hybrid_pose_ros.msg import InitRequest as InitRequestMessage
 from hybrid_pose_ros.msg import Keypoint as KeypointMessage
 from hybrid_pose_ros.msg import Keypoint3D as Keypoint3DMessage
@@ -60,29 +58,6 @@ def header_at(host_ns: int, frame_id: str) -> Header:
 def stamp_to_ns(stamp: Time) -> int:
     """Return a stamp as host time in ns since 1970."""
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
-
-
-def event_packet_message(
-    packet: EncodedPacket,
-    *,
-    encoding: str,
-    width: int,
-    height: int,
-    seq: int,
-    header: Header,
-    message_type: type = EventPacketMessage,
-) -> Any:
-    """Return an `EventPacket` that carries an encoded packet of a sensor of this size in px."""
-    return message_type(
-        header=header,
-        width=width,
-        height=height,
-        seq=seq,
-        time_base=packet.time_base,
-        encoding=encoding,
-        is_bigendian=False,
-        events=packet.data,
-    )
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,9 @@ FAULTS: Final = (
         "flood of initialisations", "/cam0/state_init", _FLOWS, injections.flood_initialisations
     ),
     Fault("flood of poses", "/cam0/pose", _FLOWS, injections.flood_poses),
-    Fault("cameras ten times as fast", "both cameras", _FLOWS, injections.speed_up(10.0)),
+    Fault(
+        "cameras ten times as fast", "both cameras", _FLOWS, injections.spoil_traffic(speed=10.0)
+    ),
     Fault("sensor time back by 1 s", "both cameras", _FLOWS, injections.jump_clocks(-SECOND_NS)),
     Fault(
         "sensor time ahead by 365 days", "both cameras", _FLOWS, injections.jump_clocks(YEAR_NS)
@@ -103,14 +105,27 @@ FAULTS: Final = (
         injections.jump_one_clock(10 * SECOND_NS),
     ),
     Fault(
-        "stamps a year old", "headers of both cameras", _FLOWS, injections.move_stamps(-YEAR_NS)
+        "stamps a year old",
+        "headers of both cameras",
+        _FLOWS,
+        injections.spoil_traffic(stamp_ns=-YEAR_NS),
     ),
     Fault(
-        "stamps a year ahead", "headers of both cameras", _FLOWS, injections.move_stamps(YEAR_NS)
+        "stamps a year ahead",
+        "headers of both cameras",
+        _FLOWS,
+        injections.spoil_traffic(stamp_ns=YEAR_NS),
     ),
-    Fault("half of the packets lost", "both cameras", _FLOWS, injections.lose_packets(0.5)),
-    Fault("silence of one camera", "cam1", _FLOWS, injections.silence(1)),
-    Fault("silence of all cameras", "both cameras", _FLOWS, injections.silence(0, 1)),
+    Fault(
+        "half of the packets lost",
+        "both cameras",
+        _FLOWS,
+        injections.spoil_traffic(lost_share=0.5),
+    ),
+    Fault("silence of one camera", "cam1", _FLOWS, injections.spoil_traffic(silent={1})),
+    Fault(
+        "silence of all cameras", "both cameras", _FLOWS, injections.spoil_traffic(silent={0, 1})
+    ),
     *(
         Fault(
             f"{injections.CYCLES} times deactivate and activate of {name.rpartition('/')[2]}",

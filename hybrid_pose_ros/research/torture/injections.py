@@ -6,8 +6,9 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -148,13 +149,14 @@ def flood_poses(graph: RunningGraph) -> None:
         graph.publish(POSE.under(CAMERAS[0]).name, data)
 
 
-def speed_up(factor: float) -> Injection:
-    """Let both cameras run faster than real time for a while."""
+def spoil_traffic(**knobs: Any) -> Injection:
+    """Turn knobs of the traffic (see :class:`~.traffic.Knobs`) for a while, then back."""
 
     def inject(graph: RunningGraph) -> None:
-        graph.traffic.knobs.speed = factor
+        before = graph.traffic.knobs
+        graph.traffic.knobs = replace(before, **knobs)
         time.sleep(BAD_TRAFFIC_S)
-        graph.traffic.knobs.speed = 1.0
+        graph.traffic.knobs = before
 
     return inject
 
@@ -172,43 +174,8 @@ def jump_one_clock(jump_ns: int) -> Injection:
     """Move the sensor time of one camera for a while."""
 
     def inject(graph: RunningGraph) -> None:
-        before = list(graph.traffic.knobs.clock_ns)
-        graph.traffic.knobs.clock_ns = [before[0] + jump_ns, *before[1:]]
-        time.sleep(BAD_TRAFFIC_S)
-        graph.traffic.knobs.clock_ns = before
-
-    return inject
-
-
-def move_stamps(by_ns: int) -> Injection:
-    """Stamp packets with another host time for a while."""
-
-    def inject(graph: RunningGraph) -> None:
-        graph.traffic.knobs.stamp_ns = by_ns
-        time.sleep(BAD_TRAFFIC_S)
-        graph.traffic.knobs.stamp_ns = 0
-
-    return inject
-
-
-def lose_packets(share: float) -> Injection:
-    """Lose a share of the packets of both cameras for a while."""
-
-    def inject(graph: RunningGraph) -> None:
-        graph.traffic.knobs.lost_share = share
-        time.sleep(BAD_TRAFFIC_S)
-        graph.traffic.knobs.lost_share = 0.0
-
-    return inject
-
-
-def silence(*cameras: int) -> Injection:
-    """Let cameras send nothing for a while."""
-
-    def inject(graph: RunningGraph) -> None:
-        graph.traffic.knobs.silent = frozenset(cameras)
-        time.sleep(BAD_TRAFFIC_S)
-        graph.traffic.knobs.silent = frozenset()
+        first, *others = graph.traffic.knobs.clock_ns
+        spoil_traffic(clock_ns=[first + jump_ns, *others])(graph)
 
     return inject
 

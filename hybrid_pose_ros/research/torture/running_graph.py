@@ -13,8 +13,9 @@ from typing import Final
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.graph.description import NodeSpec, pose_graph
+from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import End, Supervisor
+from hybrid_pose_ros.graph.specs import NodeSpec
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.byte_node import spinning
 from hybrid_pose_ros.interfaces.cdr import init_age_ns, stamp_ns
@@ -79,7 +80,6 @@ class RunningGraph:
         self._sent = self._heard = 0
         self._fresh: Counter[str] = Counter()
         self._since_ns = 0
-        self._initialised_only = True
         self._ends: list[End] = []
         self._rate = rate
         specs = two_camera_graph(self.share, model)
@@ -145,20 +145,19 @@ class RunningGraph:
         timeout_s: float | None = None,
         *,
         topics: Collection[str] = _RESULTS,
-        initialised: bool = True,
     ) -> float:
         """Wait until poses of events that are sent from now on flow; return how long (s).
+
+        Of those of cameras only those count that rest on an initialisation.
 
         Args:
             timeout_s: for how long; None: the limit of all faults.
             topics: where they have to come.
-            initialised: only those of cameras count that rest on an initialisation.
 
         Raises:
             NotSurvivedError: they do not come in time.
         """
         start_s, limit_s = time.monotonic(), self.limit_s if timeout_s is None else timeout_s
-        self._initialised_only = initialised
         self._fresh.clear()
         self._since_ns = time.time_ns()
         while waiting := [name for name in topics if self._fresh[name] < FRESH_POSES]:
@@ -206,7 +205,7 @@ class RunningGraph:
         self._heard += 1
         self.last[topic] = data
         fresh = self._since_ns <= stamp_ns(data) <= time.time_ns()
-        if fresh and topic in POSES and self._initialised_only:
+        if fresh and topic in POSES:
             fresh = init_age_ns(data) >= 0
         self._fresh[topic] += fresh
 
