@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -76,14 +76,11 @@ class Stop:
             raise StopRequested
 
 
-def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = None) -> int:
+def run_node(node_type: Callable[[], ManagedNode]) -> int:
     """Run one node until its work is done or the process is told to end; return the exit code.
 
     The code is 0 after a signal, a shutdown by a lifecycle manager or the end of the data, 1 when
     the node could not start or failed, and 2 when its ROS arguments cannot be read.
-
-    Args:
-        argv: arguments including the program's name; default: those of the process.
     """
     refusal = use_short_slice()  # before there are other threads, which take over what this has
     clear_leftovers()
@@ -91,10 +88,7 @@ def run_node(node_type: Callable[[], ManagedNode], argv: Sequence[str] | None = 
     # rclpy's own handlers invalidate the context at any moment, also in the middle of a publish.
     # Ours only ask: the node ends between two callbacks, with everything still at hand.
     try:
-        rclpy.init(
-            args=None if argv is None else list(argv),
-            signal_handler_options=SignalHandlerOptions.NO,
-        )
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # how rclpy says that it cannot read the arguments
         reason = str(error).partition(", at /")[0]
         print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)

@@ -26,6 +26,9 @@ from hybrid_pose_ros.research.benchmark.steps import initialisations, steps_of
 from hybrid_pose_ros.research.benchmark.streams import Stream, at_rate
 from hybrid_pose_ros.research.evaluation.energy import SpikeMeter
 
+REPETITIONS: Final = 50
+"""The fastest of so many counts."""
+
 RATES_MEV_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 _F32 = NDArray[np.float32]
@@ -152,7 +155,7 @@ def _measure(
     )
 
 
-def measure_floor(checkpoint: Checkpoint, repetitions: int = 50) -> Floor:
+def measure_floor(checkpoint: Checkpoint) -> Floor:
     """Time additions and copies on data of the network's size."""
     view = checkpoint.config.view
     snn = checkpoint.network.snn
@@ -161,10 +164,10 @@ def measure_floor(checkpoint: Checkpoint, repetitions: int = 50) -> Floor:
     state += rest.heatmaps.numel()
     weights = sum(parameter.numel() for parameter in snn.parameters())
     source, target = np.zeros(state, np.float32), np.ones(state, np.float32)
-    copy_s = _fastest(lambda: np.copyto(target, source), repetitions)
+    copy_s = _fastest(lambda: np.copyto(target, source))
     rows = np.full((64, 64), 1e-3, np.float32)
     out, rounds = np.zeros(64, np.float32), 1000
-    add_s = _fastest(lambda: _add_rows(rows, rounds, out), repetitions)
+    add_s = _fastest(lambda: _add_rows(rows, rounds, out))
     return Floor(
         adds_per_s=rounds * rows.size / add_s,
         bytes_per_s=2 * source.nbytes / copy_s,
@@ -172,10 +175,10 @@ def measure_floor(checkpoint: Checkpoint, repetitions: int = 50) -> Floor:
     )
 
 
-def _fastest(run: Any, repetitions: int) -> float:
+def _fastest(run: Any) -> float:
     run()
     times = []
-    for _ in range(repetitions):
+    for _ in range(REPETITIONS):
         start = time.process_time()
         run()
         times.append(time.process_time() - start)

@@ -146,9 +146,7 @@ def clean(recording: Recording, channel: int) -> Recording:
     return replace(recording, events=events[keep])
 
 
-def cut_frames(
-    recordings: Mapping[int, Recording], channels: Iterable[int] = FRONT_CHANNELS
-) -> Iterator[dict[int, Frame]]:
+def cut_frames(recordings: Mapping[int, Recording]) -> Iterator[dict[int, Frame]]:
     """Cut recordings of one scene into frames of :data:`FRAME_EVENTS`; what is left is dropped.
 
     Yields:
@@ -158,7 +156,7 @@ def cut_frames(
     for end in range(FRAME_EVENTS, len(times), FRAME_EVENTS):
         start_ns, end_ns = times[end - FRAME_EVENTS], times[end]
         frames = {}
-        for channel in channels:
+        for channel in FRONT_CHANNELS:
             recording, truth = recordings[channel], recordings[channel].truth
             first, last = np.searchsorted(recording.events["t"], (start_ns, end_ns))
             inside = (truth.label_ns >= start_ns) & (truth.label_ns <= end_ns)

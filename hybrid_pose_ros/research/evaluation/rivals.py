@@ -30,6 +30,9 @@ from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
 RATES_HZ: Final = (50.0, 20.0, 10.0, 5.0, 2.0)
 """Runs of the network per second of sensor time."""
 
+SETTLE_S: Final = 0.6
+"""Poses of the first so many seconds do not count."""
+
 CNN_EVENTS: Final = 7500
 """Events of one camera in the CNN's image: a fourth of what its authors take from four."""
 
@@ -102,8 +105,6 @@ def compare_rivals(
     *,
     labels: PointLabels | None,
     cnn: Dhp19Cnn | None,
-    rates_hz: Sequence[float] = RATES_HZ,
-    settle_s: float = 0.6,
     progress: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Run all methods over a recording.
@@ -113,8 +114,6 @@ def compare_rivals(
         width, height: of the sensor in pixels.
         labels: where the joints are; None: errors are distances to the ANN at every step.
         cnn: DHP19's; None: without it.
-        rates_hz: see :data:`RATES_HZ`; each a whole number of steps.
-        settle_s: poses of the first so many seconds do not count.
         progress: told what is being run.
 
     Returns:
@@ -128,7 +127,7 @@ def compare_rivals(
     """
     view = checkpoint.config.view.fit(width, height)
     step_ns = checkpoint.config.step_ns
-    periods = {hz: whole_period(hz, step_ns) for hz in rates_hz}
+    periods = {hz: whole_period(hz, step_ns) for hz in RATES_HZ}
     if cnn is not None and (width, height) != CNN_SENSOR:
         raise ValueError(
             f"DHP19's CNN reads sensors of {CNN_SENSOR[0]}x{CNN_SENSOR[1]} pixels, "
@@ -136,9 +135,9 @@ def compare_rivals(
         )
     binner = StepBinner(view, step_ns, noise_filter=checkpoint.config.noise_filter)
     steps = binner.push(events)
-    first_ns = (steps[0].index * step_ns if steps else 0) + round(settle_s * 1e9)
+    first_ns = (steps[0].index * step_ns if steps else 0) + round(SETTLE_S * 1e9)
     if not steps or steps[-1].end_ns(step_ns) <= first_ns:
-        raise ValueError(f"the recording is too short: poses count after {settle_s:g} s")
+        raise ValueError(f"the recording is too short: poses count after {SETTLE_S:g} s")
     seconds = len(steps) * step_ns * 1e-9
 
     progress("the ANN at every step")
