@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,25 @@ def _shared_memory(process: subprocess.Popen[str]) -> list[Path]:
         time.sleep(0.01)
 
 
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(capsys: pytest.CaptureFixture[str]) -> Refusal:
+    """Run a command in this process; it must end with 1 and one line on stderr, the result."""
+
+    def refused(*words: object) -> str:
+        from hybrid_pose_ros.cli.main import main
+
+        capsys.readouterr()
+        assert main([*map(str, words)]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        return error
+
+    return refused
+
+
 @dataclass
 class TFMessage:
     """Fields of tf2_msgs/msg/TFMessage."""
@@ -169,13 +189,9 @@ def small_bag(tmp_path_factory: pytest.TempPathFactory, store: Any) -> Path:
 def write_small_bag(path: Path, store: Any) -> None:
     """Write the bag of the fixture `small_bag`."""
     import numpy as np
-    from rclpy.serialization import serialize_message
-    from rosbags.rosbag2 import StoragePlugin, Writer
-    from sensor_msgs.msg import CameraInfo
 
     from hybrid_pose_ros.bags.convert import frame_id
     from hybrid_pose_ros.events.array import make_events
-    from hybrid_pose_ros.events.encodings import encode
     from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
     from hybrid_pose_ros.interfaces.messages import (
         camera_info_message,
@@ -193,61 +209,87 @@ def write_small_bag(path: Path, store: Any) -> None:
     packet_ns, first_ns = 5_000_000, SMALL_FIRST_STEP * 10_000_000
     rng = np.random.default_rng(0)
     person = np.stack((np.linspace(-0.3, 0.3, 13), np.zeros(13), np.linspace(1.6, 0.3, 13)), -1)
-    with Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+    kinds = {
+        **{f"{name}/events": EVENTS_TYPE for name in SMALL_CAMERAS},
+        **{f"{name}/camera_info": CAMERA_INFO_TYPE for name in SMALL_CAMERAS},
+        GROUND_TRUTH.name: POSE_3D_TYPE,
+        "/rosout_of_another_time": "std_msgs/msg/Header",
+    }
+    with written_bag(path, store, kinds) as write:
 
-        def link(topic: str, kind: str) -> Any:
-            return writer.add_connection(topic, kind, typestore=store)
+        def label(stamp_ns: int, joints: Any, label_ns: int) -> None:
+            header = header_at(stamp_ns, WORLD_FRAME)
+            message = ground_truth_message(joints, label_ns, header)
+            write(GROUND_TRUTH.name, 10**18 + stamp_ns, message)
 
-        def write(connection: Any, stamp_ns: int, message: Any) -> None:
-            data = (
-                serialize_message(message)
-                if isinstance(message, CameraInfo)
-                else store.serialize_cdr(message, connection.msgtype)
-            )
-            writer.write(connection, 10**18 + stamp_ns, data)
-
-        events = [link(f"{name}/events", EVENTS_TYPE) for name in SMALL_CAMERAS]
-        infos = [link(f"{name}/camera_info", CAMERA_INFO_TYPE) for name in SMALL_CAMERAS]
-        truth = link(GROUND_TRUTH.name, POSE_3D_TYPE)
-        link("/rosout_of_another_time", "std_msgs/msg/Header")
-        for number, info in enumerate(infos):
-            camera = DHP19_LIKE[number]
-            message = camera_info_message(
-                camera, header_at(first_ns, frame_id(number)), DHP19_SIZE
-            )
-            write(info, first_ns, message)
+        for number, name in enumerate(SMALL_CAMERAS):
+            header = header_at(first_ns, frame_id(number))
+            message = camera_info_message(DHP19_LIKE[number], header, DHP19_SIZE)
+            write(f"{name}/camera_info", 10**18 + first_ns, message)
         sequences = [0, 0]
         for slot in range(56):
             start_ns = first_ns + slot * packet_ns
             if slot % 2 == 0:
-                label_ns = start_ns - 3_000_000
                 joints = np.add(person, (0.001 * slot, 0, 0))
-                write(
-                    truth,
-                    start_ns,
-                    ground_truth_message(joints, label_ns, header_at(start_ns, WORLD_FRAME)),
-                )
-            for number, connection in enumerate(events):
+                label(start_ns, joints, start_ns - 3_000_000)
+            for number, name in enumerate(SMALL_CAMERAS):
                 if number == 1 and 20 <= slot < 34:
                     continue
                 times = np.sort(rng.integers(start_ns, start_ns + packet_ns, 300))
                 x, y = rng.integers(0, 346, 300), rng.integers(0, 260, 300)
-                packet = encode("mono", make_events(times, x, y, rng.integers(0, 2, 300) > 0))
-                message = store.types[EVENTS_TYPE](
-                    header=header_at(10**18 + start_ns + packet_ns, f"cam{number}"),
-                    height=260,
-                    width=346,
-                    seq=sequences[number],
-                    time_base=packet.time_base,
-                    encoding="mono",
-                    is_bigendian=False,
-                    events=np.frombuffer(packet.data, np.uint8),
-                )
+                events = make_events(times, x, y, rng.integers(0, 2, 300) > 0)
+                stamp_ns = 10**18 + start_ns + packet_ns
+                packet = mono_packet(events, stamp_ns, f"cam{number}", sequences[number])
                 sequences[number] += 1
-                write(connection, start_ns + packet_ns, message)
+                write(f"{name}/events", stamp_ns, packet)
         end_ns = first_ns + 56 * packet_ns
-        write(
-            truth,
-            end_ns,
-            ground_truth_message(person, end_ns + 7_000_000, header_at(end_ns, WORLD_FRAME)),
-        )
+        label(end_ns, person, end_ns + 7_000_000)
+
+
+@contextmanager
+def written_bag(
+    path: Path, store: Any, kinds: dict[str, str]
+) -> Iterator[Callable[[str, int, Any], None]]:
+    """Yield what writes a message, or bytes, to a new bag: by topic, stamp in ns, and message.
+
+    Args:
+        kinds: topic -> type.
+    """
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    from hybrid_pose_ros.interfaces.messages import serialised
+
+    with Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+        links = {
+            topic: writer.add_connection(topic, kind, typestore=store)
+            for topic, kind in kinds.items()
+        }
+
+        def write(topic: str, stamp_ns: int, message: Any) -> None:
+            data = message if isinstance(message, bytes) else serialised(message)
+            writer.write(links[topic], stamp_ns, data)
+
+        yield write
+
+
+def mono_packet(events: Any, stamp_ns: int, frame_id: str, seq: int) -> bytes:
+    """A serialised packet of a sensor of 346x260 pixels."""
+    from hybrid_pose_ros.events.encodings import encode
+    from hybrid_pose_ros.interfaces.cdr import serialised_packet
+
+    return serialised_packet(
+        encode("mono", events),
+        stamp_ns=stamp_ns,
+        frame_id=frame_id,
+        width=346,
+        height=260,
+        seq=seq,
+        encoding="mono",
+    )
+
+
+def packet_message(packet: Any, **fields: Any) -> Any:
+    """An `EventPacket` that carries an encoded packet."""
+    from hybrid_pose_ros.msg import EventPacket
+
+    return EventPacket(time_base=packet.time_base, events=packet.data, **fields)

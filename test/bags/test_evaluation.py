@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rclpy.serialization import serialize_message
-from rosbags.rosbag2 import Reader, Writer
+from rosbags.rosbag2 import Reader
 from rosbags.typesys.store import Typestore
-from sensor_msgs.msg import CameraInfo
 
 from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.convert import frame_id
@@ -36,6 +34,8 @@ from hybrid_pose_ros.interfaces.topics import (
 from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
+
+from ..conftest import Refusal, written_bag
 
 PERSON = np.stack((np.linspace(-0.2, 0.2, 13), np.zeros(13), np.linspace(1.6, 0.4, 13)), axis=-1)
 
@@ -104,29 +104,9 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
         "/pose_3d": POSE_3D_TYPE,
         GROUND_TRUTH.name: POSE_3D_TYPE,
     }
-    with Writer(path, version=Writer.VERSION_LATEST) as writer:
-        links = {
-            topic: writer.add_connection(topic, kind, typestore=store)
-            for topic, kind in kinds.items()
-        }
-
-        def write(topic: str, stamp_ns: int, message: Any) -> None:
-            link = links[topic]
-            writer.write(
-                link,
-                stamp_ns,
-                (
-                    serialize_message(message)
-                    if isinstance(message, CameraInfo)
-                    else store.serialize_cdr(message, link.msgtype)
-                ),
-            )
-
-        write(
-            "/a/camera_info",
-            1,
-            camera_info_message(DHP19_LIKE[0], header_at(1, frame_id(0)), DHP19_SIZE),
-        )
+    with written_bag(path, store, kinds) as write:
+        header = header_at(1, frame_id(0))
+        write("/a/camera_info", 1, camera_info_message(DHP19_LIKE[0], header, DHP19_SIZE))
         keypoint = store.types["hybrid_pose_ros/msg/Keypoint"]
         points = DHP19_LIKE[0].project(PERSON)
         for step in range(5):
@@ -155,16 +135,11 @@ def recorded_bag(tmp_path: Path, store: Typestore) -> Path:
                     for joint, (x, y) in enumerate(points)
                 ],
             )
-            write("/a/pose", now_ns, message)
-            space = ground_truth_message(
-                np.add(PERSON, (0, 0, 0.03)), now_ns, header_at(now_ns, WORLD_FRAME)
-            )
-            write("/pose_3d", now_ns, space)
-            write(
-                GROUND_TRUTH.name,
-                now_ns,
-                ground_truth_message(PERSON, now_ns, header_at(now_ns, WORLD_FRAME)),
-            )
+            write("/a/pose", now_ns, bytes(store.serialize_cdr(message, POSE_TYPE)))
+            header = header_at(now_ns, WORLD_FRAME)
+            beside = np.add(PERSON, (0, 0, 0.03))
+            write("/pose_3d", now_ns, ground_truth_message(beside, now_ns, header))
+            write(GROUND_TRUTH.name, now_ns, ground_truth_message(PERSON, now_ns, header))
     return path
 
 
@@ -182,14 +157,10 @@ def test_recorded_poses_are_scored_as_they_are(
 
 
 def test_what_cannot_be_evaluated_is_said(
-    recorded_bag: Path, tmp_path: Path, store: Typestore, capsys: pytest.CaptureFixture[str]
+    recorded_bag: Path, tmp_path: Path, store: Typestore, refusal: Refusal
 ) -> None:
-    assert main(["evaluate-bag", str(recorded_bag), "--recompute"]) == 1
-    assert "neither poses nor events" in capsys.readouterr().err
+    assert "neither poses nor events" in refusal("evaluate-bag", recorded_bag, "--recompute")
     bag = tmp_path / "no_truth"
-    with Writer(bag, version=Writer.VERSION_LATEST) as writer:
-        link = writer.add_connection("/events", EVENTS_TYPE, typestore=store)
-        header = store.serialize_cdr(header_at(5, ""), "std_msgs/msg/Header")
-        writer.write(link, 5, header)
-    assert main(["evaluate-bag", str(bag)]) == 1
-    assert "no ground truth on /ground_truth/pose_3d" in capsys.readouterr().err
+    with written_bag(bag, store, {"/events": EVENTS_TYPE}) as write:
+        write("/events", 5, header_at(5, ""))
+    assert "no ground truth on /ground_truth/pose_3d" in refusal("evaluate-bag", bag)

@@ -4,13 +4,14 @@
 from pathlib import Path
 
 import pytest
-from rosbags.rosbag2 import Writer
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.bag import BagError, read_raw
 from hybrid_pose_ros.bags.contents import inspect_bag, played_topics
 from hybrid_pose_ros.graph.play_clock import PlayClock
 from hybrid_pose_ros.interfaces.messages import header_at
+
+from ..conftest import written_bag
 
 BASE_NS = 10**18
 FIRST_NS = 270_000_000
@@ -62,11 +63,9 @@ def test_a_bag_in_the_root_namespace_with_results(tmp_path: Path, store: Typesto
         "/pose": "hybrid_pose_ros/msg/PoseKeypoints",
         "/a/events": "std_msgs/msg/Header",
     }
-    with Writer(path, version=Writer.VERSION_LATEST) as writer:
-        for topic, kind in kinds.items():
-            link = writer.add_connection(topic, kind, typestore=store)
-            header = store.serialize_cdr(header_at(5, ""), "std_msgs/msg/Header")
-            writer.write(link, 5, header)
+    with written_bag(path, store, kinds) as write:
+        for topic in kinds:
+            write(topic, 5, header_at(5, ""))
     contents = inspect_bag(path)
     assert (contents.cameras, contents.poses) == (("",), ("",))
     (topic,) = played_topics(contents, contents.choose(["/"]))

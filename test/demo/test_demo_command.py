@@ -21,6 +21,8 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.interfaces.messages import camera_from_info
 from hybrid_pose_ros.simulation.recording import load_truth
 
+from ..conftest import Refusal
+
 SECONDS = 1.5
 RATE = 0.25
 """Slow enough for a machine that does other things, too."""
@@ -28,74 +30,65 @@ RATE = 0.25
 PACKET_S = 0.005
 
 
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """Run the command in this process; it must end with 1 and one line on stderr."""
-    assert main(["demo", *map(str, arguments)]) == 1
-    (line,) = capsys.readouterr().err.strip().split("\n")
-    return line
-
-
-def test_a_missing_recording_is_named(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
-) -> None:
+def test_a_missing_recording_is_named(refusal: Refusal, checkpoint: Path, tmp_path: Path) -> None:
     missing, out = tmp_path / "no.aedat4", tmp_path / "out"
-    line = refusal(capsys, "--recording", missing, "--model", model, "--out", out)
+    line = refusal("demo", "--recording", missing, "--model", checkpoint, "--out", out)
     assert str(missing) in line
 
 
 def test_a_file_that_is_no_recording_is_named(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.aedat4"
     bad.write_bytes(b"#!AER-DAT2.0\r\n")
-    line = refusal(capsys, "--recording", bad, "--model", model, "--out", tmp_path / "out")
+    line = refusal("demo", "--recording", bad, "--model", checkpoint, "--out", tmp_path / "out")
     assert str(bad) in line
 
 
 def test_a_missing_model_is_named_before_anything_is_made(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    refusal: Refusal, tmp_path: Path
 ) -> None:
-    line = refusal(capsys, "--model", tmp_path / "no.safetensors", "--out", tmp_path / "out")
+    line = refusal("demo", "--model", tmp_path / "no.safetensors", "--out", tmp_path / "out")
     assert "no.safetensors" in line
     assert not (tmp_path / "out").exists()
 
 
 def test_an_unknown_motion_is_refused_with_the_known_ones(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
-    line = refusal(capsys, "--motion", "fly", "--model", model, "--out", tmp_path / "out")
+    line = refusal("demo", "--motion", "fly", "--model", checkpoint, "--out", tmp_path / "out")
     assert "'fly'" in line
     assert "walking" in line
 
 
 def test_a_folder_that_cannot_be_made_is_named(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    line = refusal(capsys, "--model", model, "--out", tmp_path / "file" / "out")
+    line = refusal("demo", "--model", checkpoint, "--out", tmp_path / "file" / "out")
     assert str(tmp_path / "file" / "out") in line
     assert "--out" in line
 
 
 def test_a_folder_with_other_files_is_left_alone(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     (tmp_path / "summary.json").write_text("{}")
-    line = refusal(capsys, "--motion", "fly", "--model", model, "--out", tmp_path)
+    line = refusal("demo", "--motion", "fly", "--model", checkpoint, "--out", tmp_path)
     assert "thesis.txt" in line
     assert "--force" in line
     assert (tmp_path / "summary.json").exists()
 
 
 def test_force_replaces_an_earlier_demo_s_results_and_nothing_else(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     (tmp_path / "summary.json").write_text("{}")
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "bag.mcap").write_text("old")
-    refusal(capsys, "--motion", "fly", "--model", model, "--out", tmp_path, "--force")
+    refusal("demo", "--motion", "fly", "--model", checkpoint, "--out", tmp_path, "--force")
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     assert not (tmp_path / "summary.json").exists()
     assert not (tmp_path / "bag").exists()
@@ -104,20 +97,20 @@ def test_force_replaces_an_earlier_demo_s_results_and_nothing_else(
 @pytest.mark.parametrize("option", [("--motion", "walking"), ("--seed", 0)])
 def test_what_to_simulate_beside_a_recording_is_refused(
     option: tuple[str, object],
-    capsys: pytest.CaptureFixture[str],
-    model: Path,
+    refusal: Refusal,
+    checkpoint: Path,
     tmp_path: Path,
 ) -> None:
     asked = ("--recording", tmp_path / "x.aedat4", *option)
-    line = refusal(capsys, *asked, "--model", model, "--out", tmp_path / "out")
+    line = refusal("demo", *asked, "--model", checkpoint, "--out", tmp_path / "out")
     assert "not for a --recording" in line
     assert not (tmp_path / "out").exists()
 
 
 def test_a_loop_without_an_end_is_refused(
-    capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path
+    refusal: Refusal, checkpoint: Path, tmp_path: Path
 ) -> None:
-    line = refusal(capsys, "--loop", "--model", model, "--out", tmp_path / "out")
+    line = refusal("demo", "--loop", "--model", checkpoint, "--out", tmp_path / "out")
     assert "--seconds" in line
 
 
@@ -140,12 +133,12 @@ def command(*arguments: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def demo(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a whole demonstration with some simulated jumps."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     simulation = ("--motion", "star_jumps", "--seconds", SECONDS, "--rate", RATE)
     done = subprocess.run(
-        command(*simulation, "--model", model, "--out", folder),
+        command(*simulation, "--model", checkpoint, "--out", folder),
         env=environment(),
         capture_output=True,
         text=True,
@@ -273,12 +266,12 @@ def child(parent: int, executable: str) -> int | None:
 
 @pytest.mark.slow
 def test_a_dying_ann_is_reported_and_ctrl_c_keeps_what_was_measured(
-    demo: Path, model: Path, tmp_path: Path
+    demo: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     recording, folder = demo / "simulated.aedat4", tmp_path / "out"
     play = ("--loop", "--seconds", 120, "--rate", RATE)
     process = subprocess.Popen(
-        command("--recording", recording, *play, "--model", model, "--out", folder),
+        command("--recording", recording, *play, "--model", checkpoint, "--out", folder),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -12,12 +12,9 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Header
 
-from hybrid_pose_ros.events.array import make_events
-from hybrid_pose_ros.events.encodings import encode, make_decoder
 from hybrid_pose_ros.interfaces.cdr import serialised_pose
 from hybrid_pose_ros.interfaces.messages import (
     Sensor,
-    event_packet_message,
     pose_from_message,
     pose_message,
     stamp_from_ns,
@@ -69,20 +66,6 @@ def assert_equal(a: object, b: object) -> None:
 @given(st.integers(0, 2**31 * 10**9 - 1))
 def test_stamps_are_exact(nanoseconds: int) -> None:
     assert stamp_to_ns(stamp_from_ns(nanoseconds)) == nanoseconds
-
-
-def test_event_packet_over_the_wire() -> None:
-    events = make_events([10**15, 10**15 + 5000], [0, 345], [259, 3], [True, False])
-    message = event_packet_message(
-        encode("mono", events), encoding="mono", width=346, height=260, seq=2**40, header=HEADER
-    )
-    received = deserialize_message(serialize_message(message), EventPacket)
-    assert received == message
-    assert (received.seq, received.encoding, received.is_bigendian) == (2**40, "mono", False)
-    decoded = make_decoder("mono", received.width, received.height).decode(
-        received.time_base, received.events
-    )
-    np.testing.assert_array_equal(decoded, events)
 
 
 @pytest.mark.parametrize("source", ["ann", "snn"])

@@ -18,13 +18,15 @@ from std_msgs.msg import Header
 
 from hybrid_pose_ros.events.array import EventArray, make_events
 from hybrid_pose_ros.events.encodings import encode
-from hybrid_pose_ros.interfaces.messages import event_packet_message, stamp_from_ns
+from hybrid_pose_ros.interfaces.messages import stamp_from_ns
 from hybrid_pose_ros.interfaces.topics import TF, Topic
 from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.networks.config import EDGE
 from hybrid_pose_ros.nodes.support import base
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.health import Report
+
+from ..conftest import packet_message
 
 WIDTH, HEIGHT = 346, 260
 STEP_NS = EDGE.step_ns
@@ -72,7 +74,7 @@ class Bench:
 
         It is stamped with :meth:`stamp_ns`. ``changes`` replace fields.
         """
-        message = event_packet_message(
+        message = packet_message(
             encode("mono", self.events(first, count)),
             encoding="mono",
             width=WIDTH,

@@ -15,7 +15,6 @@ from hybrid_pose_ros.events.encodings import ENCODINGS, EncodedPacket, encode
 from hybrid_pose_ros.events.stream import PacketReader, StepStream
 from hybrid_pose_ros.interfaces.messages import (
     Sensor,
-    event_packet_message,
     stamp_from_ns,
     state_init_message,
 )
@@ -29,6 +28,8 @@ from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.simulation.source import SimulatorSource
+
+from ..conftest import packet_message
 
 MS = 1_000_000
 PACKET_NS = {"mono": 5 * MS, "libcaer": 3_300_000, "libcaer_cmp": 1 * MS, "evt3": 17 * MS}
@@ -66,7 +67,7 @@ def packets(events: EventArray, form: str) -> Iterator[EventPacket]:
         parts = np.split(events, np.flatnonzero(np.diff(numbers)) + 1)
         encoded = [encode(form, part) for part in parts]
     for seq, packet in enumerate(encoded):
-        yield event_packet_message(
+        yield packet_message(
             packet,
             encoding=form.split()[0],
             width=346,
@@ -184,7 +185,7 @@ STAMP_NS = 1_700_000_000 * 10**9
 def driver_packet(seq: int, sensor_us: int) -> EventPacket:
     """One event as a driver without a time base sends it; sensor and host time run alike."""
     encoded = encode("evt3", make_events([sensor_us * 1000], 3, 4, True))
-    return event_packet_message(
+    return packet_message(
         EncodedPacket(0, encoded.data),
         encoding="evt3",
         width=346,

@@ -2,7 +2,9 @@
 """A lively network, a stream of steps, and the ANN's answers in it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,6 +73,32 @@ def inits(checkpoint: Checkpoint, view: GridView, steps: Sequence[Step]) -> dict
         if (step.index + 1) % 10 == 0:
             found[step.index + 1 - FIRST] = ann.infer()
     return found
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Steps, the ANN's answers before the steps of their keys, and what makes poses of them."""
+
+    checkpoint: Checkpoint
+    view: GridView
+    steps: list[Step]
+    inits: dict[int, StateInit]
+
+    def snn(self, **options: Any) -> SnnEstimator:
+        """A new estimator."""
+        return SnnEstimator(self.checkpoint, self.view, **options)
+
+    def poses(self, arrivals: dict[int, int], **options: Any) -> list[Pose]:
+        """The poses of all steps; the answer of a value arrives before the step of its key."""
+        given = {position: self.inits[key] for position, key in arrivals.items()}
+        return follow(self.snn(**options), self.steps, given)
+
+
+@pytest.fixture(scope="module")
+def stream(
+    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
+) -> Stream:
+    return Stream(checkpoint, view, steps, inits)
 
 
 def follow(snn: SnnEstimator, steps: Sequence[Step], arrivals: dict[int, StateInit]) -> list[Pose]:

@@ -25,31 +25,23 @@ from hybrid_pose_ros.pipeline.snn_estimator import (
 from hybrid_pose_ros.pipeline.state import InitRejectedError, StateInit
 from hybrid_pose_ros.pipeline.step_length import with_step
 
-from .conftest import FIRST, T, equal, follow
+from .conftest import FIRST, Stream, T, equal, follow
 
 
 @pytest.mark.parametrize("delay", [1, 3, 7, 15])
 def test_a_late_initialisation_with_replay_equals_a_punctual_one_to_the_bit(
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    delay: int,
+    stream: Stream, delay: int
 ) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
-    late = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20 + delay: inits[20]})
+    punctual = stream.poses({10: 10, 20: 20})
+    late = stream.poses({10: 10, 20 + delay: 20})
     assert all(map(equal, punctual[:20], late[:20]))
     assert not any(map(equal, punctual[20 : 20 + delay], late[20 : 20 + delay]))
     assert all(map(equal, punctual[20 + delay :], late[20 + delay :]))
 
 
-def test_without_replay_a_late_initialisation_differs(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
-    late = follow(
-        SnnEstimator(checkpoint, view, init_policy=InitPolicy.IMMEDIATE), steps, {15: inits[10]}
-    )
+def test_without_replay_a_late_initialisation_differs(stream: Stream) -> None:
+    punctual = stream.poses({10: 10})
+    late = stream.poses({15: 10}, init_policy=InitPolicy.IMMEDIATE)
     assert not any(
         np.array_equal(a.keypoints, b.keypoints)
         for a, b in zip(punctual[15:20], late[15:20], strict=True)
@@ -57,21 +49,19 @@ def test_without_replay_a_late_initialisation_differs(
     assert late[15].steps_since_init == 1  # it is taken to describe the present
 
 
-def test_without_replay_each_late_initialisation_is_taken(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    snn = SnnEstimator(checkpoint, view, init_policy=InitPolicy.IMMEDIATE)
-    poses = follow(snn, steps, {22: inits[10], 34: inits[20]})  # each later than the next is due
+def test_without_replay_each_late_initialisation_is_taken(stream: Stream) -> None:
+    snn = stream.snn(init_policy=InitPolicy.IMMEDIATE)
+    poses = follow(
+        snn, stream.steps, {22: stream.inits[10], 34: stream.inits[20]}
+    )  # each later than the next is due
     assert poses[21].steps_since_init == -1
     assert [poses[k].steps_since_init for k in (22, 33, 34)] == [1, 12, 1]
 
 
-def test_a_late_initialisation_leaves_the_same_state(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual, late = SnnEstimator(checkpoint, view), SnnEstimator(checkpoint, view)
-    follow(punctual, steps[:30], {10: inits[10], 20: inits[20]})
-    follow(late, steps[:30], {10: inits[10], 29: inits[20]})
+def test_a_late_initialisation_leaves_the_same_state(stream: Stream) -> None:
+    punctual, late = stream.snn(), stream.snn()
+    follow(punctual, stream.steps[:30], {10: stream.inits[10], 20: stream.inits[20]})
+    follow(late, stream.steps[:30], {10: stream.inits[10], 29: stream.inits[20]})
     found, expected = late.state(), punctual.state()
     assert torch.equal(found.heatmaps, expected.heatmaps)
     assert found.velocity is not None and expected.velocity is not None
@@ -80,16 +70,16 @@ def test_a_late_initialisation_leaves_the_same_state(
     assert all(torch.equal(v, expected.membranes[k]) for k, v in found.membranes.items())
 
 
-def test_the_state_arrives_as_the_networks_made_it(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    ann = AnnEstimator(checkpoint, view)
-    for step in steps[:10]:
+def test_the_state_arrives_as_the_networks_made_it(stream: Stream) -> None:
+    ann = AnnEstimator(stream.checkpoint, stream.view)
+    for step in stream.steps[:10]:
         ann.push(step)
     windows, _ = ann.snapshot()
     with torch.no_grad():
-        _, expected = checkpoint.network.initial_state(torch.from_numpy(windows)[None])
-    found = decode_state(inits[10].tensors, SparseSnn(checkpoint.network.snn, 65, 87).shapes)
+        _, expected = stream.checkpoint.network.initial_state(torch.from_numpy(windows)[None])
+    found = decode_state(
+        stream.inits[10].tensors, SparseSnn(stream.checkpoint.network.snn, 65, 87).shapes
+    )
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, rtol=1e-3, atol=1e-4)
     assert (expected.velocity.abs() > 1e-2).float().mean() > 0.8
@@ -112,64 +102,54 @@ def test_variants_run(name: str, view: GridView, steps: list[Step]) -> None:
     assert (snn.state().velocity is None) == (name == "no_delta")
 
 
-def test_an_initialisation_for_the_future_waits_for_its_moment(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    punctual = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
-    early = follow(SnnEstimator(checkpoint, view), steps, {4: inits[10]})
+def test_an_initialisation_for_the_future_waits_for_its_moment(stream: Stream) -> None:
+    punctual = stream.poses({10: 10})
+    early = stream.poses({4: 10})
     assert all(map(equal, punctual, early))
 
 
 @pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("ahead", [10, 10**6])
 def test_one_from_before_a_jump_back_of_time_stands_in_the_way_of_none(
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    begun: bool,
-    ahead: int,
+    stream: Stream, begun: bool, ahead: int
 ) -> None:
-    expected = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
-    stale = replace(inits[10], sensor_time_ns=inits[10].sensor_time_ns + ahead * T)
-    snn = SnnEstimator(checkpoint, view)
-    poses = [snn.step(steps[0])] if begun else []
+    expected = stream.poses({10: 10, 20: 20})
+    stale = replace(stream.inits[10], sensor_time_ns=stream.inits[10].sensor_time_ns + ahead * T)
+    snn = stream.snn()
+    poses = [snn.step(stream.steps[0])] if begun else []
     snn.initialise(stale)
-    poses += follow(snn, steps[len(poses) : 10], {})
-    poses += follow(snn, steps[10:], {0: inits[10], 10: inits[20]})
+    poses += follow(snn, stream.steps[len(poses) : 10], {})
+    poses += follow(snn, stream.steps[10:], {0: stream.inits[10], 10: stream.inits[20]})
     assert all(map(equal, expected, poses))
 
 
-def test_nothing_of_the_past_survives_the_first_initialisation(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    with_past = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
-    fresh = SnnEstimator(checkpoint, view)
-    fresh.initialise(inits[10])
-    without = [fresh.step(step) for step in steps[10:]]
+def test_nothing_of_the_past_survives_the_first_initialisation(stream: Stream) -> None:
+    with_past = stream.poses({10: 10})
+    fresh = stream.snn()
+    fresh.initialise(stream.inits[10])
+    without = [fresh.step(step) for step in stream.steps[10:]]
     assert all(map(equal, with_past[10:], without))
 
 
 @pytest.mark.parametrize("silent", [0, 3])
 def test_a_later_initialisation_leaves_what_the_network_leaves(
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    silent: int,
+    stream: Stream, silent: int
 ) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    follow(snn, steps[: 20 - silent], {10: inits[10]})
-    network = checkpoint.network
-    init = decode_state(inits[20].tensors, SparseSnn(checkpoint.network.snn, 65, 87).shapes)
+    snn = stream.snn()
+    follow(snn, stream.steps[: 20 - silent], {10: stream.inits[10]})
+    network = stream.checkpoint.network
+    init = decode_state(
+        stream.inits[20].tensors, SparseSnn(stream.checkpoint.network.snn, 65, 87).shapes
+    )
     with torch.no_grad():
         own = network.snn.silence(snn.state(), silent)
         expected = network.snn(
-            torch.from_numpy(steps[20].counts)[None].float(), network.reinitialise(init, own)
+            torch.from_numpy(stream.steps[20].counts)[None].float(),
+            network.reinitialise(init, own),
         )[1]
-        overwritten = network.snn(torch.from_numpy(steps[20].counts)[None].float(), init)[1]
-    snn.initialise(inits[20])
-    snn.step(steps[20])
+        overwritten = network.snn(torch.from_numpy(stream.steps[20].counts)[None].float(), init)[1]
+    snn.initialise(stream.inits[20])
+    snn.step(stream.steps[20])
     found = snn.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-3)
     assert found.velocity is not None and expected.velocity is not None
@@ -177,13 +157,11 @@ def test_a_later_initialisation_leaves_what_the_network_leaves(
     assert (overwritten.heatmaps - expected.heatmaps).abs().max() > 0.05
 
 
-def test_the_stepper_equals_the_network(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step]
-) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    network = checkpoint.network.snn
+def test_the_stepper_equals_the_network(stream: Stream) -> None:
+    snn = stream.snn()
+    network = stream.checkpoint.network.snn
     state = network.rest(1, 65, 87)
-    for step in steps[:5]:
+    for step in stream.steps[:5]:
         pose = snn.step(step)
         with torch.no_grad():
             _, state = network(torch.from_numpy(step.counts.astype(np.float32))[None], state)
@@ -195,60 +173,52 @@ def test_the_stepper_equals_the_network(
         assert pose.sensor_time_ns == (step.index + 1) * T
 
 
-def test_age_and_confidence(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    poses = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
+def test_age_and_confidence(stream: Stream) -> None:
+    poses = stream.poses({10: 10})
     assert {(p.steps_since_init, p.init_age_ns) for p in poses[:10]} == {(-1, -1)}
     assert not np.concatenate([p.confidence for p in poses[:10]]).any()
     assert [p.steps_since_init for p in poses[10:]] == list(range(1, 31))
     assert [p.init_age_ns for p in poses[10:]] == [k * T for k in range(1, 31)]
     assert poses[-1].init_age_ns > FRESH_NS
-    snn = SnnEstimator(checkpoint, view)
-    snn.initialise(inits[10])
-    later = [snn.step(step) for step in steps[10:]]
+    snn = stream.snn()
+    snn.initialise(stream.inits[10])
+    later = [snn.step(step) for step in stream.steps[10:]]
     peak = snn.state().heatmaps.flatten(2).max(-1).values.clamp(0, 1)
     trust = 0.5 ** ((later[-1].init_age_ns - FRESH_NS) / CONFIDENCE_HALF_LIFE_NS)
     assert np.allclose(later[-1].confidence, peak[0].numpy() * trust)
 
 
-def test_skipped_steps_leak_in_closed_form(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    snn.initialise(inits[10])
-    snn.step(steps[10])
+def test_skipped_steps_leak_in_closed_form(stream: Stream) -> None:
+    snn = stream.snn()
+    snn.initialise(stream.inits[10])
+    snn.step(stream.steps[10])
     before = snn.state()
-    snn.step(replace(steps[11], index=steps[10].index + 201))
-    reference = SparseSnn(checkpoint.network.snn, 65, 87)
+    snn.step(replace(stream.steps[11], index=stream.steps[10].index + 201))
+    reference = SparseSnn(stream.checkpoint.network.snn, 65, 87)
     with torch.no_grad():
-        reference.load(checkpoint.network.snn.silence(before, 200))
-    reference.step(steps[11].counts)
+        reference.load(stream.checkpoint.network.snn.silence(before, 200))
+    reference.step(stream.steps[11].counts)
     found, expected = snn.state(), reference.state()
     assert torch.allclose(found.heatmaps, expected.heatmaps, atol=1e-6)
     assert found.velocity is not None and expected.velocity is not None
     assert torch.allclose(found.velocity, expected.velocity, atol=1e-6)
 
 
-def test_merged_steps_are_accepted(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    snn.initialise(inits[10])
-    pose = snn.step(merge_steps(steps[10:14]))
+def test_merged_steps_are_accepted(stream: Stream) -> None:
+    snn = stream.snn()
+    snn.initialise(stream.inits[10])
+    pose = snn.step(merge_steps(stream.steps[10:14]))
     assert pose.sensor_time_ns == (FIRST + 14) * T
     assert pose.steps_since_init == 4
 
 
-def test_a_step_backwards_is_an_error(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step]
-) -> None:
-    snn = SnnEstimator(checkpoint, view)
-    snn.step(steps[1])
+def test_a_step_backwards_is_an_error(stream: Stream) -> None:
+    snn = stream.snn()
+    snn.step(stream.steps[1])
     with pytest.raises(ValueError, match="comes after"):
-        snn.step(steps[0])
+        snn.step(stream.steps[0])
     snn.reset()
-    snn.step(steps[0])
+    snn.step(stream.steps[0])
 
 
 def broken(init: StateInit) -> dict[str, StateInit]:
@@ -292,31 +262,25 @@ def broken(init: StateInit) -> dict[str, StateInit]:
     ],
 )
 def test_an_unusable_initialisation_is_refused_and_the_state_untouched(
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    why: str,
+    stream: Stream, why: str
 ) -> None:
-    expected = follow(SnnEstimator(checkpoint, view), steps, {10: inits[10]})
-    snn = SnnEstimator(checkpoint, view)
-    poses = follow(snn, steps[:22], {10: inits[10]})
+    expected = stream.poses({10: 10})
+    snn = stream.snn()
+    poses = follow(snn, stream.steps[:22], {10: stream.inits[10]})
     with pytest.raises(InitRejectedError, match=why):
-        snn.initialise(broken(inits[20])[why])
-    poses += [snn.step(step) for step in steps[22:]]
+        snn.initialise(broken(stream.inits[20])[why])
+    poses += [snn.step(step) for step in stream.steps[22:]]
     assert all(map(equal, expected, poses))
 
 
-def test_an_initialisation_older_than_the_steps_kept_is_refused(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> None:
-    snn = SnnEstimator(checkpoint, view, max_replay_steps=5)
-    follow(snn, steps[:16], {})
+def test_an_initialisation_older_than_the_steps_kept_is_refused(stream: Stream) -> None:
+    snn = stream.snn(max_replay_steps=5)
+    follow(snn, stream.steps[:16], {})
     with pytest.raises(InitRejectedError, match="older than the 5 steps kept"):
-        snn.initialise(inits[10])
-    in_time = SnnEstimator(checkpoint, view, max_replay_steps=5)
-    follow(in_time, steps[:15], {})
-    in_time.initialise(inits[10])
+        snn.initialise(stream.inits[10])
+    in_time = stream.snn(max_replay_steps=5)
+    follow(in_time, stream.steps[:15], {})
+    in_time.initialise(stream.inits[10])
 
 
 def test_affine_code_is_exact_to_half_a_code() -> None:
@@ -384,17 +348,15 @@ def test_the_windows_are_sums_of_the_history(checkpoint: Checkpoint, view: GridV
             assert np.array_equal(planes[: 2 * len(widths)], sum_windows(history, widths))
 
 
-def test_the_ann_sees_skipped_steps_as_empty(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step]
-) -> None:
-    ann = AnnEstimator(checkpoint, view)
-    ann.push(steps[0])
-    ann.push(steps[3])
+def test_the_ann_sees_skipped_steps_as_empty(stream: Stream) -> None:
+    ann = AnnEstimator(stream.checkpoint, stream.view)
+    ann.push(stream.steps[0])
+    ann.push(stream.steps[3])
     windows, sensor_time = ann.snapshot()
     assert sensor_time == (FIRST + 4) * T
-    assert np.array_equal(windows[0:2], steps[3].counts)
+    assert np.array_equal(windows[0:2], stream.steps[3].counts)
     assert not windows[2:6].any()
-    assert np.array_equal(windows[6:8], steps[0].counts)
-    ann.push(replace(steps[4], index=FIRST + 5000))
+    assert np.array_equal(windows[6:8], stream.steps[0].counts)
+    ann.push(replace(stream.steps[4], index=FIRST + 5000))
     windows, _ = ann.snapshot()
-    assert windows[: 2 * len(EDGE.ann.window_steps)].sum() == steps[4].events
+    assert windows[: 2 * len(EDGE.ann.window_steps)].sum() == stream.steps[4].events

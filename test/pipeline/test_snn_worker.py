@@ -7,14 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from hybrid_pose_ros.events.binning import GridView, Step
-from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.snn_worker import SnnWorker
 from hybrid_pose_ros.pipeline.state import InitRejectedError, Pose, StateInit
 from hybrid_pose_ros.pipeline.worker import IsValid, Worker
 
-from .conftest import FIRST, T, equal, follow
+from .conftest import FIRST, Stream, T, equal
 
 LIMIT_S = 30
 
@@ -56,29 +53,22 @@ def bench() -> Iterator[Bench]:
 
 
 @pytest.fixture
-def punctual(
-    checkpoint: Checkpoint, view: GridView, steps: list[Step], inits: dict[int, StateInit]
-) -> list[Pose]:
-    return follow(SnnEstimator(checkpoint, view), steps, {10: inits[10], 20: inits[20]})
+def punctual(stream: Stream) -> list[Pose]:
+    return stream.poses({10: 10, 20: 20})
 
 
 def test_late_initialisations_lead_to_the_poses_of_punctual_ones(
-    bench: Bench,
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    punctual: list[Pose],
+    bench: Bench, stream: Stream, punctual: list[Pose]
 ) -> None:
-    bench.worker.begin(SnnEstimator(checkpoint, view), view)
-    poses = [bench.worker.step(step) for step in steps[:15]]
-    bench.worker.submit(inits[10])
+    bench.worker.begin(stream.snn(), stream.view)
+    poses = [bench.worker.step(step) for step in stream.steps[:15]]
+    bench.worker.submit(stream.inits[10])
     bench.wait()
-    poses += [bench.worker.step(step) for step in steps[15:26]]
-    bench.worker.submit(inits[20])  # catches up while steps go on
-    poses += [bench.worker.step(step) for step in steps[26:36]]
+    poses += [bench.worker.step(step) for step in stream.steps[15:26]]
+    bench.worker.submit(stream.inits[20])  # catches up while steps go on
+    poses += [bench.worker.step(step) for step in stream.steps[26:36]]
     bench.wait()
-    poses += [bench.worker.step(step) for step in steps[36:]]
+    poses += [bench.worker.step(step) for step in stream.steps[36:]]
     assert [init.sensor_time_ns for init in bench.taken] == [(FIRST + k) * T for k in (10, 20)]
     begun = [pose.sensor_time_ns - pose.init_age_ns for pose in poses[26:]]
     has_second = [time == (FIRST + 20) * T for time in begun]
@@ -90,55 +80,38 @@ def test_late_initialisations_lead_to_the_poses_of_punctual_ones(
 
 
 def test_one_that_comes_before_the_first_step_waits_for_its_moment(
-    bench: Bench,
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-    punctual: list[Pose],
+    bench: Bench, stream: Stream, punctual: list[Pose]
 ) -> None:
-    assert not bench.worker.submit(inits[10])
+    assert not bench.worker.submit(stream.inits[10])
     assert bench.worker.has_early
-    bench.worker.begin(SnnEstimator(checkpoint, view), view)
-    poses = [bench.worker.step(step) for step in steps[:20]]
+    bench.worker.begin(stream.snn(), stream.view)
+    poses = [bench.worker.step(step) for step in stream.steps[:20]]
     assert all(map(equal, poses, punctual))
 
 
-def test_a_reset_makes_void_what_is_on_its_way(
-    bench: Bench,
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-) -> None:
-    bench.worker.begin(SnnEstimator(checkpoint, view), view)
-    bench.worker.step(steps[10])
+def test_a_reset_makes_void_what_is_on_its_way(bench: Bench, stream: Stream) -> None:
+    bench.worker.begin(stream.snn(), stream.view)
+    bench.worker.step(stream.steps[10])
     bench.go_on.clear()
-    bench.worker.submit(inits[10])
+    bench.worker.submit(stream.inits[10])
     assert bench.decoding.wait(LIMIT_S)
     bench.worker.reset()
     bench.go_on.set()
-    bench.worker.submit(replace(inits[10], model_id="another"))
+    bench.worker.submit(replace(stream.inits[10], model_id="another"))
     bench.wait()
     assert [words for _, words in bench.refused] == [
-        f"it comes from model another, this one is {checkpoint.digest}"
+        f"it comes from model another, this one is {stream.checkpoint.digest}"
     ]
     assert not bench.taken
-    assert bench.worker.step(steps[11]).init_age_ns == -1
+    assert bench.worker.step(stream.steps[11]).init_age_ns == -1
 
 
-def test_the_newest_of_those_that_wait_is_taken(
-    bench: Bench,
-    checkpoint: Checkpoint,
-    view: GridView,
-    steps: list[Step],
-    inits: dict[int, StateInit],
-) -> None:
-    bench.worker.begin(SnnEstimator(checkpoint, view), view)
-    bench.worker.step(steps[5])
+def test_the_newest_of_those_that_wait_is_taken(bench: Bench, stream: Stream) -> None:
+    bench.worker.begin(stream.snn(), stream.view)
+    bench.worker.step(stream.steps[5])
     bench.go_on.clear()
     first, second, third = (
-        replace(inits[10], sensor_time_ns=(FIRST + k) * T) for k in (10, 11, 12)
+        replace(stream.inits[10], sensor_time_ns=(FIRST + k) * T) for k in (10, 11, 12)
     )
     assert not bench.worker.submit(first)
     assert bench.decoding.wait(LIMIT_S)

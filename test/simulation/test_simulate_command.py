@@ -12,6 +12,8 @@ from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
 from hybrid_pose_ros.simulation.recording import load_truth, truth_path
 from hybrid_pose_ros.skeleton import joint_id
 
+from ..conftest import Refusal
+
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
@@ -69,19 +71,13 @@ def test_a_clip_is_taken_whole_and_faces_the_front_cameras(tmp_path: Path, clips
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], words: str, refusal: Refusal
 ) -> None:
-    assert main(["simulate", *options]) == 1
-    message = capsys.readouterr().err
-    assert words in message
-    assert message.count("\n") == 1
+    assert words in refusal("simulate", *options)
 
 
-def test_a_clip_is_not_stretched(
-    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_clip_is_not_stretched(clips: Path, tmp_path: Path, refusal: Refusal) -> None:
     out = tmp_path / "clip.aedat4"
     options = ["--mocap", str(clips), "--seconds", "2"]
-    assert main(["simulate", "--out", str(out), *options]) == 1
-    assert "clip cmu_s05_01 lasts 0.50 s" in capsys.readouterr().err
+    assert "clip cmu_s05_01 lasts 0.50 s" in refusal("simulate", "--out", out, *options)
     assert not out.exists()

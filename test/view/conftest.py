@@ -6,14 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rclpy.serialization import serialize_message
-from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
-from sensor_msgs.msg import CameraInfo
 
 from hybrid_pose_ros.bags.convert import frame_id
 from hybrid_pose_ros.events.array import make_events
-from hybrid_pose_ros.events.encodings import encode
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
 from hybrid_pose_ros.interfaces.messages import (
     camera_info_message,
@@ -25,8 +21,11 @@ from hybrid_pose_ros.interfaces.topics import (
     EVENTS_TYPE,
     GROUND_TRUTH,
     POSE_3D_TYPE,
+    POSE_TYPE,
     WORLD_FRAME,
 )
+
+from ..conftest import mono_packet, written_bag
 
 HOST_NS = 10**18
 STEP_NS = 10_000_000
@@ -75,56 +74,30 @@ def bag(tmp_path_factory: pytest.TempPathFactory, store: Typestore) -> Path:
     """0.2 s with a packet and a pose each 10 ms; poses arrive 2.5 ms after their packet."""
     path = tmp_path_factory.mktemp("view") / "bag"
     rng = np.random.default_rng(0)
-    with Writer(path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
-
-        def link(topic: str, kind: str) -> Any:
-            return writer.add_connection(topic, kind, typestore=store)
-
-        def write(connection: Any, stamp_ns: int, message: Any) -> None:
-            writer.write(
-                connection,
-                stamp_ns,
-                (
-                    serialize_message(message)
-                    if isinstance(message, CameraInfo)
-                    else store.serialize_cdr(message, connection.msgtype)
-                ),
-            )
-
-        events = [link(f"/cam{n}/events", EVENTS_TYPE) for n in (0, 1)]
-        infos = [link(f"/cam{n}/camera_info", CAMERA_INFO_TYPE) for n in (0, 1, 2)]
-        poses = [link(f"/cam{n}/pose", "hybrid_pose_ros/msg/PoseKeypoints") for n in (0, 1)]
-        spaces = [link(name, POSE_3D_TYPE) for name in ("/pose_3d", GROUND_TRUTH.name)]
-        for number, info in enumerate(infos):
-            model = DHP19_LIKE[number]
-            write(
-                info,
-                HOST_NS,
-                camera_info_message(model, header_at(HOST_NS, frame_id(number)), DHP19_SIZE),
-            )
+    kinds = {f"/cam{n}/camera_info": CAMERA_INFO_TYPE for n in (0, 1, 2)}
+    kinds |= {f"/cam{n}/events": EVENTS_TYPE for n in (0, 1)}
+    kinds |= {f"/cam{n}/pose": POSE_TYPE for n in (0, 1)}
+    kinds |= {"/pose_3d": POSE_3D_TYPE, GROUND_TRUTH.name: POSE_3D_TYPE}
+    with written_bag(path, store, kinds) as write:
+        for number in (0, 1, 2):
+            header = header_at(HOST_NS, frame_id(number))
+            message = camera_info_message(DHP19_LIKE[number], header, DHP19_SIZE)
+            write(f"/cam{number}/camera_info", HOST_NS, message)
         for step in range(1, STEPS + 1):
             end_ns = step * STEP_NS
             for number in (0, 1):
                 times = np.sort(rng.integers(end_ns - STEP_NS, end_ns, 200))
                 times[-1] = end_ns - 1
                 x, y = rng.integers(0, 346, 200), rng.integers(0, 260, 200)
-                packet = encode("mono", make_events(times, x, y, x % 2 > 0))
-                message = store.types[EVENTS_TYPE](
-                    header=header_at(HOST_NS + end_ns, f"cam{number}"),
-                    height=260,
-                    width=346,
-                    seq=step,
-                    time_base=packet.time_base,
-                    encoding="mono",
-                    is_bigendian=False,
-                    events=np.frombuffer(packet.data, np.uint8),
-                )
-                write(events[number], HOST_NS + end_ns, message)
+                events = make_events(times, x, y, x % 2 > 0)
+                packet = mono_packet(events, HOST_NS + end_ns, f"cam{number}", step)
+                write(f"/cam{number}/events", HOST_NS + end_ns, packet)
                 pose = pose_message(store, number, step)
-                write(poses[number], HOST_NS + end_ns + 2_500_000, pose)
-            for space in spaces:
-                joints = ground_truth_message(
-                    PERSON_M, end_ns, header_at(HOST_NS + end_ns, WORLD_FRAME)
-                )
+                data = bytes(store.serialize_cdr(pose, POSE_TYPE))
+                write(f"/cam{number}/pose", HOST_NS + end_ns + 2_500_000, data)
+            joints = ground_truth_message(
+                PERSON_M, end_ns, header_at(HOST_NS + end_ns, WORLD_FRAME)
+            )
+            for space in ("/pose_3d", GROUND_TRUTH.name):
                 write(space, HOST_NS + end_ns, joints)
     return path

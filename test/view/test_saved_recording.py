@@ -12,6 +12,7 @@ from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
 from hybrid_pose_ros.skeleton import JOINTS, LIMBS
 
+from ..conftest import Refusal
 from .conftest import HOST_NS, PERSON_M, STEP_NS, STEPS, UNSEEN_JOINT, pose_px
 
 pytest.importorskip("rerun")
@@ -153,21 +154,17 @@ def test_namespace(bag: Path, tmp_path: Path) -> None:
     assert not any("cam0" in name for name in shown)
 
 
-def test_what_cannot_be_shown(
-    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_shown(bag: Path, tmp_path: Path, refusal: Refusal) -> None:
     target = ["--save", str(tmp_path / "x.rrd")]
-    assert main(["view", "--bag", str(tmp_path / "none"), *target]) == 1
-    assert "none: the bag cannot be read" in capsys.readouterr().err
-    assert main(["view", "--bag", str(bag), *target, "--namespace", "/cam7"]) == 1
-    assert "no events or poses to show in /cam7" in capsys.readouterr().err
-    assert main(["view", "--bag", str(bag), "--save", str(tmp_path / "no" / "x.rrd")]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert "none: the bag cannot be read" in refusal("view", "--bag", tmp_path / "none", *target)
+    assert "no events or poses to show in /cam7" in refusal(
+        "view", "--bag", bag, *target, "--namespace", "/cam7"
+    )
+    assert "cannot be written" in refusal(
+        "view", "--bag", bag, "--save", tmp_path / "no" / "x.rrd"
+    )
 
 
-def test_without_rerun(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_rerun(monkeypatch: pytest.MonkeyPatch, refusal: Refusal) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main(["view"]) == 1
-    assert "`pip install -r requirements-view.txt`" in capsys.readouterr().err
+    assert "`pip install -r requirements-view.txt`" in refusal("view")

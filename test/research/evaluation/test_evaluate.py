@@ -16,6 +16,8 @@ from hybrid_pose_ros.research.evaluation.evaluate import evaluate
 from hybrid_pose_ros.research.evaluation.models import AUTO_PX, MODELS, RARE_MS
 from hybrid_pose_ros.research.evaluation.test_set import TestPlan
 
+from ...conftest import Refusal
+
 PLAN = TestPlan(
     seed=5, people=1, windows=3, captured=0, close=0, absent=1, still=1, movements=("kick_left",)
 )
@@ -144,17 +146,15 @@ def test_wrong_arguments_are_one_sentence(
     message: str,
     checkpoint: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
 ) -> None:
     out = ["--json", str(tmp_path / "out.json"), "--checkpoint", str(checkpoint)]
-    assert main(["evaluate", *out, *arguments]) == 1
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
+    assert message in refusal("evaluate", *out, *arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_fails_leaves_the_figures_of_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     def killed(plan: TestPlan, **options: object) -> dict[str, Any]:
         raise BrokenProcessPool
@@ -162,7 +162,6 @@ def test_a_run_that_fails_leaves_the_figures_of_the_one_before(
     monkeypatch.setattr(module, "evaluate", killed)
     out = tmp_path / "evaluation.json"
     out.write_text("old")
-    assert main(["evaluate", "--json", str(out)]) == 1
-    assert "memory" in capsys.readouterr().err
+    assert "memory" in refusal("evaluate", "--json", out)
     assert [file.name for file in tmp_path.iterdir()] == ["evaluation.json"]
     assert out.read_text() == "old"

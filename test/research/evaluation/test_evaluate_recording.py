@@ -16,6 +16,8 @@ from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstima
 from hybrid_pose_ros.research.evaluation.recording_pictures import contact_sheet
 from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
+from ...conftest import Refusal
+
 R = {"mpjpe_px", "mpjpe_offset_free_px", "mirrored", "joints_shown", "joints_shown_outside"}
 
 
@@ -100,7 +102,7 @@ def test_labels_may_lie_in_another_file_and_without_any_only_joints_are_counted(
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(
-    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, checkpoint: Path, refusal: Refusal
 ) -> None:
     path = write_npz(tmp_path / "a.npz", 0.3, labels=False)
     common = ["evaluate-recording", str(path), "--checkpoint", str(checkpoint)]
@@ -112,11 +114,9 @@ def test_what_cannot_be_evaluated_is_one_sentence(
         ([*common, "--camera", "1"], "no camera 1"),
         ([*common, "--count", "0"], "--count must be at least 1"),
     ):
-        assert main(arguments) == 1
-        error = capsys.readouterr().err
+        error = refusal(*arguments)
         assert error.startswith("hybrid-pose evaluate-recording: error: ")
         assert words in error
-        assert error.count("\n") == 1
 
 
 def test_a_sheet_holds_all_pictures() -> None:

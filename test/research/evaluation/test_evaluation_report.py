@@ -17,6 +17,8 @@ from hybrid_pose_ros.research.evaluation.models import MODELS, RARE_MS
 from hybrid_pose_ros.research.evaluation.results_plots import NAMES, draw_plots
 from hybrid_pose_ros.skeleton import JOINTS
 
+from ...conftest import Refusal
+
 STEP_MS = {"hybrid_200hz": 5.0, "hybrid_500hz": 2.0, "hybrid_1000hz": 1.0}
 ERRORS = {name: 5.0 + number for number, name in enumerate(MODELS)}
 
@@ -225,14 +227,13 @@ def test_models_that_are_missing_are_named_and_left_out(
 
 
 def test_runs_of_the_system_stand_on_the_page_with_their_pictures(
-    figures: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    figures: dict[str, Any], tmp_path: Path, refusal: Refusal
 ) -> None:
     run, page = tmp_path / "walk", tmp_path / "docs" / "results.md"
     run.mkdir()
     arguments = ["--json", _write(tmp_path / "e.json", figures), "--demo", str(run)]
     page.parent.mkdir()
-    assert main(["research", "report", *arguments, "--out", str(page)]) == 1
-    assert f"{run}: holds no run" in capsys.readouterr().err
+    assert f"{run}: holds no run" in refusal("research", "report", *arguments, "--out", page)
     summary = {
         "packets_received": 119,
         "packets_published": 120,
@@ -297,9 +298,10 @@ def test_without_matplotlib_the_remedy_is_named(
     figures: dict[str, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     arguments = ["--json", _write(tmp_path / "e.json", figures)]
-    assert main(["research", "report", *arguments, "--out", str(tmp_path / "results.md")]) == 1
-    assert "pip install -r requirements-report.txt" in capsys.readouterr().err
+    assert "pip install -r requirements-report.txt" in refusal(
+        "research", "report", *arguments, "--out", tmp_path / "results.md"
+    )

@@ -27,6 +27,8 @@ from hybrid_pose_ros.research.evaluation.gauge import (
 from hybrid_pose_ros.research.evaluation.published import FRONT_CHANNELS
 from hybrid_pose_ros.simulation.recording import Recording, Truth
 
+from ...conftest import Refusal
+
 MS = 1_000_000
 PROJECTION = (
     np.array(((1, 0, 0), (0, -1, 260), (0, 0, 1)))
@@ -212,7 +214,6 @@ def test_cameras_beside_the_network_are_taken_and_processes_change_nothing(
     ],
 )
 def test_a_wrong_argument_is_named(
-    arguments: tuple[str, ...], says: str, blind_cnn: Path, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], says: str, blind_cnn: Path, refusal: Refusal
 ) -> None:
-    assert main(["research", "gauge", "--network", str(blind_cnn), *arguments]) == 1
-    assert says in capsys.readouterr().err
+    assert says in refusal("research", "gauge", "--network", blind_cnn, *arguments)

@@ -23,6 +23,8 @@ from hybrid_pose_ros.research.evaluation.stress_scenes import PERFORMED, Perform
 from hybrid_pose_ros.simulation.recording import Truth
 from hybrid_pose_ros.skeleton import MIRROR
 
+from ...conftest import Refusal
+
 KEYS = {"value", "ann_px", "hybrid_px", "joints_shown", "mirrored"}
 
 BODY = np.stack((np.arange(13) * 10.0, np.full(13, 50.0)), -1)
@@ -168,6 +170,7 @@ def test_the_command_measures_an_axis_and_writes_a_page(
     checkpoint: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
     request: pytest.FixtureRequest,
     simulated: bool,
 ) -> None:
@@ -192,8 +195,7 @@ def test_the_command_measures_an_axis_and_writes_a_page(
     assert (page.parent / "images" / "robustness_body.svg").is_file()
     figures["format"] = 0
     out.write_text(json.dumps(figures))
-    assert main(["research", "report", "--json", str(out), "--out", str(page)]) == 1
-    assert "evaluate again" in capsys.readouterr().err
+    assert "evaluate again" in refusal("research", "report", "--json", out, "--out", page)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,6 @@ def test_the_command_measures_an_axis_and_writes_a_page(
     ],
 )
 def test_a_wrong_argument_of_evaluate_is_named(
-    arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[str, ...], says: str, refusal: Refusal
 ) -> None:
-    assert main(["evaluate", *arguments]) == 1
-    assert says in capsys.readouterr().err
+    assert says in refusal("evaluate", *arguments)

@@ -34,6 +34,8 @@ from hybrid_pose_ros.simulation.dhp19 import (
 )
 from hybrid_pose_ros.simulation.movements import make_motion
 
+from ...conftest import Refusal
+
 SECONDS = 1.3
 
 
@@ -212,9 +214,7 @@ def test_imported_recordings_have_their_share(data: Path, tmp_path: Path) -> Non
         share(0.5, own)
 
 
-def test_a_recording_with_2d_labels_is_imported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recording_with_2d_labels_is_imported(tmp_path: Path, refusal: Refusal) -> None:
     labels = point_labels(step_ms=30)
     events = noise("me", labels).events
     np.savez(
@@ -236,9 +236,7 @@ def test_a_recording_with_2d_labels_is_imported(
     found = 4 * shard.labels[:, 0, 0] + 1.5
     assert len(found) == 198
     assert np.allclose(found, 100 + np.arange(1, 199) / 3, atol=0.01)
-    capsys.readouterr()
-    assert main(command) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "exists already" in refusal(*command)
 
 
 def test_a_bag_is_imported_as_the_recording_it_was_made_of(
@@ -258,9 +256,7 @@ def test_a_bag_is_imported_as_the_recording_it_was_made_of(
         assert np.allclose(ours.labels, expected.labels, atol=1e-3)
 
 
-def test_what_cannot_be_imported_is_named(
-    dhp19: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_imported_is_named(dhp19: Path, tmp_path: Path, refusal: Refusal) -> None:
     matrices = ("--calibration", str(dhp19 / "P_matrices"), "--data", str(tmp_path / "d"))
     (tmp_path / "empty").mkdir()
     recording = dhp19 / "DVS_movies" / "S3" / "session2" / "mov1.aedat"
@@ -277,12 +273,10 @@ def test_what_cannot_be_imported_is_named(
         (("recording", str(tmp_path / "bare.npz"), *place), "no labels"),
         (("bag", str(tmp_path / "empty"), *place), "empty"),
     ):
-        capsys.readouterr()
-        assert main(["research", "train", "import", *arguments]) == 1
-        error = capsys.readouterr().err
-        assert says in error and error.count("\n") == 1, error
-    assert main(["research", "train", "score", "--data", str(tmp_path / "nothing")]) == 1
-    assert "no training data" in capsys.readouterr().err
+        assert says in refusal("research", "train", "import", *arguments)
+    assert "no training data" in refusal(
+        "research", "train", "score", "--data", tmp_path / "nothing"
+    )
 
 
 def test_lost_markers_are_unknown(dhp19: Path, tmp_path: Path) -> None:

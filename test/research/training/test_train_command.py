@@ -19,6 +19,8 @@ from hybrid_pose_ros.research.training.run_folder import begin_network
 from hybrid_pose_ros.research.training.shards import activity_keys
 from hybrid_pose_ros.research.training.stages import Stage
 
+from ...conftest import Refusal
+
 SHORT = ("--updates", "2", "--batch", "2", "--report-every", "2", "--samples", "2")
 
 
@@ -164,7 +166,7 @@ def test_what_was_trained_on_another_ann_is_not_exported(
     says: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # of a GPU that is not there
@@ -172,24 +174,21 @@ def test_what_was_trained_on_another_ann_is_not_exported(
     for name, seed in seeds.items():
         save_state(Path("run", f"{name}.pt"), seed)
     places = ("--data", "data", "--out", "run")
-    assert main(["research", "train", "export", *places, "--checkpoint", "edge.safetensors"]) == 1
-    assert says in capsys.readouterr().err
+    assert says in refusal(
+        "research", "train", "export", *places, "--checkpoint", "edge.safetensors"
+    )
     assert not Path("edge.safetensors").exists()
     if "ann" in seeds:
-        assert main(["research", "train", "hybrid", *places]) == 1
-        assert "no training data" in capsys.readouterr().err
+        assert "no training data" in refusal("research", "train", "hybrid", *places)
 
 
 @pytest.mark.parametrize("name", ["absent.npz", "notes.npz"])
 def test_motion_capture_that_cannot_be_read_is_named_at_once(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, refusal: Refusal
 ) -> None:
     (tmp_path / "notes.npz").write_text("not motion capture")
     data, mocap = tmp_path / "data", str(tmp_path / name)
-    assert main(["research", "train", "render", "--data", str(data), "--mocap", mocap]) == 1
-    error = capsys.readouterr().err
-    assert name in error
-    assert error.count("\n") == 1
+    assert name in refusal("research", "train", "render", "--data", data, "--mocap", mocap)
     assert not data.exists()
 
 
@@ -210,10 +209,7 @@ def test_what_is_missing_or_wrong_is_named(
     says: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Refusal,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["research", "train", *arguments, "--data", "data"]) == 1
-    error = capsys.readouterr().err
-    assert says in error
-    assert error.count("\n") == 1
+    assert says in refusal("research", "train", *arguments, "--data", "data")
