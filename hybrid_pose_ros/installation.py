@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package is installed."""
+"""Where the package is installed, and beside what."""
 
+import importlib.metadata
 import os
+import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from hybrid_pose_ros import PACKAGE
@@ -32,3 +35,14 @@ def find_prefix() -> Path:
 def share_directory(prefix: Path) -> Path:
     """Return where configuration and launch files lie."""
     return prefix / "share" / PACKAGE
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of those of the packages that are installed."""
+    versions = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # a ROS distribution's packages are not all Python distributions
+    return versions

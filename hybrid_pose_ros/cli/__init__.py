@@ -53,6 +53,20 @@ def warn(command: str, text: str) -> None:
 
 
 @contextmanager
+def writing(path: Path | None = None) -> Iterator[None]:
+    """Write files in the block; what goes wrong becomes a CommandError.
+
+    Args:
+        path: what it names; None: the very file.
+    """
+    try:
+        yield
+    except OSError as error:
+        name, reason = path or error.filename, error.strerror or error
+        raise CommandError(f"{name}: cannot be written ({reason})") from error
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
     """Open a file that gets its name once it is written; a run that fails leaves what was there.
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 from hybrid_pose_ros.cli.figures import read_figures
 
 PARTS = ("step", "ann", "pose", "system", "scaling")
@@ -90,11 +90,9 @@ def _write_page(figures: dict[str, Any], page: Path) -> None:
     from hybrid_pose_ros.research.benchmark.performance_plots import draw_plots
     from hybrid_pose_ros.research.plotting import addresses
 
-    try:
+    with writing():
         plots = draw_plots(figures, page.parent / "images")
         page.write_text(write_page(figures, addresses(plots, page)), "utf-8")
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     print(f"{page} and {len(plots)} plots in {page.parent / 'images'}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 from hybrid_pose_ros.cli.figures import write_figures
 from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
@@ -75,12 +75,8 @@ def run(options: argparse.Namespace) -> int:
         from hybrid_pose_ros.research.evaluation.results_plots import save_plots
 
         plots = {"rates": ((6.0, 3.5), _draw, figures)}
-        try:
+        with writing():
             console.print(str(save_plots(plots, options.plot, "compare")["rates"]))
-        except OSError as error:
-            raise CommandError(
-                f"{error.filename}: cannot be written ({error.strerror})"
-            ) from error
     return 0
 
 

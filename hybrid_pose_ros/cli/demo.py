@@ -2,10 +2,8 @@
 """`hybrid-pose demo`: simulate a person, play the events through the real nodes, measure."""
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import shlex
 import shutil
 import signal
@@ -19,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.installation import versions_of
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.demo.session import DemoPlan, Outcome
@@ -254,18 +253,10 @@ def _summary(plan: "DemoPlan", outcome: "Outcome") -> dict[str, Any]:
         "nodes_failed": outcome.failed,
         "messages_not_recorded": outcome.recorder.dropped,
         **figures,
-        "versions": _versions(),
+        "versions": versions_of(
+            ("hybrid_pose_ros", "numpy", "torch", "ros-rclpy", "dv-processing", "rosbags")
+        ),
     }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in ("hybrid_pose_ros", "numpy", "torch", "ros-rclpy", "dv-processing", "rosbags"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # A ROS distribution's packages are not all Python distributions.
-    return versions
 
 
 def _show(summary: Mapping[str, Any], console: Console) -> None:

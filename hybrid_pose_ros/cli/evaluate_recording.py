@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli import CommandError, check_at_least_one, writing
 from hybrid_pose_ros.cli.figures import write_figures
 from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
@@ -56,12 +56,8 @@ def run(options: argparse.Namespace) -> int:
         write_figures(options.json, figures)
     if options.pictures is not None:
         poses = report.counted_poses
-        try:
+        with writing():
             draw_recording(part.events, size, poses, part.labels, options.pictures, options.count)
-        except OSError as error:
-            raise CommandError(
-                f"{error.filename}: cannot be written ({error.strerror})"
-            ) from error
     return 0
 
 

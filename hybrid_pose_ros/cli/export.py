@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import writing
 
 FORMATS = ("nir", "onnx")
 
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         print(fit_page(checkpoint))
         return 0
     path = options.out or Path(f"{checkpoint.config.name}.{options.format}")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if options.format == "nir":
             from hybrid_pose_ros.research.export.nir_graph import write_nir
@@ -51,7 +51,5 @@ def run(options: argparse.Namespace) -> int:
             from hybrid_pose_ros.research.export.onnx_model import write_onnx
 
             write_onnx(checkpoint, path)
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be written ({error.strerror or error})") from error
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, of {checkpoint.digest}")
     return 0

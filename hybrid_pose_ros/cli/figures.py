@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 
 
 def read_figures(path: Path) -> Any:
@@ -34,10 +34,8 @@ def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
         CommandError: the file cannot be written.
     """
     text = json.dumps(figures, indent=2) + "\n"
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def file_options(options: argparse.Namespace, *names: str) -> list[str]:

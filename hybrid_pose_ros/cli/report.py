@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 from hybrid_pose_ros.cli.figures import read_figures
 
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     figures = read_figures(options.json)
     stressed = isinstance(figures, dict) and "stress" in figures
     out = options.out or Path("docs/robustness.md" if stressed else "docs/results.md")
-    try:
+    with writing():
         if stressed:
             if options.gauge is not None or options.demo:
                 raise CommandError("the page of a stress test takes no --gauge or --demo")
@@ -47,8 +47,6 @@ def run(options: argparse.Namespace) -> int:
         else:
             page, plots = _results_page(figures, options, out)
         out.write_text(page, "utf-8")
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     print(f"{out} and {plots} plots in {out.parent / 'images'}")
     return 0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.progress import Progress
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 
 DEFAULT_SECONDS = 20.0
 
@@ -99,11 +99,9 @@ def run(args: argparse.Namespace) -> int:
         recording = simulate_recording(
             scene, seconds, progress=lambda done_s: progress.update(task, completed=done_s)
         )
-    try:
+    with writing(args.out):
         args.out.parent.mkdir(parents=True, exist_ok=True)
         save_recording(recording, args.out)
-    except OSError as error:
-        raise CommandError(f"{args.out}: cannot be written ({error.strerror})") from error
     print(f"{args.out}: {len(recording.events):,} events in {seconds:g} s")
     print(f"{truth_path(args.out)}: {len(recording.truth.label_ns)} labels")
     return 0
@@ -121,7 +119,7 @@ def _simulate_dhp19(
         cameras = [found[channel] for channel in sorted(found)]
     recording, labels = folder / f"{motion.name}.aedat", folder / f"{motion.name}.mat"
     scenes = dhp19.four_scenes(motion, cameras, rng)
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with Progress() as progress:
             task = progress.add_task("simulating", total=seconds + 2 * dhp19.LEAD_S)
@@ -133,8 +131,6 @@ def _simulate_dhp19(
                 progress=lambda done_s: progress.update(task, completed=done_s),
             )
         dhp19.write_calibration(folder, cameras)
-    except OSError as error:
-        raise CommandError(f"{folder}: cannot be written ({error.strerror})") from error
     print(f"{recording}: {events:,} events of {len(cameras)} cameras in {seconds:g} s")
     print(f"{labels}: {count} labels")
     print(f"{folder}: calibration P1.npy to P4.npy")

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError, written_whole
+from hybrid_pose_ros.cli import CommandError, writing, written_whole
 
 
 def add_parser(subparsers: Any) -> None:
@@ -97,15 +97,13 @@ def _torture(options: argparse.Namespace, faults: "list[Any]", folder: Path) -> 
         minutes=options.minutes,
         tell=lambda line: print(line, flush=True),
     )
-    try:
+    with writing():
         if options.json is not None:
             with written_whole(options.json) as file:
                 file.write(json.dumps(figures, indent=2) + "\n")
         if options.page is not None:
             with written_whole(options.page) as file:
                 file.write(write_page(figures))
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     lived = sum(outcome["survived"] for outcome in figures["faults"])
     print(f"{lived} of {len(faults)} faults survived, {figures['messages']:,} messages")
     return 0 if lived == len(faults) else 1

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, writing
 from hybrid_pose_ros.stop_signals import handle_stop_signals
 
 
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.bags.bag import installed_typestore
     from hybrid_pose_ros.view.show import show_bag, show_live
 
-    try:
+    with writing():
         store = installed_typestore()
         if options.bag is not None:
             malformed = show_bag(
@@ -86,8 +86,6 @@ def run(options: argparse.Namespace) -> int:
                 url=options.connect,
                 bind=options.bind,
             )
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror})") from error
     if malformed:
         print(f"{malformed} packets of events could not be decoded and are not shown")
     if options.save is not None:

@@ -17,6 +17,12 @@ class LayerCost:
     parameters: int
     macs: int
     input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
 def layer_costs(module: nn.Module, run: Callable[[], Any]) -> list[LayerCost]:
@@ -34,6 +40,7 @@ def layer_costs(module: nn.Module, run: Callable[[], Any]) -> list[LayerCost]:
                 parameters=sum(p.numel() for p in child.parameters()),
                 macs=per_output * output.numel(),
                 input_shape=tuple(inputs[0].shape),
+                output_shape=tuple(output.shape),
             )
         )
 

@@ -21,20 +21,7 @@ from hybrid_pose_ros.events.encodings import (
     make_decoder,
 )
 
-WIDTH, HEIGHT = 346, 260
-ROUND_NS = 2**24 * 1000
-ON, OFF = True, False
-
-
-def words(*values: int) -> bytes:
-    return np.array(values, "<u2").tobytes()
-
-
-def decode(
-    encoding: str, time_base: int, data: bytes, size: tuple[int, int] = (WIDTH, HEIGHT)
-) -> list[tuple[int, ...]]:
-    rows: list[tuple[int, ...]] = make_decoder(encoding, *size).decode(time_base, data).tolist()
-    return rows
+from .conftest import HEIGHT, OFF, ON, ROUND_NS, WIDTH, decode, words
 
 
 def test_libcaer_skips_invalid_events() -> None:

@@ -27,25 +27,7 @@ from hybrid_pose_ros.events.encodings import (
 )
 from hybrid_pose_ros.events.losses import Losses
 
-WIDTH, HEIGHT = 346, 260
-ROUND_NS = 2**24 * 1000
-ON, OFF = True, False
-
-
-def events_of(*rows: tuple[int, int, int, bool]) -> EventArray:
-    return make_events(*zip(*rows, strict=True))
-
-
-def words(*values: int) -> bytes:
-    return np.array(values, "<u2").tobytes()
-
-
-def decode(
-    encoding: str, time_base: int, data: bytes, size: tuple[int, int] = (WIDTH, HEIGHT)
-) -> list[tuple[int, ...]]:
-    rows: list[tuple[int, ...]] = make_decoder(encoding, *size).decode(time_base, data).tolist()
-    return rows
-
+from .conftest import HEIGHT, OFF, ON, ROUND_NS, WIDTH, decode, events_of, words
 
 # -- exact bytes ---------------------------------------------------------------------------------
 

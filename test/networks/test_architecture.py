@@ -16,7 +16,7 @@ from hybrid_pose_ros.networks.config import (
     in_parts,
     variant_of,
 )
-from hybrid_pose_ros.networks.costs import layer_costs
+from hybrid_pose_ros.networks.costs import count_parameters, layer_costs
 from hybrid_pose_ros.networks.hybrid import HybridPoseNetwork
 from hybrid_pose_ros.networks.layers import fold_batchnorm
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
@@ -41,10 +41,6 @@ def paper() -> HybridPoseNetwork:
 def edge() -> HybridPoseNetwork:
     torch.manual_seed(1)
     return HybridPoseNetwork(EDGE).eval()
-
-
-def count_parameters(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_paper_parameters(paper: HybridPoseNetwork) -> None:

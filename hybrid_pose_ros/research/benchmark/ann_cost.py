@@ -10,7 +10,7 @@ import importlib
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +34,7 @@ from hybrid_pose_ros.pipeline.ann_runtime import (
     openvino_model,
 )
 from hybrid_pose_ros.research.benchmark.peers import PeerMissingError
-from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
+from hybrid_pose_ros.research.benchmark.statistics import Stopwatch, paired_ratios
 from hybrid_pose_ros.research.benchmark.steps import steps_of
 from hybrid_pose_ros.research.benchmark.streams import Stream
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
@@ -84,7 +84,11 @@ def measure_ann(
             name: _distance(forward, forwards[REFERENCE], inputs[1::2], cell)
             for name, forward in forwards.items()
         }
-        times, cpu_times = _time(forwards, inputs, rounds)
+        stopwatch = Stopwatch(forwards)
+        for number in range(rounds):
+            windows = inputs[number % len(inputs)]
+            stopwatch.turn({name: partial(run, windows) for name, run in forwards.items()})
+    times, cpu_times = stopwatch.times, stopwatch.cpu_times
     ratios = paired_ratios(cpu_times, REFERENCE)
     return {
         "ms": {name: 1e3 * float(np.median(values)) for name, values in times.items()},
@@ -107,24 +111,6 @@ def _inputs(checkpoint: Checkpoint, stream: Stream) -> list[Tensor]:
         if (step.index + 1) % max(1, WINDOW_NS // config.step_ns) == 0:
             found.append(torch.from_numpy(windows.snapshot()[0])[None])
     return found
-
-
-def _time(
-    forwards: Mapping[str, Forward], inputs: Sequence[Tensor], rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return the seconds of each run, and its seconds of CPU time."""
-    names = list(forwards)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    cpu_times: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in names:
-            start, cpu_start = time.perf_counter(), time.process_time()
-            forwards[name](inputs[number % len(inputs)])
-            cpu_end, end = time.process_time(), time.perf_counter()
-            times[name].append(end - start)
-            cpu_times[name].append(cpu_end - cpu_start)
-        names.append(names.pop(0))  # nobody always runs after the same one
-    return times, cpu_times
 
 
 def _distance(

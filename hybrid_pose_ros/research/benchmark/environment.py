@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the figures were measured."""
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from hybrid_pose_ros.installation import versions_of
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.research.benchmark.peers import PEERS
 
@@ -34,7 +34,7 @@ def describe_environment(checkpoint: Checkpoint) -> dict[str, Any]:
         "load_before": [round(load, 2) for load in os.getloadavg()],
         "system": platform.platform(),
         "checkpoint": checkpoint.digest,
-        "versions": _versions(),
+        "versions": versions_of(PACKAGES),
     }
 
 
@@ -45,13 +45,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # a peer that is missing, or a ROS distribution's package
-    return versions

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arithmetic of the benchmarks: percentiles, medians of pairs, straight lines."""
+"""The arithmetic of the benchmarks: turns, percentiles, medians of pairs, straight lines."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,31 @@ def paired_ratios(times: Mapping[str, Sequence[float]], base: str) -> dict[str, 
         for name, values in times.items()
         if name != base
     }
+
+
+class Stopwatch:
+    """Times several ways to do a thing, in turn, so that nobody always runs after the same one.
+
+    Attributes:
+        times: name -> seconds of each run.
+        cpu_times: likewise seconds of CPU time.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._order = list(names)
+        self.times: dict[str, list[float]] = {name: [] for name in self._order}
+        self.cpu_times: dict[str, list[float]] = {name: [] for name in self._order}
+
+    def turn(self, runs: Mapping[str, Callable[[], object]]) -> None:
+        """Run and time each way once."""
+        for name in self._order:
+            run = runs[name]
+            start, cpu_start = time.perf_counter(), time.process_time()
+            run()
+            cpu_end, end = time.process_time(), time.perf_counter()
+            self.times[name].append(end - start)
+            self.cpu_times[name].append(cpu_end - cpu_start)
+        self._order.append(self._order.pop(0))
 
 
 @dataclass(frozen=True)

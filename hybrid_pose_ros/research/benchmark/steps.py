@@ -5,8 +5,8 @@ All run in one process and one thread, step by step in turn, each on its own sta
 events and from the same initialisations.
 """
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.snn import SnnState, SpikingUNet
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.research.benchmark.peers import PEERS, PeerMissingError, build_peer, folded
-from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
+from hybrid_pose_ros.research.benchmark.statistics import Stopwatch, paired_ratios
 from hybrid_pose_ros.research.benchmark.streams import Stream
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
@@ -115,7 +115,16 @@ def measure_steps(checkpoint: Checkpoint, stream: Stream, max_steps: int) -> dic
         first = min(states)
         steps = steps[first : first + max_steps]
         agreement = _compare(runners, states[first], steps[:COMPARED_STEPS])
-        times, cpu_times = _time(runners, states, steps)
+        stopwatch = Stopwatch(runners)
+        for step in steps:
+            counts = _tensor(step)
+            if step.index in states:
+                for runner in runners.values():
+                    runner.load(states[step.index])
+            stopwatch.turn(
+                {name: partial(runner.step, step, counts) for name, runner in runners.items()}
+            )
+    times, cpu_times = stopwatch.times, stopwatch.cpu_times
     return {
         "step_ms": _medians_ms(times),
         "step_cpu_ms": _medians_ms(cpu_times),
@@ -124,28 +133,6 @@ def measure_steps(checkpoint: Checkpoint, stream: Stream, max_steps: int) -> dic
         "missing": missing,
         "steps": len(steps),
     }
-
-
-def _time(
-    runners: dict[str, _Runner], states: dict[int, SnnState], steps: Sequence[Step]
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return the seconds of each step for each runner, and its seconds of CPU time."""
-    names = list(runners)
-    times: dict[str, list[float]] = {name: [] for name in names}
-    cpu_times: dict[str, list[float]] = {name: [] for name in names}
-    for step in steps:
-        counts = _tensor(step)
-        if step.index in states:
-            for runner in runners.values():
-                runner.load(states[step.index])
-        for name in names:
-            start, cpu_start = time.perf_counter(), time.process_time()
-            runners[name].step(step, counts)
-            cpu_end, end = time.process_time(), time.perf_counter()
-            times[name].append(end - start)
-            cpu_times[name].append(cpu_end - cpu_start)
-        names.append(names.pop(0))  # nobody always runs after the same one
-    return times, cpu_times
 
 
 def _medians_ms(times: dict[str, list[float]]) -> dict[str, float]:

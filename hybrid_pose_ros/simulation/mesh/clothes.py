@@ -89,7 +89,7 @@ class Regions:
     """Places on a person, per vertex [V].
 
     Attributes:
-        arm, leg, head, hand, foot: shares of these parts.
+        arm, leg, head, foot: shares of these parts.
         arm_reach: place along the arm, 0 at the shoulder, 1 at the elbow, 2 at the wrist; -1
             elsewhere. ``leg_reach`` alike from hip to ankle.
     """
@@ -97,7 +97,6 @@ class Regions:
     arm: F64
     leg: F64
     head: F64
-    hand: F64
     foot: F64
     arm_reach: F64
     leg_reach: F64
@@ -128,7 +127,6 @@ class Regions:
             arm=arm,
             leg=leg,
             head=people.weight_of("head") + 0.5 * people.weight_of("neck03"),
-            hand=people.weight_of("hand.R", "hand.L"),
             foot=people.weight_of("foot.R", "foot.L"),
             arm_reach=arm_reach,
             leg_reach=leg_reach,
