@@ -60,6 +60,13 @@ ANN_PARAMETERS = (
         choices=PRECISIONS,
         reloads=True,
     ),
+    ParameterSpec(
+        "follow_person",
+        True,
+        "see only what lies around the last pose, so that nobody else is taken for the person; "
+        "false: the whole picture",
+        live=True,
+    ),
 )
 """Parameters of `ann` beside those of both."""
 
@@ -105,14 +112,6 @@ SNN_PARAMETERS = (
         50.0,
         "packets that have waited longer than this (ms of host time) have their steps merged",
         limits=(1.0, 60_000.0),
-        live=True,
-    ),
-    ParameterSpec(
-        "predict_ms",
-        0.0,
-        "poses are predicted so far ahead of their last events (ms of sensor time), to make "
-        "up for the delay until they are used",
-        limits=(0.0, MAX_PREDICTION_NS / 1e6),
         live=True,
     ),
     ParameterSpec(
