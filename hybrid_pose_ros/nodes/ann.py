@@ -35,7 +35,8 @@ class AnnNode(StepNode):
     be received. When the next period ends before it is done, the input that waits is replaced by
     the newer one and counted as skipped. Events are counted in the longest blocks of time that
     the ANN's windows and the period are made of; a rate with other blocks begins without a past.
-    With `auto_rate` only the moments that the SNN asks for count.
+    With `auto_rate` only the moments that the SNN asks for count. With `follow_person` each
+    inference sees only what lies around the person of the one before it.
 
     Subscribes: events (EventPacket), init_request (InitRequest). Publishes: state_init
     (StateInit), stamped with the host time of the packet that made the inference due. Services:
@@ -106,6 +107,7 @@ class AnnNode(StepNode):
             self._estimator.reset(self._stream.view, block_steps(ann_rate_hz(self), config))
             self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
             return
+        self._estimator.follow_person = self.flag("follow_person")
         job = None
         for stamped in steps:
             self._estimator.push(stamped.step)

@@ -20,6 +20,7 @@ from hybrid_pose_ros.networks.layers import fold_batchnorm
 from hybrid_pose_ros.pipeline.ann_runtime import chosen_precision, make_forward
 from hybrid_pose_ros.pipeline.codec import encode_state
 from hybrid_pose_ros.pipeline.decoding import PoseDecoder
+from hybrid_pose_ros.pipeline.person_window import PersonWindow
 from hybrid_pose_ros.pipeline.state import StateInit
 
 
@@ -58,8 +59,11 @@ class AnnEstimator:
         precision: one of ``ann_runtime.PRECISIONS``.
         block_steps: how many of the model's steps are pushed as one. Where an inference is wanted
             less often than at every step, larger blocks cost less; see :func:`longest_block`.
+        follow_person: as the attribute.
 
     Attributes:
+        follow_person: whether an inference sees only what lies around the person of the last one,
+            so that nobody else is taken for it.
         runtime: as given.
         precision: ``float32`` or ``bfloat16``.
         block_ns: sensor time that each pushed step covers.
@@ -79,7 +83,9 @@ class AnnEstimator:
         precision: str = "auto",
         *,
         block_steps: int = 1,
+        follow_person: bool = True,
     ) -> None:
+        self.follow_person = follow_person
         self._config = checkpoint.config
         self._model_id = checkpoint.digest
         self.runtime = runtime
@@ -109,6 +115,8 @@ class AnnEstimator:
         )
         self._newest = -1
         self._activity.reset()
+        # another one, for the old one is still used by an inference that is under way
+        self._window = PersonWindow(*self._view.shape[1:])
 
     def push(self, step: Step) -> None:
         """Add a step. Steps that were skipped before it count as empty."""
@@ -148,10 +156,15 @@ class AnnEstimator:
     def infer(self, snapshot: tuple[NDArray[np.float32], int] | None = None) -> StateInit:
         """Run the ANN and the initialiser, by default on the newest steps."""
         inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
+        window = self._window
         start = time.perf_counter_ns()
+        if self.follow_person:
+            inputs = window.seen(inputs)
         with torch.inference_mode():
             state = self._forward(torch.from_numpy(inputs)[None])
-            points, confidence = decode_heatmaps(state.heatmaps[0])
+            found = decode_heatmaps(state.heatmaps[0])
+        points, confidence = (values.numpy() for values in found)
+        window.follow(points, confidence)
         tensors = encode_state(state)
         self._seq += 1
         return StateInit(
@@ -160,8 +173,8 @@ class AnnEstimator:
             model_id=self._model_id,
             tensors=tensors,
             pose=self._decoder.pose(
-                points.numpy(),
-                confidence.numpy(),
+                points,
+                confidence,
                 None if state.velocity is None else state.velocity[0].numpy(),
                 sensor_time_ns=sensor_time_ns,
                 source="ann",

@@ -34,6 +34,8 @@ class PoseEstimator:
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
         predict_ms: the poses that are returned are predicted so far ahead of their steps (ms of
             sensor time), which makes up for the delay until they are used.
+        follow_person: the ANN sees only what lies around its last pose, so that a second person
+            is not taken for the first.
 
     Attributes:
         model: the model in use.
@@ -57,6 +59,7 @@ class PoseEstimator:
         runtime: str = "torch",
         precision: str = "auto",
         predict_ms: float = 0.0,
+        follow_person: bool = True,
     ) -> None:
         self.model = load_checkpoint() if model is None else model
         self._predict_ns = prediction_ns(predict_ms)
@@ -69,7 +72,7 @@ class PoseEstimator:
         else:
             self._period_steps = whole_period(ann_hz, step_ns)
         self._binning = _Binning(self.model, width, height)
-        self._ann = AnnEstimator(self.model, view, runtime, precision)
+        self._ann = AnnEstimator(self.model, view, runtime, precision, follow_person=follow_person)
         self._snn = SnnEstimator(self.model, view)
         self.last_ann: Pose | None = None
         self.ann_runs = 0
@@ -95,7 +98,8 @@ class PoseEstimator:
 
         The ANN's answer takes effect after the packet's last step, if one is due within it. Where
         a packet completes many steps, as after a pause, the poses from that moment to the
-        packet's end lack it; all that follow are those of :meth:`push`.
+        packet's end lack it; all that follow are those of :meth:`push`, unless the person that is
+        followed has left the window of the inference before.
 
         Arguments, result and errors are those of :meth:`push`.
         """

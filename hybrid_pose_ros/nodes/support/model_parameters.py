@@ -60,6 +60,13 @@ ANN_PARAMETERS = (
         choices=PRECISIONS,
         reloads=True,
     ),
+    ParameterSpec(
+        "follow_person",
+        True,
+        "see only what lies around the last pose, so that nobody else is taken for the person; "
+        "false: the whole picture",
+        live=True,
+    ),
 )
 """Parameters of `ann` beside those of both."""
 

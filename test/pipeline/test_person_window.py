@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The window around the person that is followed, and what the ANN sees through it."""
+
+import numpy as np
+import pytest
+
+from hybrid_pose_ros.events.binning import Step
+from hybrid_pose_ros.networks.checkpoint import Checkpoint
+from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
+from hybrid_pose_ros.pipeline.person_window import PersonWindow
+from hybrid_pose_ros.pipeline.pose_estimator import PoseEstimator
+from hybrid_pose_ros.research.evaluation.stress_axes import Setting
+from hybrid_pose_ros.research.evaluation.stress_scenes import PERFORMED, Performance, make_scene
+from hybrid_pose_ros.simulation.recording import simulate_sensors
+
+HEIGHT, WIDTH = 65, 87
+SURE = np.full(13, 0.9, np.float32)
+
+
+def joints_between(low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
+    """Return 13 joints, two of them in opposite corners of a box."""
+    return np.linspace(low, high, 13, dtype=np.float32)
+
+
+def window_at(points: np.ndarray, confidence: np.ndarray = SURE) -> PersonWindow:
+    window = PersonWindow(HEIGHT, WIDTH)
+    window.follow(points, confidence)
+    return window
+
+
+def box_of(window: PersonWindow) -> tuple[int, int, int, int]:
+    """Return the first and the last row and column that are seen."""
+    rows, columns = window.seen(np.ones((2, HEIGHT, WIDTH), np.float32))[1].nonzero()
+    return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
+
+
+def test_it_reaches_a_quarter_of_the_longer_side_beyond_the_joints() -> None:
+    window = window_at(joints_between((30, 20), (40, 48)))  # 28 rows: a margin of 7
+    assert box_of(window) == (13, 55, 23, 47)
+
+
+def test_a_small_person_has_the_margin_of_one_of_twelve_cells() -> None:
+    assert box_of(window_at(joints_between((50, 30), (52, 34)))) == (27, 37, 47, 55)
+
+
+def test_it_ends_with_the_picture() -> None:
+    assert box_of(window_at(joints_between((-9, 3), (20, 70)))) == (0, 64, 0, 36)
+
+
+@pytest.mark.parametrize("sure", [5, 0])
+def test_without_a_person_the_whole_picture_is_seen(sure: int) -> None:
+    window = window_at(joints_between((30, 20), (40, 48)))
+    confidence = np.where(np.arange(13) < sure, 0.9, 0.19).astype(np.float32)
+    window.follow(joints_between((30, 20), (40, 48)), confidence)
+    assert box_of(window) == (0, HEIGHT - 1, 0, WIDTH - 1)
+
+
+def test_joints_without_confidence_do_not_count() -> None:
+    points = joints_between((30, 20), (40, 48))
+    points[-1] = 80, 60
+    confidence = SURE.copy()
+    confidence[-1] = 0.1
+    assert box_of(window_at(points, confidence))[3] < 60
+
+
+def test_maps_are_kept_inside_and_zero_outside_and_not_changed() -> None:
+    maps = np.random.default_rng(0).random((3, HEIGHT, WIDTH), np.float32)
+    before = maps.copy()
+    seen = window_at(joints_between((30, 20), (40, 48))).seen(maps)
+    inside = np.zeros((HEIGHT, WIDTH), bool)
+    inside[13:56, 23:48] = True
+    np.testing.assert_array_equal(seen, np.where(inside, maps, 0))
+    np.testing.assert_array_equal(maps, before)
+
+
+@pytest.fixture
+def busy_step(checkpoint: Checkpoint) -> Step:
+    """A step with events all over the grid."""
+    grid = checkpoint.config.view
+    shape = 2, grid.grid_height, grid.grid_width
+    return Step(0, np.random.default_rng(1).integers(0, 4, shape).astype(np.uint16), 1)
+
+
+def test_the_ann_sees_the_window_of_its_last_pose(checkpoint: Checkpoint, busy_step: Step) -> None:
+    ann = AnnEstimator(checkpoint, checkpoint.config.view.fit(346, 260), precision="float32")
+    ann.push(busy_step)
+    first = ann.infer().pose
+    ann._window.follow(joints_between((30, 20), (40, 48)), SURE)
+    followed = ann.infer().pose
+    ann.follow_person = False
+    whole = ann.infer().pose
+    ann.follow_person = True
+    ann.reset()
+    ann.push(busy_step)
+    after_reset = ann.infer().pose
+    for pose in (whole, after_reset):
+        np.testing.assert_array_equal(pose.keypoints, first.keypoints)
+    assert not np.array_equal(followed.keypoints, first.keypoints)
+
+
+def test_a_second_person_at_the_edge_is_not_taken_for_the_first() -> None:
+    performance = Performance(0, 0, PERFORMED.index("punch_straight_right"))
+    setting = Setting(companion="at the edge")
+    made = make_scene(performance, setting, 2.0, None)
+    [recording] = simulate_sensors(made.scene, [made.scene.sensor], made.seconds)
+    estimator = PoseEstimator(recording.width, recording.height)
+    poses = [
+        pose
+        for pose in estimator.push(recording.events)
+        if pose.sensor_time_ns >= 1e9 * made.counted_from_s
+    ]
+    truth = recording.truth
+    first_px = np.median(truth.keypoints_px, axis=(0, 1))
+    found_px = np.median([pose.keypoints for pose in poses], axis=1)
+    assert len(poses) >= 190
+    # the other one is 138 px to the right of the first
+    assert np.abs(found_px - first_px).max() < 40
