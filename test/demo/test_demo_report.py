@@ -22,12 +22,12 @@ from hybrid_pose_ros.demo.report import (
 )
 from hybrid_pose_ros.demo.table import live_table
 from hybrid_pose_ros.interfaces.messages import (
-    EventPacketMessage,
     Sensor,
     StateInitMessage,
     pose_message,
     stamp_from_ns,
 )
+from hybrid_pose_ros.msg import EventPacket
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.simulation.recording import Truth
 
@@ -139,7 +139,7 @@ def run_of_100_ms() -> Measurements:
     measured = Measurements("/cam0")
     sensor = Sensor(346, 260)
     for packet in range(21):
-        measured.add("/cam0/events", START + packet * 5 * MS, EventPacketMessage())
+        measured.add("/cam0/events", START + packet * 5 * MS, EventPacket())
     ann = estimate(100.0, 1.0, source="ann")
     init = StateInitMessage(model_id="abc", pose=pose_message(ann, header(0), sensor))
     init.header = header(0)
