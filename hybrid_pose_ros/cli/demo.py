@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.boundary import INTERRUPTED
 from hybrid_pose_ros.installation import versions_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ OUTPUTS: Final = (
     "simulated.truth.npz",
 )
 """All that the command writes into its folder."""
-
-INTERRUPTED: Final = 130
 
 
 def add_parser(subparsers: Any) -> None:

@@ -20,8 +20,8 @@ from hybrid_pose_ros.demo.recorder import Recorder, RecorderEnd
 from hybrid_pose_ros.demo.report import Measurements, NodeHealth
 from hybrid_pose_ros.demo.table import live_table
 from hybrid_pose_ros.graph.processes import START_TIMEOUT_S, Supervisor
-from hybrid_pose_ros.graph.specs import NodeSpec, Value
-from hybrid_pose_ros.graph.watched import DRIVER, watched_graph
+from hybrid_pose_ros.graph.specs import DRIVER, NodeSpec, Value
+from hybrid_pose_ros.graph.watched import watched_graph
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.topics import camera_topics
 from hybrid_pose_ros.simulation.recording import Truth, truth_path

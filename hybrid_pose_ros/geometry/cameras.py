@@ -238,3 +238,6 @@ DHP19_LIKE: Final = (
     Camera.look_at((2.3, 0.0, 2.0), (0.0, 0.15, 0.95), 320.0, name="side_right"),
 )
 """Four cameras of the size and about the places of DHP19's, around a person who faces -y."""
+
+VIEWS: Final = tuple(camera.name for camera in DHP19_LIKE)
+"""Their names; the first is the simulator's default."""

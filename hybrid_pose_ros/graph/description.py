@@ -23,7 +23,7 @@ from hybrid_pose_ros.graph.arguments import (
     number,
 )
 from hybrid_pose_ros.graph.respawn import RESPAWNED
-from hybrid_pose_ros.graph.specs import NodeSpec, Parameters, Value, in_one_process
+from hybrid_pose_ros.graph.specs import DRIVER, NodeSpec, Parameters, Value, in_one_process
 
 _PLAYED = ("recording", "video", "simulator")
 """Sources that wait for those who listen, so that these miss nothing."""
@@ -98,10 +98,10 @@ def pose_graph(arguments: Mapping[str, str], share: Path) -> list[NodeSpec]:
         if values["human_model"] == "true":
             joint["human_model"] = {"frames": "links"}
     per_camera = [
-        (camera, nodes | ({"event_driver": drivers[index]} if drivers else {}))
+        (camera, nodes | ({DRIVER: drivers[index]} if drivers else {}))
         for index, camera in enumerate(cameras)
     ]
-    required = ("triangulator",) if several else ("snn", "event_driver")
+    required = ("triangulator",) if several else ("snn", DRIVER)
     groups = [*per_camera, ("", joint)]
     respawned = RESPAWNED if values["respawn"] == "true" else ()
     specs = _assemble(share, files, values["params"], groups, required, respawned)

@@ -36,10 +36,8 @@ from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.arguments import Argument, GraphError
 from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.respawn import BackOff, death_notice
-from hybrid_pose_ros.graph.specs import ContainerSpec, NodeSpec, ToolSpec
+from hybrid_pose_ros.graph.specs import DRIVER, ContainerSpec, NodeSpec, ToolSpec
 from hybrid_pose_ros.graph.tools import bag_command, rviz_tools
-
-EVENT_DRIVER = "event_driver"
 
 RECORDER_PACKAGES = ("ros2bag", "rosbag2_storage_mcap", "rosbag2_transport")
 """Packages that `ros2 bag` needs to record and play mcap."""
@@ -186,7 +184,7 @@ class _Ends:
         self, specs: Sequence[NodeSpec], make: Callable[[NodeSpec, _Lives], Node]
     ) -> None:
         self._make = make
-        self._playing = {spec.namespace for spec in specs if spec.executable == EVENT_DRIVER}
+        self._playing = {spec.namespace for spec in specs if spec.executable == DRIVER}
         self._is_over = False
 
     def after(
@@ -203,11 +201,11 @@ class _Ends:
                 notice = death_notice(event.process_name, event.returncode, delay_s)
                 again = self._make(spec, lives)
                 return [LogInfo(msg=notice), TimerAction(period=delay_s, actions=[again])]
-        if spec.executable == EVENT_DRIVER:
+        if spec.executable == DRIVER:
             self._playing.discard(spec.namespace)
         if spec.required:
             return self._shut_down(f"{spec.name} has ended")
-        if spec.executable == EVENT_DRIVER and not self._playing:
+        if spec.executable == DRIVER and not self._playing:
             return self._shut_down("all events have ended")
         return [LogInfo(msg=f"{event.process_name} has ended; the rest goes on")]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.graph.arguments import GraphError
 from hybrid_pose_ros.graph.respawn import BackOff
-from hybrid_pose_ros.graph.specs import SUPERVISOR, NodeSpec
+from hybrid_pose_ros.graph.specs import DRIVER, SUPERVISOR, NodeSpec
 
 START_TIMEOUT_S = 120.0
 """A node that is not at work by then never will be."""
@@ -188,7 +188,7 @@ class Supervisor:
     @property
     def events_ended(self) -> bool:
         """Whether there are nodes that events come from, and all of them have ended."""
-        drivers = {name for name, spec in self.specs.items() if spec.executable == "event_driver"}
+        drivers = {name for name, spec in self.specs.items() if spec.executable == DRIVER}
         return bool(drivers) and drivers <= self.poll().keys()
 
     def kill(self, name: str) -> None:

@@ -15,7 +15,10 @@ Parameters = Mapping[str, Value]
 CONTAINER: Final = "container"
 """Executable that runs several nodes in one process."""
 
-CONTAINED: Final = ("event_driver", "ann", "snn", "triangulator")
+DRIVER: Final = "event_driver"
+"""Executable that events come from."""
+
+CONTAINED: Final = (DRIVER, "ann", "snn", "triangulator")
 """Executables that share a process: those on the way from events to poses."""
 
 SUPERVISOR: Final = "HYBRID_POSE_SUPERVISOR"

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from hybrid_pose_ros.graph.description import pose_graph
-from hybrid_pose_ros.graph.specs import NodeSpec, Parameters
-
-DRIVER: Final = "event_driver"
+from hybrid_pose_ros.graph.specs import DRIVER, NodeSpec, Parameters
 
 START_DELAY_S: Final = 1.0
 """From the moment at which all listen to events to the first packet: the other topics' time to

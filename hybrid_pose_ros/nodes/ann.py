@@ -32,11 +32,10 @@ class AnnNode(StepNode):
     """Runs the ANN whenever sensor time passes a multiple of its period.
 
     Inference runs in a thread of its own: it takes several steps' time, during which packets must
-    be received. When the next period ends before it is done, the input that waits is replaced by
-    the newer one and counted as skipped. Events are counted in the longest blocks of time that
-    the ANN's windows and the period are made of; a rate with other blocks begins without a past.
-    With `auto_rate` only the moments that the SNN asks for count. With `follow_person` each
-    inference sees only what lies around the person of the one before it.
+    be received. An input that waits until the next period ends is replaced and counted as skipped.
+    Events are counted in the longest blocks of time that the ANN's windows and the period are made
+    of; a rate with other blocks begins without a past. With `auto_rate` only the moments that the
+    SNN asks for count; with `follow_person` only what lies around the person found last is seen.
 
     Subscribes: events (EventPacket), init_request (InitRequest). Publishes: state_init
     (StateInit), stamped with the host time of the packet that made the inference due. Services:
@@ -101,9 +100,9 @@ class AnnNode(StepNode):
 
     def process(self, steps: list[StampedStep], delay_ns: int) -> None:
         """Push the steps, and order an inference at the last end of a period among them."""
-        period_ns = ann_period_ns(self, self.checkpoint.config)
+        config = self.checkpoint.config
+        period_ns = ann_period_ns(self, config)
         if period_ns % self._estimator.block_ns:  # after a live change of the rate: without a past
-            config = self.checkpoint.config
             self._estimator.reset(self._stream.view, block_steps(ann_rate_hz(self), config))
             self._stream.rebin(config.view.fit, self.bin_ns(), self._noise_filter)
             return
@@ -112,8 +111,8 @@ class AnnNode(StepNode):
         for stamped in steps:
             self._estimator.push(stamped.step)
             if (stamped.step.index + 1) * self._estimator.block_ns % period_ns == 0:
-                header = header_message(stamped.header)
-                due = Inference(self._estimator, self._estimator.snapshot(), header)
+                snapshot, header = self._estimator.snapshot(), header_message(stamped.header)
+                due = Inference(self._estimator, snapshot, header)
                 if self.flag("auto_rate") and not self._requested.keep(due.snapshot[1], due):
                     continue
                 self.figures.skipped.add(job is not None)
@@ -140,11 +139,10 @@ class AnnNode(StepNode):
 
     def _infer(self, job: Inference, is_valid: IsValid) -> None:
         init = job.estimator.infer(job.snapshot)
-        if not is_valid():
-            return
-        self._publisher.publish(state_init_message(init, job.header, self.sensor))
-        latency_ns = self.now_ns() - stamp_to_ns(job.header.stamp)
-        self.figures.count(init.inference_ns, latency_ns)
+        if is_valid():
+            self._publisher.publish(state_init_message(init, job.header, self.sensor))
+            latency_ns = self.now_ns() - stamp_to_ns(job.header.stamp)
+            self.figures.count(init.inference_ns, latency_ns)
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from rclpy.experimental.events_executor import EventsExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from hybrid_pose_ros.graph.specs import CONTAINED, REQUIRED
+from hybrid_pose_ros.graph.specs import CONTAINED, DRIVER, REQUIRED
 from hybrid_pose_ros.interfaces.leftovers import SegmentRecord, clear_leftovers
 from hybrid_pose_ros.interfaces.topics import EVENTS
 from hybrid_pose_ros.interfaces.transport import room_for_events
@@ -30,8 +30,6 @@ from hybrid_pose_ros.nodes.support.local_events import LocalEvents, sharing
 from hybrid_pose_ros.nodes.support.node_classes import node_class
 from hybrid_pose_ros.nodes.support.running import SWITCH_S, Stop, StopRequested, spin_until
 from hybrid_pose_ros.pipeline.scheduling import use_short_slice
-
-DRIVER: Final = "event_driver"
 
 POLL_S: Final = 0.1
 """Longest time until the end of a node is noticed."""

@@ -2,17 +2,13 @@
 """The simulator as an event source, like a camera or a file."""
 
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
 from hybrid_pose_ros.events.array import EventArray
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, VIEWS
 from hybrid_pose_ros.simulation.movements import MOVEMENTS, make_motion
 from hybrid_pose_ros.simulation.recording import Scene, simulate_chunks
-
-VIEWS: Final = tuple(camera.name for camera in DHP19_LIKE)
-"""Names of the cameras around the scene; the first is the default one."""
 
 
 def sample_scene(motion: str, seconds: float, seed: int, view: str = VIEWS[0]) -> Scene:

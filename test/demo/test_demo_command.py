@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from rosbags.highlevel import AnyReader
 
-from hybrid_pose_ros.cli.demo import INTERRUPTED
+from hybrid_pose_ros.cli.boundary import INTERRUPTED
 from hybrid_pose_ros.cli.main import main
 from hybrid_pose_ros.interfaces.messages import camera_from_info
 from hybrid_pose_ros.simulation.recording import load_truth

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import check_events
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, VIEWS
 from hybrid_pose_ros.simulation.body import PARTS, TEXTURE_SHAPE, Body
 from hybrid_pose_ros.simulation.camera_motion import CameraMotion, Shake
 from hybrid_pose_ros.simulation.disturbances import Flicker
@@ -25,7 +25,7 @@ from hybrid_pose_ros.simulation.recording import (
     truth_path,
 )
 from hybrid_pose_ros.simulation.sensor import DynamicVisionSensor, SensorConfig
-from hybrid_pose_ros.simulation.source import VIEWS, SimulatorSource, sample_scene
+from hybrid_pose_ros.simulation.source import SimulatorSource, sample_scene
 from hybrid_pose_ros.skeleton import joint_id
 
 QUIET = SensorConfig(leak_hz=0.0, shot_hz=0.0, hot_pixels=0)

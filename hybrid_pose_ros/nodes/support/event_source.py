@@ -13,7 +13,7 @@ from hybrid_pose_ros.events.sources import (
     SourceError,
     open_source,
 )
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, Camera
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, VIEWS, Camera
 from hybrid_pose_ros.graph.arguments import SOURCES
 from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.parameters import ParameterSpec
@@ -21,7 +21,6 @@ from hybrid_pose_ros.nodes.support.read_ahead import ReadAhead
 
 LIVE_SOURCES = ("camera", "network", "webcam")
 
-VIEWS = tuple(camera.name for camera in DHP19_LIKE)
 
 NO_REGION = [0, 0, 0, 0]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hybrid_pose_ros.graph.specs import CONTAINER
 from hybrid_pose_ros.research.benchmark.performance_plots import NAMES
-from hybrid_pose_ros.research.benchmark.poses import CNN_EVENTS
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import CNN_EVENTS
 from hybrid_pose_ros.research.markdown import number, table
 
 

@@ -28,13 +28,10 @@ from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import StateInit
 from hybrid_pose_ros.research.benchmark.statistics import paired_ratios
 from hybrid_pose_ros.research.benchmark.streams import Stream
-from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import CNN_EVENTS, Dhp19Cnn, count_image
 from hybrid_pose_ros.research.evaluation.published import WINDOW_NS
 
 ENCODING: Final = "mono"
-
-CNN_EVENTS: Final = 7_500
-"""Events in an image of the CNN: a fourth of the 30,000 of all four cameras."""
 
 DENSE_POSES: Final = 2
 """Poses of ANN and CNN in a round, during which the hybrid makes all poses of a period."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from hybrid_pose_ros.bags.bag import make_typestore
 from hybrid_pose_ros.graph.processes import START_TIMEOUT_S, Supervisor
-from hybrid_pose_ros.graph.specs import NodeSpec, Value, in_one_process
-from hybrid_pose_ros.graph.watched import DRIVER, watched_graph
+from hybrid_pose_ros.graph.specs import DRIVER, NodeSpec, Value, in_one_process
+from hybrid_pose_ros.graph.watched import watched_graph
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.diagnostics import node_reports
 from hybrid_pose_ros.interfaces.echo import measure_echo

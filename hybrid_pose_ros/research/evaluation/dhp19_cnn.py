@@ -25,6 +25,9 @@ from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
+CNN_EVENTS: Final = 7500
+"""Events of one camera in its image: a fourth of what its authors take from all four."""
+
 CNN_SIZE: Final = (344, 260)
 """Width and height of its input and of its heatmaps, in pixels from the sensor's first one."""
 

@@ -25,16 +25,13 @@ from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.pose_estimator import whole_period
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
 from hybrid_pose_ros.pipeline.state import Pose
-from hybrid_pose_ros.research.evaluation.dhp19_cnn import Dhp19Cnn, count_image
+from hybrid_pose_ros.research.evaluation.dhp19_cnn import CNN_EVENTS, Dhp19Cnn, count_image
 
 RATES_HZ: Final = (50.0, 20.0, 10.0, 5.0, 2.0)
 """Runs of the network per second of sensor time."""
 
 SETTLE_S: Final = 0.6
 """Poses of the first so many seconds do not count."""
-
-CNN_EVENTS: Final = 7500
-"""Events of one camera in the CNN's image: a fourth of what its authors take from four."""
 
 CNN_SENSOR: Final = (346, 260)
 """The sensor that the CNN was trained on."""

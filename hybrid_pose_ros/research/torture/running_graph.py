@@ -15,7 +15,7 @@ from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.graph.description import pose_graph
 from hybrid_pose_ros.graph.processes import End, Supervisor
-from hybrid_pose_ros.graph.specs import NodeSpec
+from hybrid_pose_ros.graph.specs import DRIVER, NodeSpec
 from hybrid_pose_ros.installation import share_directory
 from hybrid_pose_ros.interfaces.byte_node import spinning
 from hybrid_pose_ros.interfaces.cdr import init_age_ns, stamp_ns
@@ -224,7 +224,7 @@ def two_camera_graph(share: Path, model: str) -> list[NodeSpec]:
 def driver_spec(share: Path, path: Path) -> NodeSpec:
     """Return an event_driver beside the graph that plays a file, whatever that is."""
     specs = pose_graph({"source": "recording", "recording": __file__, "namespace": "file"}, share)
-    spec = next(spec for spec in specs if spec.executable == "event_driver")
+    spec = next(spec for spec in specs if spec.executable == DRIVER)
     return replace(spec, parameters={**spec.parameters, "path": str(path)})
 
 

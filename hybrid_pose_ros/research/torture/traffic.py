@@ -12,11 +12,11 @@ import numpy as np
 from hybrid_pose_ros.bags.convert import PacketCutter
 from hybrid_pose_ros.events.array import EventArray
 from hybrid_pose_ros.events.encodings import EncodedPacket, encode
-from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE
+from hybrid_pose_ros.geometry.cameras import DHP19_LIKE, DHP19_SIZE, VIEWS
 from hybrid_pose_ros.interfaces.cdr import serialised_packet
 from hybrid_pose_ros.interfaces.messages import camera_info_message, header_at, serialised
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO, EVENTS
-from hybrid_pose_ros.simulation.source import VIEWS, SimulatorSource
+from hybrid_pose_ros.simulation.source import SimulatorSource
 
 PACKET_NS: Final = 5_000_000
 """Length of a packet in sensor time."""
