@@ -12,10 +12,8 @@ import numpy as np
 from numba import carray
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F32, I64
 from hybrid_pose_ros.engine import simd
-
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 
 _FASTMATH = {"contract", "nsz"}
 

@@ -23,9 +23,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.skeleton import JOINTS, NUM_JOINTS
 
-F64 = NDArray[np.float64]
 Vector = tuple[float, float, float]
 LimbAngles = tuple[float, float, float, float]
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
+from hybrid_pose_ros.arrays import F64
 
 RAMP_S: Final = 0.4
 """Time in which a pan gathers its speed, and in which it comes to rest."""

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.gymnastics import gymnastics
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.movement_parts import (
@@ -30,7 +30,6 @@ from hybrid_pose_ros.simulation.movement_parts import (
 )
 from hybrid_pose_ros.simulation.skeleton_motion import SIDES, SIGN, JointAngles, ahead
 
-F64 = NDArray[np.float64]
 Place = tuple[tuple[float, float, float], tuple[float, float, float]]
 """Where a hand goes from its shoulder and where the elbow points: outwards, forwards and up."""
 

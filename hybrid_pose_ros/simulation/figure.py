@@ -6,12 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.renderer import Lighting
-
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
 
 
 class FigureView(Protocol):

@@ -6,10 +6,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.skeleton import JOINTS, joint_id
-
-F64 = NDArray[np.float64]
 
 ANKLE_M: Final = 0.11
 """Height of the foot joint above the floor on which a person stands."""

@@ -13,9 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.skeleton import joint_id
-
-F64 = NDArray[np.float64]
 
 # metres along three axes of the joint's own segment: sideways (away from the body's middle),
 # forwards, and up along the segment (towards the trunk; the head's towards the crown)

@@ -11,14 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.floor_contact import clearance
 from hybrid_pose_ros.simulation.markers import body_axes
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.movement_parts import stand, walk
 from hybrid_pose_ros.simulation.skeleton_motion import JointAngles, Proportions, joints_of
 from hybrid_pose_ros.skeleton import joint_id
-
-F64 = NDArray[np.float64]
 
 RATE_HZ: Final = 100.0
 LIMBS: Final = {

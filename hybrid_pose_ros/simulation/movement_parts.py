@@ -4,13 +4,11 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.skeleton_motion import SIDES, JointAngles
-
-F64 = NDArray[np.float64]
 
 Range = tuple[float, float]
 Stage = tuple[dict[str, float], Range, Range]

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid_pose_ros.simulation.everyday_movements import EVERYDAY
 from hybrid_pose_ros.simulation.motion import Motion
@@ -32,7 +31,6 @@ from hybrid_pose_ros.simulation.skeleton_motion import (
     joints_of,
 )
 
-F64 = NDArray[np.float64]
 RATE_HZ: Final = 100.0
 PLACE_M: Final = (0.0, 0.24, 0.045)
 """Where people stand in DHP19's room: on a treadmill, whose belt is this high."""

@@ -13,10 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.geometry.cameras import Camera
-
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
 
 _EDGE_PX = 1.5
 """Width of an edge in the lens' image."""

@@ -3,11 +3,9 @@
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
+from hybrid_pose_ros.arrays import F32, F64
 
 _LENS_PX = 0.7
 """Blur of the lens (standard deviation); without it a moving room would sparkle."""

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.floor_contact import ANKLE_M, plant
 from hybrid_pose_ros.simulation.motion import rotate_about_vertical
 from hybrid_pose_ros.skeleton import JOINTS
 
-F64 = NDArray[np.float64]
 SIDES: Final = ("right", "left")
 SIGN: Final = {"right": 1.0, "left": -1.0}
 

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.geometry.cameras import Camera
-
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
 
 _NARROWEST = 0.05
 """Width of a swinging door seen from its edge, as a share of its full width."""

@@ -17,7 +17,15 @@ PACKAGE = ROOT / "hybrid_pose_ros"
 
 LAYERS = (
     (
-        *("errors", "installation", "skeleton", "version", "regular_files", "stop_signals"),
+        *(
+            "arrays",
+            "errors",
+            "installation",
+            "skeleton",
+            "version",
+            "regular_files",
+            "stop_signals",
+        ),
         "plain_yaml",
     ),
     ("geometry",),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from hybrid_pose_ros.arrays import I64
 from hybrid_pose_ros.engine.kernels import Layer
 from hybrid_pose_ros.engine.sparse_snn import SparseSnn
 from hybrid_pose_ros.engine.spikes import COLUMN_SHIFT, Spikes, compiled
@@ -22,8 +23,6 @@ from hybrid_pose_ros.research.evaluation.energy import READOUT, Activity
 from hybrid_pose_ros.research.evaluation.runs import Input, Poses, samples
 from hybrid_pose_ros.research.evaluation.test_set import INSTANT_NS
 from hybrid_pose_ros.skeleton import NUM_JOINTS
-
-I64 = NDArray[np.int64]
 
 _SKIPPED: Final = "res2"
 """Its second input does not go through the convolution."""

@@ -22,17 +22,15 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from hybrid_pose_ros.arrays import F32
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import SPIKING_LAYERS
 from hybrid_pose_ros.networks.lif import THRESHOLD
 from hybrid_pose_ros.networks.snn import INPUTS, SpikingUNet
 from hybrid_pose_ros.skeleton import NUM_JOINTS
-
-F32 = NDArray[np.float32]
 
 Shape = tuple[int, int]
 

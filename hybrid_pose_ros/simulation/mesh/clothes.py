@@ -10,12 +10,10 @@ from typing import Final
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.mesh.rotations import smooth_step
 from hybrid_pose_ros.simulation.mesh.shape import Shape, load_people
-
-F64 = NDArray[np.float64]
 
 SKIN, TROUSERS, SHIRT, SHOES, HAIR = range(5)
 MATERIALS: Final = ("skin", "trousers", "shirt", "shoes", "hair")

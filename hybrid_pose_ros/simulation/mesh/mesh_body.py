@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.geometry.cameras import Camera
 from hybrid_pose_ros.simulation.mesh.clothes import Outfit, dress
 from hybrid_pose_ros.simulation.mesh.paint import paint
@@ -17,9 +18,6 @@ from hybrid_pose_ros.simulation.mesh.skin_markers import MARKER_GROUPS, rest_mar
 from hybrid_pose_ros.simulation.mesh.skirt import Skirt
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.simulation.renderer import Lighting
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 _TEXELS_PER_SAMPLE: Final = 1.5
 """A coarser texture is taken from twice this many on."""

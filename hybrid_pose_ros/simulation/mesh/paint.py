@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.simulation.mesh.clothes import (
     CELL,
     CONTRAST,
@@ -23,9 +24,6 @@ from hybrid_pose_ros.simulation.mesh.clothes import (
     noise,
 )
 from hybrid_pose_ros.simulation.mesh.shape import Shape, load_people
-
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
 
 TEXELS: Final = 512
 """Along each side of the texture."""

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.mesh.rotations import about, between, frame, smooth_step, swing
 from hybrid_pose_ros.simulation.mesh.shape import SIDES, Shape, load_people
 from hybrid_pose_ros.simulation.motion import Motion
 from hybrid_pose_ros.skeleton import JOINTS, joint_id
-
-F64 = NDArray[np.float64]
 
 _STRETCH: Final = (0.85, 1.18)
 """Least and greatest factor on the length of a part."""

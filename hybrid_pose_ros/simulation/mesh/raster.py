@@ -7,8 +7,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
+from hybrid_pose_ros.arrays import F32, F64
+
 I32 = NDArray[np.int32]
 
 SAMPLES: Final = 2

@@ -2,11 +2,9 @@
 """Rotation matrices [..., 3, 3] of arrays of vectors; columns are the images of the axes."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.markers import unit
-
-F64 = NDArray[np.float64]
 
 
 def frame(first: F64, second: F64) -> F64:

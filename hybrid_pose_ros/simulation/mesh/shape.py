@@ -12,10 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64, I64
 from hybrid_pose_ros.simulation.markers import unit
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 SIDES: Final = {"right": "R", "left": "L"}
 

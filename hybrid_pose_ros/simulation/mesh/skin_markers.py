@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F64
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.mesh.pose import rest_joints
 from hybrid_pose_ros.simulation.mesh.shape import SIDES, Shape, load_people
 from hybrid_pose_ros.skeleton import JOINTS, joint_id
-
-F64 = NDArray[np.float64]
 
 _NEAR_M: Final = 0.04
 """Vertices so near to a line count as the skin that the line goes through."""

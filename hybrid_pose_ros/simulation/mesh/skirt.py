@@ -7,13 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.arrays import F32, F64
 from hybrid_pose_ros.simulation.markers import unit
 from hybrid_pose_ros.simulation.mesh.clothes import CELL, CONTRAST, SHIRT, Dress, Outfit, noise
 from hybrid_pose_ros.simulation.mesh.rotations import smooth_step
 from hybrid_pose_ros.simulation.mesh.shape import Shape, load_people
-
-F64 = NDArray[np.float64]
-F32 = NDArray[np.float32]
 
 _ROWS, _COLUMNS = 10, 32
 _TEXELS: Final = (64, 128)
