@@ -17,6 +17,7 @@ from hybrid_pose_ros.networks.checkpoint import Checkpoint
 from hybrid_pose_ros.networks.config import AnnConfig
 from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
 from hybrid_pose_ros.networks.layers import fold_batchnorm
+from hybrid_pose_ros.networks.snn import SnnState
 from hybrid_pose_ros.pipeline.ann_runtime import chosen_precision, make_forward
 from hybrid_pose_ros.pipeline.codec import encode_state
 from hybrid_pose_ros.pipeline.decoding import PoseDecoder
@@ -158,12 +159,12 @@ class AnnEstimator:
         inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         window = self._window
         start = time.perf_counter_ns()
-        if self.follow_person:
-            inputs = window.seen(inputs)
-        with torch.inference_mode():
-            state = self._forward(torch.from_numpy(inputs)[None])
-            found = decode_heatmaps(state.heatmaps[0])
-        points, confidence = (values.numpy() for values in found)
+        if self.follow_person and not window.looks_around():
+            state, points, confidence = self._run(window.seen(inputs))
+        else:
+            state, points, confidence = self._run(inputs)
+            if self.follow_person and not window.accepts(points, confidence):
+                state, points, confidence = self._run(window.seen(inputs))
         window.follow(points, confidence)
         tensors = encode_state(state)
         self._seq += 1
@@ -183,3 +184,12 @@ class AnnEstimator:
             ),
             inference_ns=time.perf_counter_ns() - start,
         )
+
+    def _run(
+        self, inputs: NDArray[np.float32]
+    ) -> tuple[SnnState, NDArray[np.float32], NDArray[np.float32]]:
+        """Return the state, and the joints in cells with their confidence."""
+        with torch.inference_mode():
+            state = self._forward(torch.from_numpy(inputs)[None])
+            points, confidence = decode_heatmaps(state.heatmaps[0])
+        return state, points.numpy(), confidence.numpy()

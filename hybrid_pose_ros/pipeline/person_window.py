@@ -2,8 +2,9 @@
 """The part of the picture around the person that is followed.
 
 The network knows one person. Where there are two, its heatmaps have a peak on each, and from one
-inference to the next the higher one may be the other's. So each inference sees only what lies
-around the last pose: the nearest body is kept.
+inference to the next the higher one may be the other's. So an inference sees only what lies around
+the last pose: the nearest body is kept. Now and then one sees the whole picture, so that what was
+followed by mistake is left for a person who is surer.
 """
 
 from typing import Final
@@ -22,6 +23,13 @@ for what a body does between two inferences, and to grow where a pose was drawn 
 MIN_SIDE: Final = 12.0
 """Cells; the margin of a smaller person is that of this size."""
 
+LOOK_AROUND: Final = 10
+"""Every so many inferences the whole picture is seen."""
+
+SURER: Final = 1.3
+"""Somebody outside of the window is followed if the sum of the confidences is so many times that
+of the person who was."""
+
 
 class PersonWindow:
     """A box of cells around the joints of the last pose; everything, before the first.
@@ -33,6 +41,8 @@ class PersonWindow:
     def __init__(self, height: int, width: int) -> None:
         self._size = np.array((width, height))
         self._box: tuple[slice, slice] | None = None
+        self._confidence = 0.0
+        self._inferences = 0
 
     def follow(self, points: NDArray[np.float32], confidence: NDArray[np.float32]) -> None:
         """Move to where the person is now.
@@ -41,6 +51,8 @@ class PersonWindow:
             points: of the joints in cells (x, y), [13, 2].
             confidence: [13].
         """
+        self._inferences += 1
+        self._confidence = float(confidence.sum())
         sure = confidence >= MIN_CONFIDENCE
         if np.count_nonzero(sure) < MIN_JOINTS:
             self._box = None
@@ -59,3 +71,21 @@ class PersonWindow:
         inside = np.zeros_like(maps)
         inside[(..., *self._box)] = maps[(..., *self._box)]
         return inside
+
+    def looks_around(self) -> bool:
+        """Return whether the next inference is to see the whole picture."""
+        return self._box is None or self._inferences % LOOK_AROUND == 0
+
+    def accepts(self, points: NDArray[np.float32], confidence: NDArray[np.float32]) -> bool:
+        """Return whether a pose found in the whole picture is to be followed.
+
+        It is if it lies in the window, or is surer than the last one was.
+
+        Arguments are those of :meth:`follow`.
+        """
+        if self._box is None or confidence.sum() > SURER * self._confidence:
+            return True
+        rows, columns = self._box
+        x, y = points[confidence >= MIN_CONFIDENCE].T
+        inside = (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
+        return bool(inside.all())

@@ -73,6 +73,37 @@ def test_maps_are_kept_inside_and_zero_outside_and_not_changed() -> None:
     np.testing.assert_array_equal(maps, before)
 
 
+def test_every_tenth_inference_looks_around() -> None:
+    window = PersonWindow(HEIGHT, WIDTH)
+    looked = []
+    for _ in range(25):
+        looked.append(window.looks_around())
+        window.follow(joints_between((30, 20), (40, 48)), SURE)
+    assert [number for number, whole in enumerate(looked) if whole] == [0, 10, 20]
+    window.follow(joints_between((30, 20), (40, 48)), SURE * 0)
+    assert window.looks_around(), "nobody is followed"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "confidence", "accepted"),
+    [
+        ((24, 14), (46, 54), 0.3, True),  # within the window
+        ((24, 14), (48, 54), 0.9, False),  # a joint beyond it
+        ((70, 20), (80, 48), 0.64, False),
+        ((70, 20), (80, 48), 0.66, True),  # so much surer that it is followed instead
+        ((70, 20), (80, 48), 0.1, True),  # nobody is there
+    ],
+)
+def test_whom_the_whole_picture_shows_is_followed_if_it_is_the_same_or_surer(
+    low: tuple[float, float], high: tuple[float, float], confidence: float, accepted: bool
+) -> None:
+    window = window_at(joints_between((30, 20), (40, 48)), SURE / 1.8)  # 0.5 each
+    if confidence == 0.9:
+        window.follow(joints_between((30, 20), (40, 48)), SURE)
+    found = np.full(13, confidence, np.float32)
+    assert window.accepts(joints_between(low, high), found) == accepted
+
+
 @pytest.fixture
 def busy_step(checkpoint: Checkpoint) -> Step:
     """A step with events all over the grid."""

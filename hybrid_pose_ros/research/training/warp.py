@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns, scales and stretches the samples of a batch, and thins out their events.
+"""Turns, scales and stretches the samples of a batch, thins out their events, and frames some.
 
 A few hundred recordings show few scenes: a network learns them by heart unless no sample looks the
 same twice. What a sample holds of a person is seen from nearer, farther, and by a tilted camera.
+Of some samples the ANN sees only what lies around the person, as it does in use.
 """
 
 import math
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from hybrid_pose_ros.pipeline.person_window import MIN_JOINTS, MIN_SIDE
 from hybrid_pose_ros.research.training.sampling import Batch, Source
 
 
@@ -29,6 +31,9 @@ class Warp:
         stretch: standard deviation of the stretch, and of the shear.
         thin: share of the samples of which events are lost.
         kept: smallest share of the events that is left of those.
+        framed: share of the samples of which the ANN sees only what lies around the joints.
+        margins: least and most of what it then sees beyond the joints on each side, as a share of
+            the longer side of the box around them.
     """
 
     share: float = 0.8
@@ -37,6 +42,8 @@ class Warp:
     stretch: float = 0.06
     thin: float = 0.3
     kept: float = 0.35
+    framed: float = 0.4
+    margins: tuple[float, float] = (0.1, 0.5)
 
 
 WARP: Final = Warp()
@@ -89,7 +96,9 @@ def warp(batch: Batch, planes: int, generator: torch.Generator, how: Warp = WARP
     windows = _resampled(batch.windows, grid)
     windows[:, :, :planes] = _thinned(windows[:, :, :planes], kept, generator)
     counts = _thinned(_resampled(batch.counts.float(), grid), kept, generator)
-    return Batch(windows, counts.to(batch.counts.dtype), points, batch.visible & inside)
+    visible = batch.visible & inside
+    windows *= _frames(points, visible, (height, width), generator, how).to(device)[:, None]
+    return Batch(windows, counts.to(batch.counts.dtype), points, visible)
 
 
 def _matrices(samples: int, generator: torch.Generator, how: Warp) -> Tensor:
@@ -127,3 +136,32 @@ def _thinned(counts: Tensor, kept: Tensor, generator: torch.Generator) -> Tensor
     part[active] = torch.binomial(part[active].cpu(), chances.cpu(), generator=generator).to(part)
     counts[:, rows] = part
     return counts
+
+
+def _frames(
+    points: Tensor,
+    visible: Tensor,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    how: Warp,
+) -> Tensor:
+    """Draw what the ANN sees of each sample: bool [N, H, W], all of it where not enough is seen.
+
+    Args:
+        points, visible: of the batch.
+        size: height and width in cells.
+    """
+    points, visible = points.cpu(), visible.cpu()
+    samples = points.shape[1]
+    framed = torch.rand(samples, generator=generator) < how.framed
+    margins = torch.empty(2, samples, 2).uniform_(*how.margins, generator=generator)
+    framed &= visible.any(0).sum(1) >= MIN_JOINTS
+    seen = visible[..., None]
+    low = points.masked_fill(~seen, math.inf).amin((0, 2))
+    high = points.masked_fill(~seen, -math.inf).amax((0, 2))
+    side = (high - low).amax(1, keepdim=True).clamp_min(MIN_SIDE)
+    low, high = low - margins[0] * side, high + margins[1] * side
+    rows, columns = (torch.arange(length)[:, None] for length in size)
+    inside_x = (columns >= low[:, 0]) & (columns <= high[:, 0])
+    inside_y = (rows >= low[:, 1]) & (rows <= high[:, 1])
+    return (inside_y.T[:, :, None] & inside_x.T[:, None]) | ~framed[:, None, None]

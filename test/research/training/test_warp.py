@@ -11,7 +11,7 @@ from hybrid_pose_ros.research.training.shards import UNKNOWN
 from hybrid_pose_ros.research.training.warp import Warp, WarpedSource, warp
 
 PLANES = 4
-NOTHING = Warp(share=0.0, thin=0.0)
+NOTHING = Warp(share=0.0, thin=0.0, framed=0.0)
 
 
 def batch(samples: int = 6) -> Batch:
@@ -40,7 +40,7 @@ def test_nothing_is_changed_where_nothing_is_drawn() -> None:
 
 
 def test_events_go_where_the_joints_go() -> None:
-    found = warp(batch(), PLANES, generator(), Warp(share=1.0, thin=0.0))
+    found = warp(batch(), PLANES, generator(), replace(NOTHING, share=1.0))
     assert not torch.allclose(found.points, batch().points, atol=1.0)
     for sample in range(6):
         for joint in range(13):
@@ -58,7 +58,10 @@ def test_events_go_where_the_joints_go() -> None:
     ],
 )
 def test_turning_keeps_lengths_and_scaling_angles(how: Warp, shape: str) -> None:
-    plain, found = batch(20), warp(batch(20), PLANES, generator(), replace(how, thin=0.0))
+    plain, found = (
+        batch(20),
+        warp(batch(20), PLANES, generator(), replace(how, thin=0.0, framed=0.0)),
+    )
     before = plain.points[0, :, 12] - plain.points[0, :, 0]
     after = found.points[0, :, 12] - found.points[0, :, 0]
     ratio = after.norm(dim=-1) / before.norm(dim=-1)
@@ -76,7 +79,7 @@ def test_joints_that_leave_the_grid_and_unknown_ones() -> None:
     plain.points[:, :, 3] = UNKNOWN
     plain.visible[:, :, 3] = False
     plain.points[1:, :, 5] = 59.0  # not at the beginning, from which the centre comes
-    found = warp(plain, PLANES, generator(), Warp(share=1.0, scale=3.0, thin=0.0))
+    found = warp(plain, PLANES, generator(), replace(NOTHING, share=1.0, scale=3.0))
     assert (found.points[:, :, 3] == UNKNOWN).all() and not found.visible[:, :, 3].any()
     x, y = found.points.unbind(-1)
     inside = (x > -0.5) & (x < 63.5) & (y > -0.5) & (y < 59.5)
@@ -86,7 +89,7 @@ def test_joints_that_leave_the_grid_and_unknown_ones() -> None:
 
 def test_thinned_samples_lose_their_share_of_events_and_no_ages() -> None:
     plain = batch(400)
-    found = warp(plain, PLANES, generator(), Warp(share=0.0, thin=0.5, kept=0.4))
+    found = warp(plain, PLANES, generator(), replace(NOTHING, thin=0.5, kept=0.4))
     assert torch.equal(found.windows[:, :, PLANES:], plain.windows[:, :, PLANES:])
     whole = plain.windows[:, :, :PLANES].sum((0, 2, 3, 4))
     left = found.windows[:, :, :PLANES].sum((0, 2, 3, 4)) / whole
@@ -110,3 +113,33 @@ def test_batches_are_a_function_of_seed_and_number() -> None:
     assert all(map(torch.equal, second, again))
     assert not torch.equal(first.points, second.points)
     assert not torch.equal(first.points, of(2, range(1))[0].points)
+
+
+def test_the_ann_of_a_framed_sample_sees_what_lies_around_the_joints() -> None:
+    plain = batch()
+    plain.windows[:] = 1.0
+    how = replace(NOTHING, framed=1.0, margins=(0.25, 0.25))
+    found = warp(plain, PLANES, generator(), how)
+    # joints from (22, 14) to (40, 38): the longer side is 24 cells, the margin 6
+    expected = torch.zeros(60, 64)
+    expected[8:45, 16:47] = 1.0
+    assert (found.windows == expected).all()
+    assert torch.equal(found.counts, plain.counts), "the SNN sees everything"
+
+
+@pytest.mark.parametrize("seen", [0, 5])
+def test_a_sample_with_few_joints_in_view_is_not_framed(seen: int) -> None:
+    plain = batch()
+    plain.visible[..., seen:] = False
+    found = warp(plain, PLANES, generator(), replace(NOTHING, framed=1.0))
+    assert torch.equal(found.windows, plain.windows)
+
+
+def test_a_share_of_the_samples_is_framed_each_side_by_its_own_margin() -> None:
+    plain = batch(200)
+    plain.windows[:] = 1.0
+    windows = warp(plain, PLANES, generator(), replace(NOTHING, framed=0.4)).windows[0, :, 0]
+    framed = [sample for sample in windows if not sample.all()]
+    assert len(framed) == pytest.approx(80, abs=20)
+    edges = {(int(s.any(1).sum()), int(s.any(0).sum())) for s in framed}
+    assert len(edges) > 20
