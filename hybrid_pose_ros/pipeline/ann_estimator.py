@@ -160,12 +160,12 @@ class AnnEstimator:
         window = self._window
         start = time.perf_counter_ns()
         if self.follow_person and not window.looks_around():
-            state, points, confidence = self._run(window.seen(inputs))
+            state, points, confidence = self._run(window.seen(inputs, sensor_time_ns))
         else:
             state, points, confidence = self._run(inputs)
-            if self.follow_person and not window.accepts(points, confidence):
-                state, points, confidence = self._run(window.seen(inputs))
-        window.follow(points, confidence)
+            if self.follow_person and not window.accepts(points, confidence, sensor_time_ns):
+                state, points, confidence = self._run(window.seen(inputs, sensor_time_ns))
+        window.follow(points, confidence, sensor_time_ns)
         tensors = encode_state(state)
         self._seq += 1
         return StateInit(

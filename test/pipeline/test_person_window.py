@@ -14,6 +14,7 @@ from hybrid_pose_ros.research.evaluation.stress_scenes import PERFORMED, Perform
 from hybrid_pose_ros.simulation.recording import simulate_sensors
 
 HEIGHT, WIDTH = 65, 87
+FOUND_NS, NEXT_NS = 5_000_000_000, 5_100_000_000
 SURE = np.full(13, 0.9, np.float32)
 
 
@@ -24,22 +25,30 @@ def joints_between(low: tuple[float, float], high: tuple[float, float]) -> np.nd
 
 def window_at(points: np.ndarray, confidence: np.ndarray = SURE) -> PersonWindow:
     window = PersonWindow(HEIGHT, WIDTH)
-    window.follow(points, confidence)
+    window.follow(points, confidence, FOUND_NS)
     return window
 
 
-def box_of(window: PersonWindow) -> tuple[int, int, int, int]:
+def box_of(window: PersonWindow, time_ns: int = NEXT_NS) -> tuple[int, int, int, int]:
     """Return the first and the last row and column that are seen."""
-    rows, columns = window.seen(np.ones((2, HEIGHT, WIDTH), np.float32))[1].nonzero()
+    rows, columns = window.seen(np.ones((2, HEIGHT, WIDTH), np.float32), time_ns)[1].nonzero()
     return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
 
 
-def test_it_reaches_a_quarter_of_the_longer_side_beyond_the_joints() -> None:
-    window = window_at(joints_between((30, 20), (40, 48)))  # 28 rows: a margin of 7
+def test_after_100_ms_it_reaches_a_quarter_of_the_longer_side_beyond_the_joints() -> None:
+    window = window_at(joints_between((30, 20), (40, 48)))  # 28 rows: room of 7
     assert box_of(window) == (13, 55, 23, 47)
 
 
-def test_a_small_person_has_the_margin_of_one_of_twelve_cells() -> None:
+@pytest.mark.parametrize(("ms", "room"), [(0, 3), (50, 5), (400, 20)])
+def test_the_longer_ago_the_person_was_found_the_more_is_seen(ms: int, room: int) -> None:
+    window = window_at(joints_between((30, 20), (40, 48)))
+    top, bottom, left, right = box_of(window, FOUND_NS + ms * 1_000_000)
+    assert (top, left, right) == (20 - room, 30 - room, 40 + room)
+    assert bottom == min(48 + room, HEIGHT - 1)
+
+
+def test_a_small_person_has_the_room_of_one_of_twelve_cells() -> None:
     assert box_of(window_at(joints_between((50, 30), (52, 34)))) == (27, 37, 47, 55)
 
 
@@ -51,7 +60,7 @@ def test_it_ends_with_the_picture() -> None:
 def test_without_a_person_the_whole_picture_is_seen(sure: int) -> None:
     window = window_at(joints_between((30, 20), (40, 48)))
     confidence = np.where(np.arange(13) < sure, 0.9, 0.19).astype(np.float32)
-    window.follow(joints_between((30, 20), (40, 48)), confidence)
+    window.follow(joints_between((30, 20), (40, 48)), confidence, FOUND_NS)
     assert box_of(window) == (0, HEIGHT - 1, 0, WIDTH - 1)
 
 
@@ -66,7 +75,7 @@ def test_joints_without_confidence_do_not_count() -> None:
 def test_maps_are_kept_inside_and_zero_outside_and_not_changed() -> None:
     maps = np.random.default_rng(0).random((3, HEIGHT, WIDTH), np.float32)
     before = maps.copy()
-    seen = window_at(joints_between((30, 20), (40, 48))).seen(maps)
+    seen = window_at(joints_between((30, 20), (40, 48))).seen(maps, NEXT_NS)
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[13:56, 23:48] = True
     np.testing.assert_array_equal(seen, np.where(inside, maps, 0))
@@ -78,9 +87,9 @@ def test_every_tenth_inference_looks_around() -> None:
     looked = []
     for _ in range(25):
         looked.append(window.looks_around())
-        window.follow(joints_between((30, 20), (40, 48)), SURE)
+        window.follow(joints_between((30, 20), (40, 48)), SURE, FOUND_NS)
     assert [number for number, whole in enumerate(looked) if whole] == [0, 10, 20]
-    window.follow(joints_between((30, 20), (40, 48)), SURE * 0)
+    window.follow(joints_between((30, 20), (40, 48)), SURE * 0, FOUND_NS)
     assert window.looks_around(), "nobody is followed"
 
 
@@ -99,9 +108,9 @@ def test_whom_the_whole_picture_shows_is_followed_if_it_is_the_same_or_surer(
 ) -> None:
     window = window_at(joints_between((30, 20), (40, 48)), SURE / 1.8)  # 0.5 each
     if confidence == 0.9:
-        window.follow(joints_between((30, 20), (40, 48)), SURE)
+        window.follow(joints_between((30, 20), (40, 48)), SURE, FOUND_NS)
     found = np.full(13, confidence, np.float32)
-    assert window.accepts(joints_between(low, high), found) == accepted
+    assert window.accepts(joints_between(low, high), found, NEXT_NS) == accepted
 
 
 @pytest.fixture
@@ -116,7 +125,7 @@ def test_the_ann_sees_the_window_of_its_last_pose(checkpoint: Checkpoint, busy_s
     ann = AnnEstimator(checkpoint, checkpoint.config.view.fit(346, 260), precision="float32")
     ann.push(busy_step)
     first = ann.infer().pose
-    ann._window.follow(joints_between((30, 20), (40, 48)), SURE)
+    ann._window.follow(joints_between((30, 20), (40, 48)), SURE, FOUND_NS)
     followed = ann.infer().pose
     ann.follow_person = False
     whole = ann.infer().pose
