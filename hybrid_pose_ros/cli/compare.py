@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     import torch
 
     from hybrid_pose_ros.bags.opening import open_recording
-    from hybrid_pose_ros.cli.evaluate_recording import recording_labels
+    from hybrid_pose_ros.cli.evaluate_recording import recording_labels, warn_of_losses
     from hybrid_pose_ros.networks.checkpoint import load_checkpoint
     from hybrid_pose_ros.research.evaluation.dhp19_cnn import load_dhp19_cnn
     from hybrid_pose_ros.research.evaluation.rivals import compare_rivals
@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(options.checkpoint)
     cnn = None if options.cnn is None else load_dhp19_cnn(options.cnn)
     events = recording.read_all(options.start, options.end)
+    warn_of_losses("compare", recording, events)
     console = Console()
     try:
         with console.status("") as status:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from hybrid_pose_ros.cli import CommandError, check_at_least_one
+from hybrid_pose_ros.cli import CommandError, check_at_least_one, warn
 from hybrid_pose_ros.cli.figures import write_figures
 
 if TYPE_CHECKING:
+    from hybrid_pose_ros.bags.opening import Recording
+    from hybrid_pose_ros.events.array import EventArray
     from hybrid_pose_ros.events.labelled import PointLabels
 
 _ROWS = {
@@ -77,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
     labels = recording_labels(options)
     checkpoint = load_checkpoint(options.checkpoint)
     events = recording.read_all(options.start, options.end)
+    warn_of_losses("evaluate-recording", recording, events)
     size = recording.width, recording.height
     report = evaluate_recording(events, *size, labels, checkpoint)
     if not report.hybrid.poses:
@@ -101,13 +104,23 @@ def recording_labels(options: argparse.Namespace) -> "PointLabels | None":
     from hybrid_pose_ros.events.labelled import load_point_labels
 
     if options.labels is None:
-        if options.recording.suffix == ".npz":
+        if options.recording.suffix.lower() == ".npz":
             return load_point_labels(options.recording)
         return None
     labels = load_point_labels(options.labels)
     if labels is None:
         raise CommandError(f"{options.labels}: no labels in it (gt_t_us and gt)")
     return labels
+
+
+def warn_of_losses(command: str, recording: "Recording", events: "EventArray") -> None:
+    """Say what of a recording was lost, and whether its times are those of no camera."""
+    from hybrid_pose_ros.events.losses import describe_rate
+
+    span_ns = int(events["t"][-1] - events["t"][0]) if len(events) else 0
+    for trouble in (recording.trouble, describe_rate(len(events), span_ns)):
+        if trouble:
+            warn(command, f"{recording.name}: {trouble}")
 
 
 def _show(figures: dict[str, Any]) -> None:

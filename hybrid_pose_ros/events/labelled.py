@@ -38,6 +38,9 @@ from hybrid_pose_ros.skeleton import NUM_JOINTS
 MAX_LABEL_GAP_NS: Final = 150_000_000
 """Between labels that lie farther apart the truth is taken as unknown."""
 
+_ROUND_NS: Final = 2**32 * 1000
+_MAGIC: Final = b"PK"
+
 _EVENTS: Final = ("t_us", "x", "y", "p", "width", "height")
 _LABELS: Final = ("gt_t_us", "gt")
 _SIMULATED: Final = ("label_ns", "keypoints_px", "visible")
@@ -106,12 +109,24 @@ def load_npz_events(path: Path, losses: Losses) -> tuple[EventArray, int, int]:
     try:
         check_sensor(width, height)
         x, y = (pixels_of(arrays[name], limit) for name, limit in (("x", width), ("y", height)))
-        t_ns = nanoseconds_of(arrays["t_us"])
+        t_ns = _unwrap(nanoseconds_of(arrays["t_us"]))
         events = assemble("npz", (width, height), t_ns, x, y, arrays["p"] > 0, losses)
         check_events(events, width, height)
     except (MalformedPacketError, MalformedEventsError) as error:
         raise LabelledFileError(f"{path}: {error}") from error
     return events, width, height
+
+
+def _unwrap(t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count times on where a counter of 32 bits (us) started over, if that puts them in order."""
+    steps = np.diff(t_ns)
+    restarts = steps < -_ROUND_NS // 2
+    # a step forwards as long is that of a damaged time, before which the counter goes on
+    if not restarts.any() or steps.max() > _ROUND_NS // 2 or t_ns.max() >= _ROUND_NS:
+        return t_ns
+    counted = t_ns.copy()
+    counted[1:] += np.cumsum(restarts) * _ROUND_NS
+    return t_ns if (counted[1:] < counted[:-1]).any() else counted
 
 
 def load_point_labels(path: Path) -> PointLabels | None:
@@ -171,6 +186,11 @@ def load_arrays(
     if obstacle := find_obstacle(path, f"an .npz with {wanted}"):
         raise LabelledFileError(f"{path}: {obstacle}")
     try:
+        with path.open("rb") as begin:
+            if begin.read(len(_MAGIC)) != _MAGIC:
+                raise LabelledFileError(
+                    f"{path}: damaged or not an .npz; `numpy.savez` makes one, with {wanted}"
+                )
         with np.load(path, allow_pickle=False) as file:
             if missing := [name for name in required if name not in file]:
                 raise LabelledFileError(

@@ -79,6 +79,17 @@ def test_a_batch_that_never_comes_is_given_up(
     assert source.read() is None
 
 
+def test_a_file_that_never_opens_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recording: Path
+) -> None:
+    """An index is made anew of large files only."""
+    replace_library(monkeypatch, tmp_path, opening=HANG)
+    start = time.monotonic()
+    with pytest.raises(SourceError, match=r"gave nothing for 2 s; record or copy it"):
+        Aedat4Source(recording)
+    assert 1.5 < time.monotonic() - start < 6.0
+
+
 @pytest.mark.parametrize(
     ("opening", "batch"),
     [

@@ -62,6 +62,10 @@ class Aedat4Source:
             raise SourceError(f"{path}: {obstacle}")
         if path.suffix.lower() != ".aedat4":
             raise SourceError(f"{path}: not an AEDAT4 file (*.aedat4); convert it first")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise SourceError(f"{path}: the name is not UTF-8; rename it") from None
         cameras = _find_cameras(path)
         self.name = str(path)
         self.losses = Losses()
