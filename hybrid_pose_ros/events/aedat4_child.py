@@ -87,7 +87,8 @@ def _serve(output: BinaryIO, path: str, *camera: str) -> None:
 def _describe(reader: "dv.io.MonoCameraRecording") -> Opening | None:
     if not reader.isEventStreamAvailable():
         return None
-    return Opening(*reader.getEventResolution(), *reader.getTimeRange())
+    opening = Opening(*reader.getEventResolution(), *reader.getTimeRange())
+    return opening if opening.first_us <= opening.last_us else None
 
 
 def _watched(limit_s: float, call: Callable[[], T]) -> T:

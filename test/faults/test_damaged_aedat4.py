@@ -170,6 +170,13 @@ def test_the_process_ends_with_its_reader(tmp_path: Path, blow: signal.Signals) 
         time.sleep(0.01)
 
 
+def test_a_recording_without_events_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "nothing.aedat4"
+    assert write_aedat4(path, [], 346, 260) == 0
+    with pytest.raises(SourceError, match=r"nothing\.aedat4: the recording holds no events"):
+        Aedat4Source(path)
+
+
 @pytest.fixture
 def two_cameras(tmp_path: Path) -> Path:
     path = tmp_path / "two.aedat4"
