@@ -110,6 +110,11 @@ def open_bag(path: Path) -> Iterator[Reader]:
             "convert` makes bags of recordings"
         )
     with reading(path), Reader(path) as reader:
+        for link in reader.connections:
+            if not (isinstance(link.topic, str) and isinstance(link.msgtype, str)):
+                raise ValueError(f"a topic {link.topic!r} of the type {link.msgtype!r}")
+            if type(link.msgcount) is not int or link.msgcount < 0:
+                raise ValueError(f"{link.topic} is said to hold {link.msgcount!r} messages")
         yield reader
 
 

@@ -153,6 +153,11 @@ def load_point_labels(path: Path) -> PointLabels | None:
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise LabelledFileError(f"{path}: {name} is {arrays[name].shape} instead of {shape}")
+    floats = times.dtype.kind == "f"
+    t_ns = (np.rint(times.astype(np.float64) * unit_ns) if floats else times).astype(np.int64)
+    t_ns *= 1 if floats else unit_ns
+    if (t_ns[1:] <= t_ns[:-1]).any():
+        raise LabelledFileError(f"{path}: {names[0]} are nearer to each other than 1 ns")
     points, confidence = points.astype(np.float64), confidence.astype(np.float64)
     try:
         check_range(names[2], confidence, 0.0, 1.0)
@@ -160,7 +165,7 @@ def load_point_labels(path: Path) -> PointLabels | None:
         raise LabelledFileError(f"{path}: {error}") from error
     known = (np.abs(points) <= MAX_PIXEL).all(-1)
     points = np.where(known[..., None], points, np.nan)
-    return PointLabels(times.astype(np.int64) * unit_ns, points, np.where(known, confidence, 0.0))
+    return PointLabels(t_ns, points, np.where(known, confidence, 0.0))
 
 
 def _check_times(path: Path, name: str, times: NDArray[Any], unit_ns: int) -> None:

@@ -220,8 +220,8 @@ def nanoseconds_of(column_us: NDArray[Any]) -> NDArray[np.int64]:
 
     Those that no packet can have, or that are no numbers, become -1, which is none either.
     """
-    possible = (column_us >= 0) & (column_us < MAX_TIME_BASE_NS // 1000)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        possible = (column_us >= 0) & (column_us < MAX_TIME_BASE_NS // 1000)
         return np.where(possible, column_us.astype(np.int64), -1) * np.where(possible, 1000, 1)
 
 
