@@ -17,7 +17,7 @@ from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros import PACKAGE
 from hybrid_pose_ros.bags.dvs import EVENT_ARRAY_TYPE, packet_of_event_array
-from hybrid_pose_ros.bags.salvage import plain, storage_files
+from hybrid_pose_ros.bags.salvage import STORAGE_SUFFIXES, plain, storage_files
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.installation import find_prefix, share_directory
 from hybrid_pose_ros.interfaces.topics import CAMERA_INFO_TYPE, EVENTS_TYPE, is_packet_type
@@ -27,8 +27,12 @@ from hybrid_pose_ros.regular_files import find_obstacle
 REORDER_NS: Final = 10 * 10**9
 """Messages of an mcap file without index may be out of order by so much of their time."""
 
-MAX_METADATA_BYTES: Final = 2**21
+MAX_METADATA_BYTES: Final = 2**20
 """Of `metadata.yaml`; a bag of a thousand topics has less."""
+
+MAX_METADATA_VALUES: Final = 40_000
+"""Keys and values in `metadata.yaml`, each of which takes `rosbags` some 0.05 ms; eight hundred
+topics with their qualities of service have fewer."""
 
 RECOVER: Final = "`hybrid-pose convert recover` makes a whole bag of what can be read"
 """The remedy for damaged bags."""
@@ -100,13 +104,25 @@ def open_bag(path: Path) -> Iterator[Reader]:
         _check_folder(path)
     elif obstacle := find_obstacle(path, "a bag or a file of one"):
         raise BagError(f"{path}: the bag cannot be read ({obstacle})")
+    elif path.suffix not in STORAGE_SUFFIXES:
+        raise BagError(
+            f"{path}: no bag, which is a folder, nor a file of one (*.mcap, *.db3); `hybrid-pose "
+            "convert` makes bags of recordings"
+        )
     with reading(path), Reader(path) as reader:
+        for link in reader.connections:
+            if not (isinstance(link.topic, str) and isinstance(link.msgtype, str)):
+                raise ValueError(f"a topic {link.topic!r} of the type {link.msgtype!r}")
+            if type(link.msgcount) is not int or link.msgcount < 0:
+                raise ValueError(f"{link.topic} is said to hold {link.msgcount!r} messages")
         yield reader
 
 
 def _check_folder(path: Path) -> None:
     """Raise BagError for a bag at which `rosbags` would stand still."""
     metadata = path / "metadata.yaml"
+    if not metadata.exists() and not storage_files(path):
+        raise BagError(f"{path}: a folder without a bag (metadata.yaml and *.mcap or *.db3)")
     if not metadata.exists():
         raise BagError(f"{path}: the bag cannot be read (it has no metadata.yaml); {RECOVER}")
     with reading(path):
@@ -115,7 +131,10 @@ def _check_folder(path: Path) -> None:
                 raise ValueError(f"{file.name}: {obstacle}")
         if metadata.stat().st_size > MAX_METADATA_BYTES:
             raise ValueError(f"metadata.yaml is larger than {MAX_METADATA_BYTES} bytes")
-        check_plain(metadata.read_text(encoding="utf-8"))
+        try:
+            check_plain(metadata.read_text(encoding="utf-8"), MAX_METADATA_VALUES)
+        except ValueError as error:
+            raise ValueError(f"metadata.yaml: {error}") from error
 
 
 def read_raw(

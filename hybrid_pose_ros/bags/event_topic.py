@@ -25,6 +25,7 @@ class EventDigest:
 
     Attributes:
         count: events so far.
+        first_ns, last_ns: sensor time of the first and last event so far.
         crc32: of the events so far, each as 16 bytes: time in ns (int64), x, y (uint16), polarity
             (uint8), little-endian, and three zeros.
     """
@@ -32,12 +33,16 @@ class EventDigest:
     def __init__(self) -> None:
         self.count = 0
         self.crc32 = 0
+        self.first_ns = self.last_ns = 0
 
     def update(self, events: EventArray) -> None:
         """Take the next events."""
         words = np.array(events, EVENT_DTYPE).view("<u8").reshape(-1, 2)  # a copy
         words[:, 1] &= _USED_BITS
         self.crc32 = zlib.crc32(words.data, self.crc32)
+        if len(events):
+            self.first_ns = self.first_ns if self.count else int(events["t"][0])
+            self.last_ns = int(events["t"][-1])
         self.count += len(events)
 
     def __str__(self) -> str:

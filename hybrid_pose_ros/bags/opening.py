@@ -4,7 +4,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -17,23 +17,45 @@ from hybrid_pose_ros.events.dhp19.cleaning import Cleaning
 from hybrid_pose_ros.events.dhp19.derived import DerivedRecording
 from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording, RecordingError
 from hybrid_pose_ros.events.sources import FileSource, SourceError, open_source
+from hybrid_pose_ros.events.sources.files import SUFFIXES
 from hybrid_pose_ros.installation import NotInstalledError
 from hybrid_pose_ros.interfaces.topics import EVENTS
 
 BAG_SUFFIXES: Final = (".mcap", ".db3")
+HDF5_SUFFIXES: Final = (".h5", ".hdf5")
+
+
+class Origin(Protocol):
+    """Where the events of a recording come from."""
+
+    @property
+    def trouble(self) -> str:
+        """What was lost of the part read so far, or ""."""
 
 
 class Recording:
     """Gives the events of one camera, batch by batch in order of time, once.
+
+    Args:
+        origin: gives its account of what was lost.
+        batches: the events.
 
     Attributes:
         name: of the file.
         width, height: of the sensor in pixels.
     """
 
-    def __init__(self, name: str, width: int, height: int, batches: Iterator[EventArray]) -> None:
-        self.name, self.width, self.height = name, width, height
-        self._batches = batches
+    def __init__(
+        self, name: str, size: tuple[int, int], origin: Origin, batches: Iterator[EventArray]
+    ) -> None:
+        self.name = name
+        self.width, self.height = size
+        self._origin, self._batches = origin, batches
+
+    @property
+    def trouble(self) -> str:
+        """What was lost of the part read so far in a sentence, or ""."""
+        return self._origin.trouble
 
     def __iter__(self) -> Iterator[EventArray]:
         """Yield the batches.
@@ -76,16 +98,21 @@ def open_recording(path: Path | str, *, camera: int = 0) -> Recording:
         SourceError: there is no such file or camera, or the file cannot be read.
     """
     path = Path(path)
+    suffix = path.suffix.lower()
     with _one_error():
-        if path.is_dir() or path.suffix in BAG_SUFFIXES:
+        if path.is_dir() or suffix in BAG_SUFFIXES:
             return _open_bag(path, camera)
-        if path.suffix in (".h5", ".hdf5"):
+        if suffix in HDF5_SUFFIXES:
             return _open_dhp19(path, DerivedRecording(path), camera)
-        if path.suffix == ".aedat" and path.is_file() and _is_dhp19(path):
+        if suffix == ".aedat" and path.is_file() and _is_dhp19(path):
             return _open_dhp19(path, Dhp19Recording(path, Cleaning()), camera)
+        if suffix not in SUFFIXES and path.is_file():
+            kinds = ", ".join(f"*{own}" for own in (*SUFFIXES, *HDF5_SUFFIXES, *BAG_SUFFIXES))
+            raise SourceError(f"{path}: no recording that can be read ({kinds}, folders of bags)")
         _check_camera(path, camera, 1)
         source = open_source(path)
-        return Recording(source.name, source.width, source.height, _batches(source))
+        size = (source.width, source.height)
+        return Recording(source.name, size, source, _batches(source))
 
 
 @contextlib.contextmanager
@@ -108,7 +135,8 @@ def _open_bag(path: Path, camera: int) -> Recording:
     _check_camera(path, camera, len(cameras))
     store = installed_typestore()
     topic = EventTopic(path, EVENTS.under(cameras[camera]).name, store)
-    return Recording(f"{path}, {cameras[camera]}", topic.width, topic.height, topic.events())
+    size = (topic.width, topic.height)
+    return Recording(f"{path}, {cameras[camera]}", size, topic, topic.events())
 
 
 def _is_dhp19(path: Path) -> bool:
@@ -120,7 +148,8 @@ def _open_dhp19(
 ) -> Recording:
     _check_camera(path, camera, 4)
     batches = (batch[camera] for batch in recording.batches())
-    return Recording(f"{path}, camera {camera}", recording.width, recording.height, batches)
+    size = (recording.width, recording.height)
+    return Recording(f"{path}, camera {camera}", size, recording, batches)
 
 
 def _check_camera(path: Path, camera: int, count: int) -> None:

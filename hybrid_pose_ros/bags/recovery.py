@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole bag of what is left of one: after a crash, without metadata, damaged or cut off."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rosbags.interfaces import QosDurability, QosReliability
+from rosbags.interfaces import Qos, QosDurability, QosReliability
 from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
@@ -72,13 +73,17 @@ def recover_bag(path: Path, out: Path, store: Typestore) -> Recovered:
 def _know(channel: Channel, store: Typestore) -> bool:
     """Return whether a channel's type is known; one that the bag defines is learnt."""
     if channel.type not in store.types and channel.definition:
-        found = get_types_from_msg(channel.definition, channel.type)
-        store.register({name: own for name, own in found.items() if name not in store.types})
+        # whatever the parser raises of a damaged definition: the type stays unknown
+        with contextlib.suppress(Exception):
+            found = get_types_from_msg(channel.definition, channel.type)
+            store.register({name: own for name, own in found.items() if name not in store.types})
     return channel.type in store.types
 
 
 def _topic(channel: Channel) -> Topic:
-    offered = parse_qos(channel.qualities) if channel.qualities else []
+    offered: list[Qos] = []
+    with contextlib.suppress(Exception):  # of damaged qualities; those of sensors are taken then
+        offered = parse_qos(channel.qualities) if channel.qualities else []
     quality = Quality(10)
     if offered:
         first = offered[0]

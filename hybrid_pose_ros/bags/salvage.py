@@ -71,7 +71,12 @@ def plain(data: bytes) -> bytes:
 
     A bag's metadata.yaml tells of that, which a lone `.db3` does not have. No message in CDR
     begins like a frame of zstd.
+
+    Raises:
+        ValueError: it is no bytes, as the columns of a damaged database may hold.
     """
+    if not isinstance(data, bytes):
+        raise ValueError(f"a message that is {type(data).__name__} instead of bytes")
     return DECOMPRESSORS["zstd"](data, 0) if data[:4] == _ZSTD_MAGIC else data
 
 
@@ -217,8 +222,16 @@ def _salvage_sqlite3(path: Path, damage: Damage) -> Iterator[Salvaged]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             channels = _channels(database)
             rows = database.execute("SELECT topic_id, timestamp, data FROM messages ORDER BY id")
+            strange = 0
             for number, stamp_ns, data in rows:
-                yield Salvaged(channels[number], stamp_ns, plain(data))
+                if number in channels and type(stamp_ns) is int and isinstance(data, bytes):
+                    yield Salvaged(channels[number], stamp_ns, plain(data))
+                else:
+                    strange += 1
+            if strange:
+                damage.troubles.append(
+                    f"{path.name}: {strange} rows that are no messages are left out"
+                )
     except Exception as error:  # whatever SQLite and damaged rows raise
         damage.troubles.append(f"{path.name}: damaged, the rest is left out ({error})")
 
@@ -236,6 +249,12 @@ def _channels(database: sqlite3.Connection) -> dict[int, Channel]:
     qualities = "offered_qos_profiles" if "offered_qos_profiles" in columns else "''"
     query = f"SELECT id, name, type, {qualities} FROM topics"
     return {
-        number: Channel(name, type_, definitions.get(type_, ""), text)
+        number: Channel(name, type_, _text_of(definitions.get(type_)), _text_of(text))
         for number, name, type_, text in database.execute(query)
+        if isinstance(name, str) and isinstance(type_, str)
     }
+
+
+def _text_of(value: object) -> str:
+    """Return a value of a table that should be a text; "" where it is none."""
+    return value if isinstance(value, str) else ""

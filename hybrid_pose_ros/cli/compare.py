@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.dhp19_cnn import load_dhp19_cnn
     from hybrid_pose_ros.research.evaluation.rivals import compare_rivals
 
-    part = read_part(options)
+    part = read_part("compare", options)
     cnn = None if options.cnn is None else load_dhp19_cnn(options.cnn)
     console = Console()
     try:

@@ -260,6 +260,7 @@ def _report(
 ) -> None:
     from hybrid_pose_ros.bags.convert import camera_topic
     from hybrid_pose_ros.events.dhp19.recording import Dhp19Recording
+    from hybrid_pose_ros.events.losses import describe_rate
     from hybrid_pose_ros.events.playback import MAX_GAP_NS
     from hybrid_pose_ros.interfaces.topics import EVENTS, GROUND_TRUTH
 
@@ -274,6 +275,9 @@ def _report(
     print(f"{args.out}: {total:,} events, {result.packets:,} packets, {seconds:.1f} s")
     if recording.trouble:
         _warn(f"{args.recording}: {recording.trouble}")
+    for digest in result.digests:
+        if odd := describe_rate(digest.count, digest.last_ns - digest.first_ns):
+            _warn(f"{args.recording}: {odd}")
     if result.longest_gap_ns > MAX_GAP_NS:
         _warn(
             f"{args.recording}: there are {result.longest_gap_ns / 1e9:,.0f} s without an event: "

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
     check_at_least_one("--count", options.count)
-    part = read_part(options)
+    part = read_part("evaluate-recording", options)
     size = part.width, part.height
     report = evaluate_recording(part.events, *size, part.labels, part.checkpoint)
     if not report.hybrid.poses:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli import CommandError, warn
 
 if TYPE_CHECKING:
+    from hybrid_pose_ros.bags.opening import Recording
     from hybrid_pose_ros.events.array import EventArray
     from hybrid_pose_ros.events.labelled import PointLabels
     from hybrid_pose_ros.networks.checkpoint import Checkpoint
@@ -50,8 +51,8 @@ class LabelledPart:
     checkpoint: "Checkpoint"
 
 
-def read_part(options: argparse.Namespace) -> LabelledPart:
-    """Return what the options name; torch takes one thread from here on.
+def read_part(command: str, options: argparse.Namespace) -> LabelledPart:
+    """Return what the options of a command name; torch takes one thread from here on.
 
     Raises:
         CommandError: the part is none, or there are no labels where they should be.
@@ -68,6 +69,7 @@ def read_part(options: argparse.Namespace) -> LabelledPart:
     labels = _labels(options)
     checkpoint = load_checkpoint(options.checkpoint)
     events = recording.read_all(options.start, options.end)
+    _warn_of_losses(command, recording, events)
     return LabelledPart(events, recording.width, recording.height, labels, checkpoint)
 
 
@@ -76,10 +78,20 @@ def _labels(options: argparse.Namespace) -> "PointLabels | None":
     from hybrid_pose_ros.events.labelled import load_point_labels
 
     if options.labels is None:
-        if options.recording.suffix == ".npz":
+        if options.recording.suffix.lower() == ".npz":
             return load_point_labels(options.recording)
         return None
     labels = load_point_labels(options.labels)
     if labels is None:
         raise CommandError(f"{options.labels}: no labels in it (gt_t_us and gt)")
     return labels
+
+
+def _warn_of_losses(command: str, recording: "Recording", events: "EventArray") -> None:
+    """Say what of a recording was lost, and whether its times are those of no camera."""
+    from hybrid_pose_ros.events.losses import describe_rate
+
+    span_ns = int(events["t"][-1] - events["t"][0]) if len(events) else 0
+    for trouble in (recording.trouble, describe_rate(len(events), span_ns)):
+        if trouble:
+            warn(command, f"{recording.name}: {trouble}")

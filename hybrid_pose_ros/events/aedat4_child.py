@@ -26,7 +26,10 @@ LIMIT_S: Final = 2.0
 """Reading a batch takes milliseconds; a call that takes longer will not return."""
 
 OPEN_LIMIT_S: Final = 20.0
-"""For opening: the index of a recording that was cut off is made anew from all of the file."""
+"""For opening, at most: the index of a recording that was cut off is made anew from all of it."""
+
+OPEN_BYTES_PER_S: Final = 50_000_000
+"""An index is made anew faster than this."""
 
 END: Final = 0
 DAMAGED: Final = 2**64 - 1
@@ -55,7 +58,8 @@ def main() -> None:
 
 def _serve(output: BinaryIO, path: str, *camera: str) -> None:
     try:
-        reader = _watched(OPEN_LIMIT_S, lambda: dv.io.MonoCameraRecording(path, *camera))
+        limit_s = min(OPEN_LIMIT_S, LIMIT_S + os.path.getsize(path) / OPEN_BYTES_PER_S)
+        reader = _watched(limit_s, lambda: dv.io.MonoCameraRecording(path, *camera))
         opening = _watched(LIMIT_S, lambda: _describe(reader))
     except Exception:
         # Whatever it is, the file's content is the reason; the parent has a sentence for it.
@@ -83,7 +87,8 @@ def _serve(output: BinaryIO, path: str, *camera: str) -> None:
 def _describe(reader: "dv.io.MonoCameraRecording") -> Opening | None:
     if not reader.isEventStreamAvailable():
         return None
-    return Opening(*reader.getEventResolution(), *reader.getTimeRange())
+    opening = Opening(*reader.getEventResolution(), *reader.getTimeRange())
+    return opening if opening.first_us <= opening.last_us else None
 
 
 def _watched(limit_s: float, call: Callable[[], T]) -> T:

@@ -38,6 +38,9 @@ from hybrid_pose_ros.skeleton import NUM_JOINTS
 MAX_LABEL_GAP_NS: Final = 150_000_000
 """Between labels that lie farther apart the truth is taken as unknown."""
 
+_ROUND_NS: Final = 2**32 * 1000
+_MAGIC: Final = b"PK"
+
 _EVENTS: Final = ("t_us", "x", "y", "p", "width", "height")
 _LABELS: Final = ("gt_t_us", "gt")
 _SIMULATED: Final = ("label_ns", "keypoints_px", "visible")
@@ -106,12 +109,24 @@ def load_npz_events(path: Path, losses: Losses) -> tuple[EventArray, int, int]:
     try:
         check_sensor(width, height)
         x, y = (pixels_of(arrays[name], limit) for name, limit in (("x", width), ("y", height)))
-        t_ns = nanoseconds_of(arrays["t_us"])
+        t_ns = _unwrap(nanoseconds_of(arrays["t_us"]))
         events = assemble("npz", (width, height), t_ns, x, y, arrays["p"] > 0, losses)
         check_events(events, width, height)
     except (MalformedPacketError, MalformedEventsError) as error:
         raise LabelledFileError(f"{path}: {error}") from error
     return events, width, height
+
+
+def _unwrap(t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count times on where a counter of 32 bits (us) started over, if that puts them in order."""
+    steps = np.diff(t_ns)
+    restarts = steps < -_ROUND_NS // 2
+    # a step forwards as long is that of a damaged time, before which the counter goes on
+    if not restarts.any() or steps.max() > _ROUND_NS // 2 or t_ns.max() >= _ROUND_NS:
+        return t_ns
+    counted = t_ns.copy()
+    counted[1:] += np.cumsum(restarts) * _ROUND_NS
+    return t_ns if (counted[1:] < counted[:-1]).any() else counted
 
 
 def load_point_labels(path: Path) -> PointLabels | None:
@@ -138,6 +153,11 @@ def load_point_labels(path: Path) -> PointLabels | None:
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
             raise LabelledFileError(f"{path}: {name} is {arrays[name].shape} instead of {shape}")
+    floats = times.dtype.kind == "f"
+    t_ns = (np.rint(times.astype(np.float64) * unit_ns) if floats else times).astype(np.int64)
+    t_ns *= 1 if floats else unit_ns
+    if (t_ns[1:] <= t_ns[:-1]).any():
+        raise LabelledFileError(f"{path}: {names[0]} are nearer to each other than 1 ns")
     points, confidence = points.astype(np.float64), confidence.astype(np.float64)
     try:
         check_range(names[2], confidence, 0.0, 1.0)
@@ -145,7 +165,7 @@ def load_point_labels(path: Path) -> PointLabels | None:
         raise LabelledFileError(f"{path}: {error}") from error
     known = (np.abs(points) <= MAX_PIXEL).all(-1)
     points = np.where(known[..., None], points, np.nan)
-    return PointLabels(times.astype(np.int64) * unit_ns, points, np.where(known, confidence, 0.0))
+    return PointLabels(t_ns, points, np.where(known, confidence, 0.0))
 
 
 def _check_times(path: Path, name: str, times: NDArray[Any], unit_ns: int) -> None:
@@ -171,6 +191,11 @@ def load_arrays(
     if obstacle := find_obstacle(path, f"an .npz with {wanted}"):
         raise LabelledFileError(f"{path}: {obstacle}")
     try:
+        with path.open("rb") as begin:
+            if begin.read(len(_MAGIC)) != _MAGIC:
+                raise LabelledFileError(
+                    f"{path}: damaged or not an .npz; `numpy.savez` makes one, with {wanted}"
+                )
         with np.load(path, allow_pickle=False) as file:
             if missing := [name for name in required if name not in file]:
                 raise LabelledFileError(

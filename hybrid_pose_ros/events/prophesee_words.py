@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import Buffer, MalformedPacketError
-from hybrid_pose_ros.events.encodings.packet import assemble, read_words
+from hybrid_pose_ros.events.encodings.packet import assemble, keep_order, read_words
 from hybrid_pose_ros.events.encodings.words import hold_strays
 from hybrid_pose_ros.events.losses import Losses, is_nonsense
 
@@ -36,7 +36,7 @@ class Evt2Decoder:
     """Decoder of EVT 2.0 and 2.1, with memory: the time goes from piece to piece of the stream.
 
     Events before the first upper half of the time are skipped. Where the camera's time steps back
-    by up to :data:`MAX_STEP_BACK_US`, events keep the latest time seen.
+    by up to :data:`MAX_STEP_BACK_US`, events keep the latest time seen, and are counted.
 
     Args:
         width, height: of the sensor in pixels.
@@ -81,11 +81,13 @@ class Evt2Decoder:
         if not len(us):
             self.losses.skipped += unknown
             return empty_events()
-        sent_us, us = us, np.maximum.accumulate(np.maximum(us, self._latest_us))
+        sent_us = us
+        us, held = keep_order(us, self._latest_us)
         if (us - sent_us > MAX_STEP_BACK_US).any():
             raise MalformedPacketError(f"{self._name}: the time jumps back by more than a second")
         events = assemble(self._name, self._size, us * 1000, x, y, polarity, self.losses)
         self.losses.skipped += unknown
+        self.losses.held += held
         self._latest_us = int(us[-1])
         return events
 
@@ -148,6 +150,7 @@ class DatDecoder:
             us += 2**32
         restarts = np.diff(us) < -(2**31)
         us[1:] += np.cumsum(restarts) << 32
+        held = int(np.count_nonzero(us < self._latest_us))
         us = np.maximum(us, self._latest_us)
         events = assemble(
             "dat",
@@ -158,6 +161,7 @@ class DatDecoder:
             pixel >> 28 & 1,
             self.losses,
         )
+        self.losses.held += held
         if len(events):
             self._latest_us = int(events["t"][-1]) // 1000
         return events

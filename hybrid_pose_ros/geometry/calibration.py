@@ -39,6 +39,7 @@ from hybrid_pose_ros.geometry.cameras import (
     scale_projection,
 )
 from hybrid_pose_ros.geometry.distortion import Distortion, make_distortion
+from hybrid_pose_ros.geometry.ranges import MATRIX
 from hybrid_pose_ros.plain_yaml import load_plain
 from hybrid_pose_ros.regular_files import find_obstacle
 
@@ -141,7 +142,7 @@ def _matrix(
         matrix = np.array(entry.get(key), np.float64)
     except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
-    if matrix.shape != shape or not np.isfinite(matrix).all():
+    if matrix.shape != shape or not (np.abs(matrix) <= MATRIX).all():
         size = "x".join(map(str, shape))
         raise CameraError(
             f"{where}: {key} must be {size} numbers; a camera has projection, or camera_matrix, "

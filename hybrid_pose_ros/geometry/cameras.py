@@ -163,6 +163,7 @@ def check_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.f
         check_range(f"{name}: projection", projection, -MATRIX, MATRIX)
     except RangeError as error:
         raise CameraError(str(error)) from error
+    projection = projection.astype(np.float64, copy=False)  # smaller numbers would overflow
     left = projection[:, :3]
     size = np.linalg.norm(left, axis=1)
     if size.min() < 1 / MATRIX or abs(np.linalg.det(left / size[:, None])) < 1e-9:
@@ -221,7 +222,10 @@ def load_dhp19_cameras(folder: Path) -> dict[int, Camera]:
         try:
             if path.stat().st_size > _MAX_FILE_BYTES:
                 raise ValueError("too large for twelve numbers")
-            projection = np.asarray(np.load(path), float)
+            stored = np.load(path)
+            if stored.dtype.kind not in "biuf":
+                raise ValueError(f"{stored.dtype} instead of real numbers")
+            projection = np.asarray(stored, float)
         except _DAMAGE as error:
             raise CameraError(f"{path}: holds no array of numbers ({error})") from error
         try:

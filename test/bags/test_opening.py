@@ -71,5 +71,5 @@ def test_what_cannot_be_opened_is_one_kind_of_error(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match="none"):
             open_recording(tmp_path / name)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(SourceError, match="a folder without a bag"):
         open_recording(tmp_path / "empty")

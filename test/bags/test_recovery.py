@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is left of a bag after a crash becomes a whole bag; what is lost is said."""
 
+import contextlib
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -173,3 +175,59 @@ def test_killed_recordings_are_recovered_to_the_last_chunk(
         folder.mkdir()
         taken, found = kill_recorder(folder, share, store, 0.5 + 0.37 * number)
         assert 0 < found <= taken + 50
+
+
+ODD_ROWS = {
+    "UPDATE messages SET data = 'text' WHERE id = 3": 29,
+    "UPDATE messages SET data = 5 WHERE id = 3": 29,
+    "UPDATE messages SET topic_id = 99 WHERE id = 3": 29,
+    "UPDATE messages SET timestamp = 'noon' WHERE id = 3": 29,
+    "UPDATE topics SET offered_qos_profiles = '- history: ['": 30,
+    "UPDATE topics SET name = x'00' WHERE id != 1": 30,
+    "UPDATE message_definitions SET encoded_message_definition = 'uint8 ['": 30,
+    "UPDATE message_definitions SET encoded_message_definition = x'00'": 30,
+}
+
+
+@pytest.mark.parametrize(("statement", "left"), ODD_ROWS.items(), ids=ODD_ROWS)
+def test_an_odd_row_of_a_database_costs_itself(
+    tmp_path: Path, store: Typestore, statement: str, left: int
+) -> None:
+    bag = tmp_path / "bag"
+    write(bag, store, 30, storage="sqlite3")
+    (path,) = storage_files(bag)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+        database.commit()
+    found, troubles = recovered(bag, store)
+    assert len(found) == left
+    lost = [f"{path.name}: 1 rows that are no messages are left out"] * (left < 30)
+    assert troubles == lost
+
+
+@pytest.mark.parametrize("value", ["'text'", "7"])
+def test_a_message_that_is_no_bytes_is_damage(
+    tmp_path: Path, store: Typestore, value: str
+) -> None:
+    bag = tmp_path / "bag"
+    write(bag, store, 3, storage="sqlite3")
+    (path,) = storage_files(bag)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE messages SET data = {value}")
+        database.commit()
+    with pytest.raises(BagError, match=r"bag: the bag cannot be read \(.*bytes"):
+        list(read_raw(bag, [EVENTS_NAME]))
+
+
+@pytest.mark.parametrize("column", ["name", "type"])
+def test_a_topic_without_name_or_type_is_damage(
+    tmp_path: Path, store: Typestore, column: str
+) -> None:
+    bag = tmp_path / "bag"
+    write(bag, store, 3, storage="sqlite3")
+    (path,) = storage_files(bag)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE topics SET {column} = x'00' WHERE id = 1")
+        database.commit()
+    with pytest.raises(BagError, match=r"a topic .*b'.x00'"):
+        topic_types(path)

@@ -79,6 +79,17 @@ def test_a_batch_that_never_comes_is_given_up(
     assert source.read() is None
 
 
+def test_a_file_that_never_opens_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recording: Path
+) -> None:
+    """An index is made anew of large files only."""
+    replace_library(monkeypatch, tmp_path, opening=HANG)
+    start = time.monotonic()
+    with pytest.raises(SourceError, match=r"gave nothing for 2 s; record or copy it"):
+        Aedat4Source(recording)
+    assert 1.5 < time.monotonic() - start < 6.0
+
+
 @pytest.mark.parametrize(
     ("opening", "batch"),
     [
@@ -157,6 +168,13 @@ def test_the_process_ends_with_its_reader(tmp_path: Path, blow: signal.Signals) 
     while not has_ended(pid) and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_recording_without_events_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "nothing.aedat4"
+    assert write_aedat4(path, [], 346, 260) == 0
+    with pytest.raises(SourceError, match=r"nothing\.aedat4: the recording holds no events"):
+        Aedat4Source(path)
 
 
 @pytest.fixture

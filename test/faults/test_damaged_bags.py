@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags with damaged metadata or files: no hang, no invented message, one sentence."""
 
+import json
 import os
 import re
 import shutil
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hybrid_pose_ros.bags.bag import BagError, read_raw
+from hybrid_pose_ros.bags.bag import MAX_METADATA_BYTES, MAX_METADATA_VALUES, BagError, read_raw
 from hybrid_pose_ros.bags.contents import inspect_bag
 from hybrid_pose_ros.bags.salvage import Damage, salvage, storage_files
+from hybrid_pose_ros.plain_yaml import check_plain
 
 HEAD = struct.Struct("<BQ")
 CHUNK, MESSAGE, INDEX = 6, 5, 7
@@ -55,13 +57,33 @@ def test_a_file_of_a_bag_that_is_none_is_refused_at_once(
         ("{a: " * 3000, "nested"),
         ("a: &a [x, x]\nb: *a\n", "aliases"),
         ("a: b\n" * 10**6, "larger than"),
+        (f"a: [{'1,' * 500_000}]", "metadata.yaml: more than 40,000 values"),
+        ("- - - x\n" * 100_000, "metadata.yaml: more than 40,000 values"),
     ],
-    ids=["lists", "maps", "aliases", "size"],
+    ids=["lists", "maps", "aliases", "size", "values", "short lists"],
 )
 def test_metadata_that_would_take_for_ever_are_refused(bag: Path, text: str, words: str) -> None:
     (bag / "metadata.yaml").write_text(text)
+    start = time.perf_counter()
     with pytest.raises(BagError, match=rf"bag: .*{words}.*convert recover"):
         inspect_bag(bag)
+    assert time.perf_counter() - start < 2.0
+
+
+def test_metadata_of_many_topics_are_not_too_large(bag: Path) -> None:
+    content = yaml.safe_load((bag / "metadata.yaml").read_text())
+    topics = content["rosbag2_bagfile_information"]["topics_with_message_count"]
+    pattern = topics[0]["topic_metadata"]
+    quality = {"history": 1, "depth": 10, "reliability": 1, "durability": 2, "liveliness": 1}
+    times = ("deadline", "lifespan", "liveliness_lease_duration")
+    quality |= {name: {"sec": 9223372036, "nsec": 854775807} for name in times}
+    quality["avoid_ros_namespace_conventions"] = False
+    for number in range(800):
+        own = {**pattern, "name": f"/topic{number}", "offered_qos_profiles": [quality]}
+        topics.append({"message_count": 0, "topic_metadata": own})
+    text = json.dumps(content)  # which is YAML, too
+    assert 200_000 < len(text) < MAX_METADATA_BYTES
+    check_plain(text, MAX_METADATA_VALUES)
 
 
 @pytest.mark.parametrize(

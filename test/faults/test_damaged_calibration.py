@@ -214,3 +214,10 @@ def test_nan_is_out_of_range_unless_it_is_allowed() -> None:
     with pytest.raises(RangeError, match="x: nan is not from 0 to 1"):
         check_range("x", [0.0, np.nan], 0.0, 1.0)
     check_range("x", [], 0.0, 1.0)
+
+
+def test_a_matrix_of_complex_numbers_is_no_projection(tmp_path: Path) -> None:
+    for name in ("P1", "P2", "P3", "P4"):
+        np.save(tmp_path / f"{name}.npy", CAMERA.to_dhp19() * (1 if name != "P2" else 1j))
+    with pytest.raises(CameraError, match=r"P2\.npy: .*complex128 instead of real numbers"):
+        load_dhp19_cameras(tmp_path)

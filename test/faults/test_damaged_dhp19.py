@@ -158,6 +158,46 @@ def test_vicon_labels_are_numbers_where_a_person_can_be(tmp_path: Path, factor: 
         load_labels(tmp_path / "a.mat")
 
 
+@pytest.mark.parametrize("hdf5", [True, False])
+def test_a_joint_that_has_no_labels_is_named(tmp_path: Path, hdf5: bool) -> None:
+    structure = {field: np.ones((5, 3)) for field in FIELDS if field != "kneeL"}
+    path = tmp_path / "a.mat"
+    if hdf5:
+        with h5py.File(path, "w") as file:
+            for field, numbers in structure.items():
+                file[f"XYZPOS/{field}"] = numbers.T
+    else:
+        scipy.io.savemat(path, {"XYZPOS": structure})
+    with pytest.raises(LabelError, match=r"a\.mat: .*\(no numbers for kneeL\)"):
+        load_labels(path)
+
+
+def test_labels_larger_than_any_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("XYZ/3d_poses", (2**24, 3, 13), "f8", chunks=True)
+        file.create_dataset("XYZ/timestamps", (2**24,), "f8", chunks=True)
+    with pytest.raises(LabelError, match=r"a\.h5: "):
+        load_derived_labels(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("step", [1e-5, 1e-7])
+def test_labels_at_the_same_time_are_refused(tmp_path: Path, step: float) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["XYZ/3d_poses"], file["XYZ/timestamps"] = POSES, np.arange(5) * step
+    with pytest.raises(LabelError, match="not in order"):
+        load_derived_labels(tmp_path / "a.h5")
+    np.savez(tmp_path / "a.npz", gt_t_us=np.arange(5) * step, gt=np.ones((5, 13, 2)))
+    with pytest.raises(LabelledFileError, match="nearer to each other"):
+        load_point_labels(tmp_path / "a.npz")
+
+
+def test_label_times_keep_parts_of_a_microsecond(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", gt_t_us=np.arange(5) + 0.25, gt=np.ones((5, 13, 2)))
+    labels = load_point_labels(tmp_path / "a.npz")
+    assert labels is not None
+    assert labels.t_ns.tolist() == [250, 1250, 2250, 3250, 4250]
+
+
 @pytest.mark.parametrize("numbers", [np.float64, np.float32, np.int16, np.uint8])
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("count", [1, 40])

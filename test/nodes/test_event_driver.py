@@ -128,6 +128,19 @@ def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None
     assert (report.level, report.message) == (Level.ERROR, "the cable is out; plug it in")
 
 
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("exit_at_end", [False, True])
+def test_a_source_without_events_fails_the_node(
+    bench: Any, play: Any, loop: bool, exit_at_end: bool
+) -> None:
+    node, _ = play([empty_events()], loop=loop, exit_at_end=exit_at_end)
+    bench.until(lambda: node.exit_code is not None)
+    assert node.exit_code == 1
+    report = bench.report(node)
+    assert report.level == Level.ERROR
+    assert report.message == "list: it ended without an event; record it again"
+
+
 def test_what_the_source_lost_is_said_at_its_end(
     bench: Any, play: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

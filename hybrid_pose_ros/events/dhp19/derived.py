@@ -160,7 +160,8 @@ def load_derived_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float
         check_range("time of a label (us)", times, 0, MAX_TIME_BASE_NS / 1000)
     except RangeError as error:
         raise LabelError(f"{path}: damaged ({error}); copy it again") from error
-    if (np.diff(times) <= 0).any():
+    times_ns = np.rint(times * 1000.0).astype(np.int64)
+    if (np.diff(times_ns) <= 0).any():
         raise LabelError(f"{path}: XYZ/timestamps are not in order; copy it again")
     joints = checked_metres(path, poses.transpose(0, 2, 1) * 1e-3)
-    return np.rint(times * 1000.0).astype(np.int64), joints
+    return times_ns, joints

@@ -5,6 +5,7 @@ It holds one structure ``XYZPOS`` with a field per joint, [n, 3] in mm, NaN wher
 100 rows a second, the first at the start signal of the recording.
 """
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from hybrid_pose_ros.skeleton import JOINTS
 
 LABEL_NS: Final = 10_000_000
 """Time between labels."""
+
+MAX_BYTES: Final = 2**28
+"""Of the numbers of a file that are read at once; labels have a hundredth of it."""
 
 _STRUCTURE: Final = "XYZPOS"
 
@@ -50,9 +54,10 @@ def load_labels(path: Path) -> NDArray[np.float64]:
     try:
         joints = _read_hdf5(path) if h5py.is_hdf5(path) else _read_matlab(path)
     except Exception as error:  # whatever SciPy, h5py and zlib raise of damaged bytes
+        reason = " ".join(str(error).split())
         raise LabelError(
-            f"{path}: damaged, or no labels of DHP19; a structure {_STRUCTURE} with [n, 3] "
-            f"numbers for each of {', '.join(FIELDS)} is expected"
+            f"{path}: damaged, or no labels of DHP19 ({reason}); a structure {_STRUCTURE} with "
+            f"[n, 3] numbers for each of {', '.join(FIELDS)} is expected"
         ) from error
     if joints.ndim != 3 or joints.shape[2] != 3 or not len(joints):
         raise LabelError(f"{path}: the joints' coordinates are not [n, 3]")
@@ -64,7 +69,10 @@ def real_numbers(values: Any) -> NDArray[np.float64]:
 
     Raises:
         TypeError: it holds no real numbers.
+        ValueError: there are too many.
     """
+    if getattr(values, "nbytes", 0) > MAX_BYTES:
+        raise ValueError(f"{values.nbytes} bytes of numbers")
     array = np.asarray(values)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{array.dtype} instead of numbers")
@@ -89,13 +97,21 @@ def _read_hdf5(path: Path) -> NDArray[np.float64]:
     """Return the numbers of a file in the newest of the formats of `.mat`."""
     with h5py.File(path) as file:
         group = file[_STRUCTURE]
+        _check_fields(group)
         return np.stack([real_numbers(group[field]).T for field in FIELDS], axis=1)
 
 
 def _read_matlab(path: Path) -> NDArray[np.float64]:
     """Return the numbers of a file in one of the older formats."""
     structure = read_structure(path.read_bytes(), _STRUCTURE)
+    _check_fields(structure)
     return np.stack([real_numbers(structure[field]) for field in FIELDS], axis=1)
+
+
+def _check_fields(found: Container[str]) -> None:
+    """Raise ValueError where a joint has no field."""
+    if missing := [field for field in FIELDS if field not in found]:
+        raise ValueError(f"no numbers for {', '.join(missing)}")
 
 
 def save_labels(path: Path, joints_m: NDArray[np.floating]) -> None:

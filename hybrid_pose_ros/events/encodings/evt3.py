@@ -27,6 +27,7 @@ from hybrid_pose_ros.events.encodings.packet import (
     EncodedPacket,
     MalformedPacketError,
     assemble,
+    keep_order,
     read_words,
 )
 from hybrid_pose_ros.events.encodings.words import (
@@ -85,7 +86,7 @@ class Decoder:
     """Decoder of `evt3`, with memory.
 
     Until a TIME_HIGH, a TIME_LOW after it and an ADDR_Y have come, events are skipped. Where the
-    camera's time steps back a little, events keep the latest time seen.
+    camera's time steps back a little, events keep the latest time seen, and are counted.
 
     Args:
         width, height: of the sensor in pixels.
@@ -139,10 +140,9 @@ class Decoder:
         us = us + rounds * _ROUND_US
         self._state = replace(self._state, high=self._state.high + (rounds << 12))
         self._near_us = None
-        if not told:
-            us = np.maximum(us, self._latest_us)
-        us = np.maximum.accumulate(us)
+        us, held = keep_order(us, 0 if told else self._latest_us)
         events = assemble(NAME, self._size, us * 1000, x, y, polarity, self.losses)
+        self.losses.held += held
         self._latest_us = int(us[-1])
         return events
 

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray, MalformedEventsError
 from hybrid_pose_ros.events.compiled import FIELDS
-from hybrid_pose_ros.events.losses import Losses, is_nonsense
+from hybrid_pose_ros.events.losses import MIN_TOLD, SWAPPED, Losses, is_nonsense
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | NDArray[np.uint8]"
 """Input of a decoder: anything that lends its bytes."""
@@ -162,12 +162,15 @@ def assemble(
     if x.max() >= width or y.max() >= height:
         outside = (x >= width) | (y >= height)
         count, first = int(outside.sum()), int(outside.argmax())
+        turned = int(np.count_nonzero(outside & (x < height) & (y < width)))
         if is_nonsense(count, len(t)):
+            swapped = f" ({SWAPPED})" if MIN_TOLD <= count == turned else ""
             raise MalformedPacketError(
                 f"{encoding}: {count} of {len(t)} events lie outside the sensor of "
-                f"{width}x{height}, the first at ({x[first]}, {y[first]})"
+                f"{width}x{height}, the first at ({x[first]}, {y[first]}){swapped}"
             )
         losses.outside += count
+        losses.turned += turned
         inside = ~outside
         t, x, y, polarity = t[inside], x[inside], y[inside], polarity[inside]
     if (t[1:] < t[:-1]).any():
@@ -190,6 +193,18 @@ def assemble(
     return events
 
 
+def keep_order(t: NDArray[np.int64], earliest: int) -> tuple[NDArray[np.int64], int]:
+    """Hold times [n] that go back: each is at least ``earliest`` and all before it.
+
+    Unlike :func:`hold_times` this believes a step forwards, as a stream has to.
+
+    Returns:
+        the times, and how many of them were held.
+    """
+    ordered = np.maximum.accumulate(np.maximum(t, earliest))
+    return ordered, int(np.count_nonzero(ordered != t))
+
+
 def pixels_of(column: NDArray[Any], outside: int) -> NDArray[np.int64]:
     """Return a file's coordinates for :func:`assemble`.
 
@@ -205,8 +220,8 @@ def nanoseconds_of(column_us: NDArray[Any]) -> NDArray[np.int64]:
 
     Those that no packet can have, or that are no numbers, become -1, which is none either.
     """
-    possible = (column_us >= 0) & (column_us < MAX_TIME_BASE_NS // 1000)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
+        possible = (column_us >= 0) & (column_us < MAX_TIME_BASE_NS // 1000)
         return np.where(possible, column_us.astype(np.int64), -1) * np.where(possible, 1000, 1)
 
 

@@ -3,8 +3,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from hybrid_pose_ros.events.aedat2 import Aedat2Error, Aedat2Reader, unpack
 from hybrid_pose_ros.events.array import (
     EventArray,
@@ -13,7 +11,7 @@ from hybrid_pose_ros.events.array import (
     empty_events,
 )
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.events.encodings.packet import assemble
+from hybrid_pose_ros.events.encodings.packet import assemble, keep_order
 from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources.base import SourceError
 
@@ -90,7 +88,7 @@ class Aedat2Source:
         self.losses.held += self._reader.strays - self._strays
         self._strays = self._reader.strays
         columns = unpack(words)
-        us = np.maximum.accumulate(np.maximum(columns.us, self._latest_us))
+        us, held = keep_order(columns.us, self._latest_us)
         if len(us):
             self._latest_us = int(us[-1])
         try:
@@ -110,6 +108,7 @@ class Aedat2Source:
             raise SourceError(
                 f"{self.name}: {error}: damaged, or of another camera than its header says"
             ) from error
+        self.losses.held += held
         self._taken = self._taken or len(events) > 0
         events["x"], events["y"] = self.width - 1 - events["x"], self.height - 1 - events["y"]
         return events

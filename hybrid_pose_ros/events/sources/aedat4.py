@@ -32,9 +32,7 @@ _REMEDY: Final = "record or copy it again"
 
 _MAGIC: Final = b"#!AER-DAT4.0\r\n"
 _MAX_HEADER: Final = 2**20
-_STREAM: Final = re.compile(
-    rb'key="typeIdentifier"[^>]*>(\w{4})<.*?key="source"[^>]*>([^<]*)<', re.DOTALL
-)
+_ATTRIBUTE: Final = re.compile(rb'key="(typeIdentifier|source)"[^<>]{0,200}>([^<]{0,1000})<')
 _PIPE_BYTES: Final = 2**20
 _MAX_BATCH: Final = 2**26
 """Events; a batch of a camera has thousands."""
@@ -62,6 +60,10 @@ class Aedat4Source:
             raise SourceError(f"{path}: {obstacle}")
         if path.suffix.lower() != ".aedat4":
             raise SourceError(f"{path}: not an AEDAT4 file (*.aedat4); convert it first")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise SourceError(f"{path}: the name is not UTF-8; rename it") from None
         cameras = _find_cameras(path)
         self.name = str(path)
         self.losses = Losses()
@@ -164,8 +166,13 @@ def _find_cameras(path: Path) -> list[str]:
             header = file.read(min(size, _MAX_HEADER))
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
-    streams = _STREAM.findall(header)
-    names = [source.decode("utf-8", "replace") for kind, source in streams if kind == b"EVTS"]
+    names, kind = [], b""
+    for key, value in _ATTRIBUTE.findall(header):
+        if key == b"typeIdentifier":
+            kind = kind or value  # the source that comes next is that of this stream
+        elif kind:
+            names += [value.decode("utf-8", "replace")] * (kind == b"EVTS")
+            kind = b""
     return list(dict.fromkeys(names))
 
 

@@ -15,6 +15,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterException, ParameterUninitializedException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -114,3 +115,9 @@ def declare_parameters(
     node.add_on_set_parameters_callback(check)
     for spec in table.values():
         node.declare_parameter(spec.name, spec.default, spec.descriptor())
+        try:
+            node.get_parameter(spec.name)
+        except ParameterUninitializedException as error:
+            raise ParameterException(
+                f"no value, or an empty list, instead of one such as {spec.default!r}", spec.name
+            ) from error

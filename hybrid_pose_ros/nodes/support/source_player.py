@@ -197,7 +197,7 @@ class SourcePlayer:
         try:
             self._await_listeners(self._stopping)
             self._play_once()
-            while (self._again or self._options.loop) and not self._stopping.is_set():
+            while (self._again or self._loops) and not self._stopping.is_set():
                 self._again = False
                 self.close()
                 self.open()
@@ -214,8 +214,16 @@ class SourcePlayer:
             return
         if self._options.source == "camera" and self.source is not None:
             self.trouble = f"{self.source.name}: no more events; is the camera still plugged in?"
+        elif not self._has_published and self.source is not None:
+            lost = f" ({self.lost})" if self.lost else ""
+            self.trouble = f"{self.source.name}: it ended without an event{lost}; record it again"
         else:
             self.finished = True
+
+    @property
+    def _loops(self) -> bool:
+        """Whether the source starts over at its end; one without events would do so at once."""
+        return self._options.loop and self._has_published
 
     def _play_once(self) -> None:
         assert self.source is not None

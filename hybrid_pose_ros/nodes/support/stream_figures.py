@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of a stream of packets that diagnostics report, and what they tell, without ROS."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hybrid_pose_ros.events.losses import Losses
@@ -83,8 +83,9 @@ class ReaderFigures:
             losses.held - before.held,
             losses.skipped - before.skipped,
             losses.refused - before.refused,
+            turned=losses.turned - before.turned,
         )
-        self._losses = Losses(losses.outside, losses.held, losses.skipped, losses.refused)
+        self._losses = replace(losses)
         if new.dropped + new.held > BAD_SHARE * events:
             report.add(Level.WARN, f"bad events: {new.describe()}")
 
