@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError
+from hybrid_pose_ros.cli.figures import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,6 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.dhp19_cnn import load_dhp19_cnn
     from hybrid_pose_ros.research.evaluation.rivals import compare_rivals
 
+    check_writable(options.json)
     if not 0 <= options.start < options.end:
         raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hybrid_pose_ros.cli import CommandError
-from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli.figures import check_writable, write_figures
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the bag and print a table."""
+    check_writable(options.json)
     report = _evaluate(options)
     from hybrid_pose_ros.metrics.running_errors import format_report
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, warn
-from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli.figures import check_writable, write_figures
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.bags.opening import Recording
@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
     check_at_least_one("--count", options.count)
+    check_writable(options.json)
     if not 0 <= options.start < options.end:
         raise CommandError(f"--from {options.start:g} must lie before --to {options.end:g}")
     torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
