@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ ODD: tuple[Any, ...] = (
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the paths to all members of nested lists and tables."""
     if isinstance(value, dict):
-        inner = value.items()
+        inner: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list):
         inner = enumerate(value)
     else:
