@@ -182,7 +182,8 @@ def scale_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.f
         CameraError: the matrix is not a finite 3x4 one of rank 3, or its focal lengths, principal
             point or place are none of a camera.
     """
-    left = check_projection(projection, name)[:, :3]
+    projection = check_projection(projection, name)
+    left = projection[:, :3]
     scale = float(np.sign(np.linalg.det(left)) / np.linalg.norm(left[2]))
     # one that is scaled already stays as it is, to the bit
     matrix = projection if abs(scale - 1) < _ROUNDING else projection * scale

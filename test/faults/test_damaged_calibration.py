@@ -216,6 +216,16 @@ def test_nan_is_out_of_range_unless_it_is_allowed() -> None:
     check_range("x", [], 0.0, 1.0)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64])
+def test_numbers_of_any_size_make_the_same_camera(kind: type) -> None:
+    """Those of 16 bits have no norm above 255, and none that NumPy solves."""
+    matrix = np.round(CAMERA.matrix).astype(kind)
+    camera = make_camera(346, 260, matrix, "")
+    expected = make_camera(346, 260, np.round(CAMERA.matrix), "")
+    np.testing.assert_allclose(camera.matrix, expected.matrix, rtol=1e-3)
+    assert camera.matrix.dtype == np.float64
+
+
 def test_a_matrix_of_complex_numbers_is_no_projection(tmp_path: Path) -> None:
     for name in ("P1", "P2", "P3", "P4"):
         np.save(tmp_path / f"{name}.npy", CAMERA.to_dhp19() * (1 if name != "P2" else 1j))
