@@ -155,9 +155,10 @@ class Camera:
 
 def check_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Return a 3x4 matrix of numbers within bounds and of rank 3, or raise CameraError."""
-    if projection.shape != (3, 4):
+    if projection.shape != (3, 4) or projection.dtype.kind not in "biuf":
         raise CameraError(
-            f"{name}: projection must be three rows of four numbers, not {projection.shape}"
+            f"{name}: projection must be three rows of four numbers, not {projection.shape} of "
+            f"{projection.dtype}"
         )
     try:
         check_range(f"{name}: projection", projection, -MATRIX, MATRIX)

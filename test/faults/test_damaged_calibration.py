@@ -231,3 +231,8 @@ def test_a_matrix_of_complex_numbers_is_no_projection(tmp_path: Path) -> None:
         np.save(tmp_path / f"{name}.npy", CAMERA.to_dhp19() * (1 if name != "P2" else 1j))
     with pytest.raises(CameraError, match=r"P2\.npy: .*complex128 instead of real numbers"):
         load_dhp19_cameras(tmp_path)
+
+
+def test_a_matrix_of_texts_is_no_projection() -> None:
+    with pytest.raises(CameraError, match="odd: projection must be .* of <U1"):
+        make_camera(346, 260, np.full((3, 4), "1"), "odd")  # type: ignore[arg-type]
