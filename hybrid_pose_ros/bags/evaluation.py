@@ -18,7 +18,7 @@ from hybrid_pose_ros.bags.bag import (
 )
 from hybrid_pose_ros.bags.contents import BagContents, played_topics
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.events.stream import Packet, PacketReader
+from hybrid_pose_ros.events.stream import Packet, PacketReader, describe_losses
 from hybrid_pose_ros.geometry.cameras import Camera, CameraError
 from hybrid_pose_ros.interfaces.messages import (
     camera_from_info,
@@ -48,6 +48,12 @@ class PacketPoses:
         self._checkpoint, self._ann_hz = checkpoint, ann_hz
         self._reader = PacketReader()
         self._estimator: PoseEstimator | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What was lost of the packets so far in a sentence, or ""."""
+        reader = self._reader
+        return describe_losses(reader.malformed, reader.lost, reader.losses)
 
     def push(self, packet: Packet) -> list[Pose]:
         """Take a packet and return the poses of the steps that it completes.
@@ -118,10 +124,14 @@ def evaluate_events(
     *,
     ann_hz: float = 10.0,
     progress: Progress = lambda seconds: None,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Make the poses anew of the events that the bag holds, and score them.
 
-    Arguments, result and errors are those of :func:`evaluate_recorded`.
+    Other arguments, result and errors are those of :func:`evaluate_recorded`.
+
+    Args:
+        warn: called with a sentence where events of a camera were lost.
     """
     evaluation = _begin(contents)
     pipelines = {camera: PacketPoses(checkpoint, ann_hz) for camera in cameras}
@@ -142,6 +152,9 @@ def evaluate_events(
             if calibration is not None:
                 triangulator.calibrate(camera, calibration)
         progress((stored.stamp_ns - contents.start_ns) * 1e-9)
+    for camera, pipeline in pipelines.items():
+        if pipeline.trouble:
+            warn(f"{contents.path}: {EVENTS.under(camera).name}: {pipeline.trouble}")
     evaluation.finish()
     return evaluation.report()
 

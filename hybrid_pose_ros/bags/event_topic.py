@@ -13,7 +13,7 @@ from rosbags.typesys.store import Typestore
 from hybrid_pose_ros.bags.bag import BagError, read_bag, topic_types
 from hybrid_pose_ros.events.array import EVENT_DTYPE, EventArray
 from hybrid_pose_ros.events.encodings import MalformedPacketError
-from hybrid_pose_ros.events.stream import PacketReader
+from hybrid_pose_ros.events.stream import PacketReader, describe_losses
 from hybrid_pose_ros.interfaces.topics import is_packet_type
 
 _USED_BITS: Final = np.uint64(0xFF_FFFF_FFFF)
@@ -80,12 +80,7 @@ class EventTopic:
     @property
     def trouble(self) -> str:
         """Losses of the topic so far in a sentence, or ""."""
-        parts = (
-            (self.damaged, "damaged packets are left out"),
-            (self._reader.lost, "packets were not recorded, their numbers say"),
-        )
-        counted = [f"{count:,} {what}" for count, what in parts if count]
-        return "; ".join([*counted, *filter(None, [self._reader.losses.describe()])])
+        return describe_losses(self.damaged, self._reader.lost, self._reader.losses)
 
     def events(self) -> Iterator[EventArray]:
         """Yield the events of each packet.

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, writing
-from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli.figures import check_writable, write_figures
 from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.dhp19_cnn import load_dhp19_cnn
     from hybrid_pose_ros.research.evaluation.rivals import compare_rivals
 
+    check_writable(options.json)
     part = read_part("compare", options)
     cnn = None if options.cnn is None else load_dhp19_cnn(options.cnn)
     console = Console()

@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from hybrid_pose_ros.cli import CommandError
-from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli import CommandError, warn
+from hybrid_pose_ros.cli.figures import check_writable, write_figures
 
 
 def add_parser(subparsers: Any) -> None:
@@ -32,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate the bag and print a table."""
+    check_writable(options.json)
     report = _evaluate(options)
     from hybrid_pose_ros.metrics.running_errors import format_report
 
@@ -68,5 +69,11 @@ def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
         torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
         checkpoint = load_checkpoint(options.model)
         return evaluate_events(
-            contents, cameras, store, checkpoint, ann_hz=LOCKSTEP_ANN_HZ, progress=show
+            contents,
+            cameras,
+            store,
+            checkpoint,
+            ann_hz=LOCKSTEP_ANN_HZ,
+            progress=show,
+            warn=lambda sentence: warn("evaluate-bag", sentence),
         )

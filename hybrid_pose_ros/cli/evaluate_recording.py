@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hybrid_pose_ros.cli import CommandError, check_at_least_one, writing
-from hybrid_pose_ros.cli.figures import write_figures
+from hybrid_pose_ros.cli.figures import check_writable, write_figures
 from hybrid_pose_ros.cli.labelled_part import add_arguments, read_part
 
 _ROWS = {
@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
 
     check_at_least_one("--count", options.count)
+    check_writable(options.json)
     part = read_part("evaluate-recording", options)
     size = part.width, part.height
     report = evaluate_recording(part.events, *size, part.labels, part.checkpoint)

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,22 @@ def write_figures(path: Path, figures: Mapping[str, Any]) -> None:
     text = json.dumps(figures, indent=2) + "\n"
     with writing(path):
         path.write_text(text, encoding="utf-8")
+
+
+def check_writable(path: Path | None) -> None:
+    """Say at once, and not after minutes of measuring, that a file cannot be written.
+
+    Raises:
+        CommandError: its folder is missing or cannot be written, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise CommandError(f"{path}: a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path}: there is no folder {path.parent}; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise CommandError(f"{path}: cannot be written (Permission denied)")
 
 
 def file_options(options: argparse.Namespace, *names: str) -> list[str]:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hybrid_pose_ros.cli import CommandError, check_new_bag
-from hybrid_pose_ros.cli.figures import read_figures, write_figures
+from hybrid_pose_ros.cli.figures import check_writable, read_figures, write_figures
 
 if TYPE_CHECKING:
     from hybrid_pose_ros.graph.lockstep import Lockstep
@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(
             "--publish-only starts no nodes: --lockstep, --json and --visualizer need them"
         )
+    check_writable(options.json)
     return _replay(options, Console())
 
 

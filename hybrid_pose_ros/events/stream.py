@@ -154,6 +154,22 @@ class PacketReader:
             decoder.reset()
 
 
+def describe_losses(damaged: int, lost: int, losses: Losses) -> str:
+    """Return the losses of recorded packets in a sentence, or "".
+
+    Args:
+        damaged: packets that could not be decoded.
+        lost: packets that are missing according to the sequence numbers.
+        losses: single events of the others.
+    """
+    parts = (
+        (damaged, "damaged packets are left out"),
+        (lost, "packets were not recorded, their numbers say"),
+    )
+    counted = [f"{count:,} {what}" for count, what in parts if count]
+    return "; ".join([*counted, *filter(None, [losses.describe()])])
+
+
 @dataclass(frozen=True)
 class Pushed:
     """Result of pushing one packet.

@@ -155,9 +155,10 @@ class Camera:
 
 def check_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Return a 3x4 matrix of numbers within bounds and of rank 3, or raise CameraError."""
-    if projection.shape != (3, 4):
+    if projection.shape != (3, 4) or projection.dtype.kind not in "biuf":
         raise CameraError(
-            f"{name}: projection must be three rows of four numbers, not {projection.shape}"
+            f"{name}: projection must be three rows of four numbers, not {projection.shape} of "
+            f"{projection.dtype}"
         )
     try:
         check_range(f"{name}: projection", projection, -MATRIX, MATRIX)
@@ -182,7 +183,8 @@ def scale_projection(projection: NDArray[np.float64], name: str) -> NDArray[np.f
         CameraError: the matrix is not a finite 3x4 one of rank 3, or its focal lengths, principal
             point or place are none of a camera.
     """
-    left = check_projection(projection, name)[:, :3]
+    projection = check_projection(projection, name)
+    left = projection[:, :3]
     scale = float(np.sign(np.linalg.det(left)) / np.linalg.norm(left[2]))
     # one that is scaled already stays as it is, to the bit
     matrix = projection if abs(scale - 1) < _ROUNDING else projection * scale

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, Writer
 from rosbags.typesys.store import Typestore
 
 from hybrid_pose_ros.bags.contents import inspect_bag
@@ -164,3 +164,32 @@ def test_what_cannot_be_evaluated_is_said(
     with written_bag(bag, store, {"/events": EVENTS_TYPE}) as write:
         write("/events", 5, header_at(5, ""))
     assert "no ground truth on /ground_truth/pose_3d" in refusal("evaluate-bag", bag)
+
+
+def test_lost_and_damaged_packets_of_a_bag_are_told(
+    tmp_path: Path, small_bag: Path, store: Typestore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One packet is cut off, and one is missing."""
+    number = 0
+    with Reader(small_bag) as reader, Writer(tmp_path / "bag", version=9) as writer:
+        links = {
+            link.id: writer.add_connection(link.topic, link.msgtype, typestore=store)
+            for link in reader.connections
+        }
+        for link, stamp_ns, data in reader.messages():
+            if link.topic == "/cam0/events":
+                number += 1
+                if number == 7:
+                    continue
+                if number == 5:
+                    packet: Any = store.deserialize_cdr(data, EVENTS_TYPE)
+                    packet.events = packet.events[:-1]
+                    data = bytes(store.serialize_cdr(packet, EVENTS_TYPE))
+            writer.write(links[link.id], stamp_ns, data)
+    bag = str(tmp_path / "bag")
+    assert main(["evaluate-bag", bag, "--recompute", "--cameras", "cam0"]) == 0
+    told = [line for line in capfd.readouterr().err.splitlines() if "warning" in line]
+    assert told == [
+        f"hybrid-pose evaluate-bag: warning: {bag}: /cam0/events: 1 damaged packets are left out; "
+        "1 packets were not recorded, their numbers say"
+    ]

@@ -3,6 +3,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,8 +217,23 @@ def test_nan_is_out_of_range_unless_it_is_allowed() -> None:
     check_range("x", [], 0.0, 1.0)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.int64])
+def test_numbers_of_any_size_make_the_same_camera(kind: type) -> None:
+    """Those of 16 bits have no norm above 255, and none that NumPy solves."""
+    matrix: NDArray[Any] = np.round(CAMERA.matrix).astype(kind)
+    camera = make_camera(346, 260, matrix, "")
+    expected = make_camera(346, 260, np.round(CAMERA.matrix), "")
+    np.testing.assert_allclose(camera.matrix, expected.matrix, rtol=1e-3)
+    assert camera.matrix.dtype == np.float64
+
+
 def test_a_matrix_of_complex_numbers_is_no_projection(tmp_path: Path) -> None:
     for name in ("P1", "P2", "P3", "P4"):
         np.save(tmp_path / f"{name}.npy", CAMERA.to_dhp19() * (1 if name != "P2" else 1j))
     with pytest.raises(CameraError, match=r"P2\.npy: .*complex128 instead of real numbers"):
         load_dhp19_cameras(tmp_path)
+
+
+def test_a_matrix_of_texts_is_no_projection() -> None:
+    with pytest.raises(CameraError, match=r"odd: projection must be .* of <U1"):
+        make_camera(346, 260, np.full((3, 4), "1"), "odd")  # type: ignore[arg-type]

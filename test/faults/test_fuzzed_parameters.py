@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ import rclpy
 import yaml
 from rclpy.exceptions import ParameterException
 
+from hybrid_pose_ros.nodes.support.base import ManagedNode
 from hybrid_pose_ros.nodes.support.boundary import StartError
 from hybrid_pose_ros.nodes.support.node_classes import NODES, node_class
 
@@ -83,7 +85,8 @@ def start(executable: str, arguments: list[str]) -> str:
         return "unread"
     node = None
     try:
-        node = node_class(executable)()
+        make: Callable[[], ManagedNode] = node_class(executable)  # type: ignore[assignment]
+        node = make()
         node.start()
     except (ParameterException, StartError) as error:
         words = str(error)

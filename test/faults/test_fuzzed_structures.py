@@ -8,6 +8,7 @@ what is read gets past the check of the format. By hand, for a hundred thousand 
 
 import collections
 import contextlib
+import copy
 import json
 import resource
 import shutil
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ ODD: tuple[Any, ...] = (
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Return the paths to all members of nested lists and tables."""
     if isinstance(value, dict):
-        inner = value.items()
+        inner: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list):
         inner = enumerate(value)
     else:
@@ -85,7 +86,7 @@ def alter(value: Any, rng: Rng) -> Any:
     for _ in range(int(rng.integers(1, 4))):
         path = pick(rng, places(changed) or [()])
         if not path:
-            return pick(rng, ODD)
+            return copy.deepcopy(pick(rng, ODD))
         owner = changed
         for key in path[:-1]:
             owner = owner[key]
@@ -95,9 +96,9 @@ def alter(value: Any, rng: Rng) -> Any:
         elif kind == 1 and isinstance(owner, dict):
             owner[pick(rng, ODD[22:30])] = owner.pop(path[-1])
         elif kind == 2 and isinstance(owner, list):
-            owner.append(owner[path[-1]])
+            owner.append(copy.deepcopy(owner[path[-1]]))
         else:
-            owner[path[-1]] = pick(rng, ODD)
+            owner[path[-1]] = copy.deepcopy(pick(rng, ODD))
     return changed
 
 

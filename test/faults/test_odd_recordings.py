@@ -2,6 +2,7 @@
 """Recordings that users have and that are odd: what they hold, or what is wrong, is said."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,18 @@ def test_text_in_the_place_of_an_npz_is_told_without_a_word_on_pickles(tmp_path:
     with pytest.raises(SourceError, match=r"not an \.npz; `numpy\.savez`") as caught:
         open_recording(path)
     assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate-recording", "compare", "evaluate-bag", "replay --lockstep"]
+)
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("none/f.json", "there is no folder .*none; make it first"), (".", "a folder; name a file")],
+)
+def test_figures_that_cannot_be_written_are_told_before_the_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, place: str, words: str
+) -> None:
+    missing = tmp_path / "none.npz"  # which would be told next
+    assert main([*command.split(), str(missing), "--json", str(tmp_path / place)]) == 1
+    assert re.search(words, capfd.readouterr().err)

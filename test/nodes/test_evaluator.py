@@ -147,3 +147,9 @@ def test_a_report_that_cannot_be_written_is_no_crash(bench: Any, tmp_path: Path)
     node = bench.run(EvaluatorNode, report=str(tmp_path / "no" / "folder.json"))
     node.stop()
     assert not (tmp_path / "no").exists()
+
+
+def test_a_camera_that_is_no_name_is_refused_in_a_sentence(bench: Any) -> None:
+    with pytest.raises(StartError, match=r"/\.\./.*: no name of a topic; use letters") as caught:
+        bench.run(EvaluatorNode, cameras="..")
+    assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rclpy.exceptions import ParameterException
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.encodings import make_decoder
@@ -52,7 +53,8 @@ def play(bench: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def play(batches: list[Any], **parameters: Any) -> tuple[EventDriverNode, list[EventPacket]]:
         monkeypatch.setattr(event_source, "open_source", lambda path, **_: ListSource(batches))
-        values = {"source": "recording", "rate": 0.0, "wait_for_subscribers": 1} | parameters
+        values = {"source": "recording", "path": "list", "rate": 0.0, "wait_for_subscribers": 1}
+        values |= parameters
         node = bench.run(EventDriverNode, **values)
         return node, bench.collect(EventPacket, "events", profile(EVENTS.wanted))
 
@@ -126,6 +128,17 @@ def test_a_source_that_breaks_down_fails_the_node(bench: Any, play: Any) -> None
     assert node.exit_code == 1
     report = bench.report(node)
     assert (report.level, report.message) == (Level.ERROR, "the cable is out; plug it in")
+
+
+@pytest.mark.parametrize("source", ["recording", "video"])
+def test_a_file_that_is_not_named_is_asked_for(bench: Any, source: str) -> None:
+    with pytest.raises(StartError, match=f"path is not given; it names the {source} to play"):
+        bench.run(EventDriverNode, source=source)
+
+
+def test_a_parameter_without_a_value_is_refused_in_a_sentence(bench: Any) -> None:
+    with pytest.raises(ParameterException, match=r"instead of one such as 1\.0: rate"):
+        bench.run(EventDriverNode, rate=None)  # as `-p rate:=[]` gives it
 
 
 @pytest.mark.parametrize("loop", [False, True])

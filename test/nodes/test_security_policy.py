@@ -20,7 +20,7 @@ OPTIONAL = {"/tf", "/detections"}
 PARAMETERS: dict[str, dict[str, Any]] = {
     "triangulator": {"cameras": "cam0,cam1,cam2,cam3"},
     "evaluator": {"cameras": "cam0,cam1,cam2,cam3"},
-    "event_driver": {"source": "recording"},
+    "event_driver": {"source": "recording", "path": "recording.raw"},
 }
 
 

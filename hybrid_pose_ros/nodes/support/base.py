@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.lifecycle import (
     LifecycleNode,
     LifecyclePublisher,
@@ -54,10 +54,14 @@ _QOS_OVERRIDES: Final = QoSOverridingOptions(
 
 
 @contextmanager
-def _qos_troubles(topic: Topic) -> Iterator[None]:
-    """Say which topic's parameters are wrong."""
+def _topic_troubles(topic: Topic) -> Iterator[None]:
+    """Say which topic's name or parameters are wrong."""
     try:
         yield
+    except NameValidationException as error:
+        raise StartError(
+            f"{topic.name}: no name of a topic; use letters, digits and _ in names, a letter first"
+        ) from error
     except (RuntimeError, ParameterException) as error:
         raise StartError(f"qos_overrides of {topic.name}: {error}") from error
 
@@ -209,7 +213,7 @@ class ManagedNode(LifecycleNode):
                 f"{topic.name}: {topic.type.partition('/')[0]} is not installed; it comes with a "
                 "ROS 2 distribution"
             ) from error
-        with _qos_troubles(topic):
+        with _topic_troubles(topic):
             publisher: LifecyclePublisher = self.create_lifecycle_publisher(
                 message_class,
                 topic.name,
@@ -242,7 +246,7 @@ class ManagedNode(LifecycleNode):
             callback(data if raw else message)
 
         # Serialised always: rclpy drops what it cannot read without a word.
-        with _qos_troubles(topic):
+        with _topic_troubles(topic):
             subscription: Subscription = self.create_subscription(
                 message_class,
                 topic.name,

@@ -127,9 +127,8 @@ def open_source_of(node: ManagedNode, stop: threading.Event) -> ReadAhead:
         if kind == "camera":
             source: EventSource = CameraSource(node.text("camera"))
         elif kind == "recording":
-            source = open_source(
-                Path(node.text("path")), size=_size_of(node), camera=node.text("camera")
-            )
+            path, size = _path_of(node), _size_of(node)
+            source = open_source(path, size=size, camera=node.text("camera"))
         elif kind == "network":
             source = NetworkSource(node.text("host"), node.integer("port"))
         elif kind in ("video", "webcam"):
@@ -162,8 +161,15 @@ def _open_frames(node: ManagedNode, kind: str) -> EventSource:
         on_cut=partial(_report_scene_cut, node),
     )
     if kind == "video":
-        return VideoSource(Path(node.text("path")), sensor)
+        return VideoSource(_path_of(node), sensor)
     return WebcamSource(node.integer("device"), sensor)
+
+
+def _path_of(node: ManagedNode) -> Path:
+    """Return the file that the parameter names; raises SourceError."""
+    if not node.text("path"):
+        raise SourceError(f"path is not given; it names the {node.text('source')} to play")
+    return Path(node.text("path"))
 
 
 def _size_of(node: ManagedNode) -> tuple[int, int] | None:
