@@ -10,15 +10,22 @@ a process names that lives no more is removed, unless somebody holds Fast DDS's 
 import fcntl
 import os
 import re
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 SHARED_MEMORY: Final = Path("/dev/shm")
 
 _SEGMENT: Final = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 _LOCK: Final = "_el"
 """End of the name of the file that the process which owns a segment holds a lock on."""
+
+_PARTIAL: Final = ".partial"
+"""End of the name of a record that is being written."""
+
+_TRIES, _PAUSE_S = 10, 0.01
+"""How often, and with which pauses, a lock is tried."""
 
 
 def record_folder() -> Path:
@@ -58,7 +65,11 @@ class SegmentRecord:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             names = [segment.name for segment in own_segments(pid)]
-            path.write_text("\n".join(names), encoding="utf-8")
+            partial = path.with_suffix(
+                ".partial"
+            )  # what is killed meanwhile leaves no half record
+            partial.write_text("\n".join(names), encoding="utf-8")
+            partial.replace(path)
         except OSError as error:
             return f"{path.parent}: {error.strerror}"
         self._path = path
@@ -77,7 +88,7 @@ def clear_leftovers() -> list[str]:
     with suppress(OSError):  # a folder that is not there, or not ours
         for record in sorted(record_folder().iterdir()):
             pid, _, start_time = record.name.partition("-")
-            if not pid.isdecimal() or _start_time(int(pid)) == start_time:
+            if not pid.isdecimal() or _start_time(int(pid)) == start_time.removesuffix(_PARTIAL):
                 continue
             names = record.read_text(encoding="utf-8", errors="replace").split()
             cleared += [name for name in names if _SEGMENT.fullmatch(name) and _clear(name)]
@@ -92,12 +103,25 @@ def _clear(name: str) -> bool:
         if segment.lstat().st_uid != os.getuid():
             return False
         with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(file)
             segment.unlink()
             lock.unlink()
     except OSError:  # gone already, or held: then it is somebody's
         return False
     return True
+
+
+def _take(file: BinaryIO) -> None:
+    """Lock a file; raises OSError if somebody keeps it locked.
+
+    Whoever has heard a process looks once a second whether it lives, and locks it for a moment.
+    """
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_PAUSE_S)
+    raise BlockingIOError
 
 
 def _start_time(pid: int) -> str:

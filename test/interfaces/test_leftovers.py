@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,12 @@ from pathlib import Path
 import pytest
 
 from hybrid_pose_ros.interfaces import leftovers
-from hybrid_pose_ros.interfaces.leftovers import clear_leftovers, own_segments, record_folder
+from hybrid_pose_ros.interfaces.leftovers import (
+    SegmentRecord,
+    clear_leftovers,
+    own_segments,
+    record_folder,
+)
 
 DEAD, HELD, ALIVE, OTHER = (f"fastrtps_{digit * 16}" for digit in "0123")
 
@@ -53,6 +59,37 @@ def test_own_segments_are_those_whose_lock_is_held(memory: Path, name: str) -> N
         assert only_mapped.fileno()
     with (memory / "fastrtps_port7411_el").open("w"):  # a port is everybody's
         assert own_segments(os.getpid()) == []
+
+
+def test_a_lock_that_is_held_for_a_moment_does_not_save_a_segment(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "_TRIES", 3000)
+    lock = (memory / f"{DEAD}_el").open()
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    timer = threading.Timer(0.02, lock.close)
+    timer.start()
+    assert DEAD in clear_leftovers()
+    timer.join()
+
+
+def test_a_record_is_there_as_a_whole_or_not_at_all(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(record_folder().iterdir())
+    written: list[set[Path]] = []
+    replace = Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        written.append(set(record_folder().iterdir()) - before)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    monkeypatch.setattr(leftovers, "_start_time", lambda pid: "77")
+    assert SegmentRecord().write() == ""
+    [partial] = written
+    assert {path.name for path in partial} == {f"{os.getpid()}-77.partial"}
+    assert set(record_folder().iterdir()) - before == {record_folder() / f"{os.getpid()}-77"}
 
 
 def test_without_records_nothing_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +138,7 @@ def test_segments_of_a_killed_node_are_cleared_at_the_next_start(
     first = start_visualizer()
     segments = shared_memory(first)
     deadline = time.monotonic() + 60
-    while not records() and time.monotonic() < deadline:
+    while not any(path.suffix == "" for path in records()) and time.monotonic() < deadline:
         time.sleep(0.01)
     first.kill()
     first.wait()
