@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the package is installed, and beside what."""
+"""The place where the package is installed, and its neighbours."""
 
 import importlib.metadata
 import os

@@ -51,7 +51,7 @@ class PacketPoses:
 
     @property
     def trouble(self) -> str:
-        """What was lost of the packets so far in a sentence, or ""."""
+        """Losses among the packets so far in a sentence, or ""."""
         reader = self._reader
         return describe_losses(reader.malformed, reader.lost, reader.losses)
 

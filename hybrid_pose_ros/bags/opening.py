@@ -26,11 +26,11 @@ HDF5_SUFFIXES: Final = (".h5", ".hdf5")
 
 
 class Origin(Protocol):
-    """Where the events of a recording come from."""
+    """Source of the events of a recording."""
 
     @property
     def trouble(self) -> str:
-        """What was lost of the part read so far, or ""."""
+        """Losses in the part read so far, or ""."""
 
 
 class Recording:
@@ -54,7 +54,7 @@ class Recording:
 
     @property
     def trouble(self) -> str:
-        """What was lost of the part read so far in a sentence, or ""."""
+        """Losses in the part read so far in a sentence, or ""."""
         return self._origin.trouble
 
     def __iter__(self) -> Iterator[EventArray]:

@@ -25,7 +25,7 @@ _PARTIAL: Final = ".partial"
 """End of the name of a record that is being written."""
 
 _TRIES, _PAUSE_S = 10, 0.01
-"""How often, and with which pauses, a lock is tried."""
+"""Number of attempts at a lock, and the pause (s) after each."""
 
 
 def record_folder() -> Path:

@@ -3,8 +3,8 @@
 
 The network knows one person. Where there are two, its heatmaps have a peak on each, and from one
 inference to the next the higher one may be the other's. So an inference sees only what lies around
-the last pose: the nearest body is kept. Now and then one sees the whole picture, so that what was
-followed by mistake is left for a person who is surer.
+the last pose: whoever was found first is kept. Now and then one sees the whole picture, so that
+what was followed by mistake is left for a person who is surer.
 """
 
 from typing import Final

@@ -34,8 +34,8 @@ class PoseEstimator:
         precision: of the ANN, ``auto``, ``float32`` or ``bfloat16``.
         predict_ms: the poses that are returned are predicted so far ahead of their steps (ms of
             sensor time), which makes up for the delay until they are used.
-        follow_person: the ANN sees only what lies around its last pose, so that a second person
-            is not taken for the first.
+        follow_person: the ANN sees only what lies around its last pose, so that who is followed
+            does not change with every inference where there are two people.
 
     Attributes:
         model: the model in use.
@@ -98,8 +98,9 @@ class PoseEstimator:
 
         The ANN's answer takes effect after the packet's last step, if one is due within it. Where
         a packet completes many steps, as after a pause, the poses from that moment to the
-        packet's end lack it; all that follow are those of :meth:`push`, unless the person that is
-        followed has left the window of the inference before.
+        packet's end lack it. Those that follow are those of :meth:`push` to the bit without
+        ``follow_person``; with it the ANN has then followed from an older pose, and they are
+        close to them.
 
         Arguments, result and errors are those of :meth:`push`.
         """

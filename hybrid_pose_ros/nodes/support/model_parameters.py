@@ -63,7 +63,7 @@ ANN_PARAMETERS = (
     ParameterSpec(
         "follow_person",
         True,
-        "see only what lies around the last pose, so that nobody else is taken for the person; "
+        "see only what lies around the last pose, so that whoever was found first is kept; "
         "false: the whole picture",
         live=True,
     ),
