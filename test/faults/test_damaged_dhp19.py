@@ -121,6 +121,62 @@ def test_what_is_no_group_of_events_is_refused(tmp_path: Path, instead: object) 
         read(path)
 
 
+def leave_unwritten(file: h5py.File, name: str, how: str) -> None:
+    """Replace a dataset by one of the same shape of which HDF5 makes up a part or all."""
+    values = file[name][()]
+    del file[name]
+    if how == "external":
+        file.create_dataset(name, values.shape, "f8", external=[("none.bin", 0, 8 * values.size)])
+    elif how == "virtual":
+        layout = h5py.VirtualLayout(values.shape, values.dtype)
+        file.create_virtual_dataset(name, layout)
+    elif how == "contiguous":
+        file.create_dataset(name, values.shape, values.dtype)
+    else:
+        chunks = (5, *values.shape[1:])
+        file.create_dataset(name, values.shape, values.dtype, chunks=chunks)[:5] = values[:5]
+
+
+UNWRITTEN = pytest.mark.parametrize("how", ["external", "virtual", "contiguous", "chunks"])
+
+
+@UNWRITTEN
+@pytest.mark.parametrize("column", ["t", "x", "y", "p"])
+def test_events_that_were_never_written_are_not_made_up(
+    tmp_path: Path, column: str, how: str
+) -> None:
+    path = write_events(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        leave_unwritten(file, f"cam2_events/{column}", how)
+    with pytest.raises(RecordingError, match=rf"a\.h5: .*cam2_events/{column}"):
+        read(path)
+
+
+@UNWRITTEN
+@pytest.mark.parametrize("name", ["3d_poses", "timestamps"])
+def test_labels_that_were_never_written_are_not_made_up(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["XYZ/3d_poses"], file["XYZ/timestamps"] = np.ones((9, 3, 13)), np.arange(9) * 10_000
+    assert len(load_derived_labels(path)[0]) == 9
+    with h5py.File(path, "a") as file:
+        leave_unwritten(file, f"XYZ/{name}", how)
+    with pytest.raises(LabelError, match=r"a\.h5: damaged"):
+        load_derived_labels(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"chunks": (7,)}, {"chunks": (7,), "compression": 9}])
+def test_zeros_that_were_written_are_events(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = write_events(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file["cam1_events/p"]
+        file.create_dataset("cam1_events/p", data=np.zeros(COUNT, np.uint8), **options)
+    times, _ = read(path)
+    assert len(times) == COUNT
+
+
 POSES, TIMES = np.ones((5, 3, 13)), np.arange(5) * 10_000
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hybrid_pose_ros.events.array import EventArray, empty_events
 from hybrid_pose_ros.events.dhp19.cleaning import CAMERAS, HEIGHT, WIDTH
+from hybrid_pose_ros.events.dhp19.hdf5 import check_stored
 from hybrid_pose_ros.events.dhp19.labels import LabelError, checked_metres, real_numbers
 from hybrid_pose_ros.events.dhp19.recording import RecordingError
 from hybrid_pose_ros.events.encodings import MalformedPacketError
@@ -105,6 +106,7 @@ class DerivedRecording:
         for column in columns:
             if column.ndim != 1 or column.dtype.kind not in "biuf":
                 raise RecordingError(f"{self._path}: {column.name} is no column of numbers")
+            check_stored(column)
         if len({len(column) for column in columns}) > 1:
             raise RecordingError(f"{self._path}: the columns of {name} differ in length")
         return columns

@@ -15,6 +15,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.errors import UserError
+from hybrid_pose_ros.events.dhp19.hdf5 import check_stored
 from hybrid_pose_ros.events.dhp19.matlab import read_structure
 from hybrid_pose_ros.geometry.ranges import MAX_METRES, RangeError, check_range
 from hybrid_pose_ros.regular_files import find_obstacle
@@ -69,8 +70,10 @@ def real_numbers(values: Any) -> NDArray[np.float64]:
 
     Raises:
         TypeError: it holds no real numbers.
-        ValueError: there are too many.
+        ValueError: there are too many, or they were never written.
     """
+    if isinstance(values, h5py.Dataset):
+        check_stored(values)
     if getattr(values, "nbytes", 0) > MAX_BYTES:
         raise ValueError(f"{values.nbytes} bytes of numbers")
     array = np.asarray(values)

@@ -23,6 +23,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, max_pool2d
 
 from hybrid_pose_ros.errors import UserError
 from hybrid_pose_ros.events.array import EventArray
+from hybrid_pose_ros.events.dhp19.hdf5 import check_stored
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 CNN_EVENTS: Final = 7500
@@ -116,6 +117,8 @@ def load_dhp19_cnn(path: Path) -> Dhp19Cnn:
                 f"{path}: layer {name} has the shape {tuple(stored[name].shape)}, "
                 f"not {tuple(parameter.shape)}; it has not the layout of DHP19's CNN"
             )
+        if not stored[name].isfinite().all():
+            raise CnnError(f"{path}: layer {name} has weights that are no numbers; copy it again")
         parameter.data = stored[name].float()
     return cnn.eval().requires_grad_(False)
 
@@ -135,12 +138,16 @@ def _read_keras(path: Path) -> dict[str, Tensor]:
                 if len(found) > 1 or (found and found[0].ndim != 4):
                     raise CnnError(f"{path}: layer {name} is no convolution without bias")
                 if found:
+                    check_stored(found[0])
                     # [row, column, in, out]; transposed ones [row, column, out, in]
                     kernels[name] = torch.from_numpy(
                         np.asarray(found[0]).transpose(3, 2, 0, 1).copy()
                     )
-    except (OSError, KeyError, AttributeError) as error:
-        raise CnnError(f"{path}: cannot be read as a network in HDF5 ({error})") from error
+    except CnnError:
+        raise
+    except Exception as error:  # whatever h5py raises of damaged bytes
+        words = " ".join(str(error).split())
+        raise CnnError(f"{path}: cannot be read as a network in HDF5 ({words})") from error
     return kernels
 
 

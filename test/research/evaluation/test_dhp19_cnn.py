@@ -105,6 +105,20 @@ def test_a_file_that_is_another_one_is_named(tmp_path: Path) -> None:
         load_dhp19_cnn(write_cnn(tmp_path / "layer", kernels))
 
 
+def test_weights_that_are_missing_or_no_numbers_are_refused(tmp_path: Path) -> None:
+    kernels = passing_kernels()
+    path = write_cnn(tmp_path / "cnn", kernels)
+    with h5py.File(path, "a") as file:
+        name = "model_weights/conv3a/conv3a/kernel:0"
+        del file[name]
+        file.create_dataset(name, kernels["conv3a"].shape, "f4")  # and nothing written
+    with pytest.raises(CnnError, match=r"cnn: .*conv3a/kernel:0 was never written"):
+        load_dhp19_cnn(path)
+    kernels["conv2b"][1, 1, 0, 0] = np.nan
+    with pytest.raises(CnnError, match=r"cnn: layer conv2b has weights that are no numbers"):
+        load_dhp19_cnn(write_cnn(path, kernels))
+
+
 def test_weights_of_torch_and_layers_of_other_names_are_read(tmp_path: Path) -> None:
     torch.manual_seed(0)
     cnn = Dhp19Cnn()
