@@ -15,11 +15,10 @@ import numpy as np
 from hybrid_pose_ros.events.array import make_events
 from hybrid_pose_ros.events.encodings import EncodedPacket, encode
 from hybrid_pose_ros.events.encodings.packet import hold_times
-from hybrid_pose_ros.interfaces.cdr import serialised_packet
+from hybrid_pose_ros.interfaces.cdr import CDR_LE, serialised_packet
 
 EVENT_ARRAY_TYPE: Final = "dvs_msgs/msg/EventArray"
 
-_CDR_LE: Final = b"\x00\x01"
 _BEGIN: Final = 4
 _HEAD: Final = struct.Struct("<iII")
 _SIZES: Final = struct.Struct("<III")
@@ -58,7 +57,7 @@ def packet_of_event_array(data: bytes, seq: int) -> bytes:
 
 def _convert(data: bytes, seq: int) -> bytes:
     """Return the packet; raises ValueError or struct.error."""
-    if data[:2] != _CDR_LE:
+    if data[:2] != CDR_LE:
         raise ValueError("another representation than little-endian CDR")
     sec, nanosec, length = _HEAD.unpack_from(data, _BEGIN)
     at = _BEGIN + _HEAD.size

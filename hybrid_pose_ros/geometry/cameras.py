@@ -27,6 +27,9 @@ from hybrid_pose_ros.geometry.ranges import (
 )
 from hybrid_pose_ros.regular_files import find_obstacle
 
+NEAREST_M: Final = 0.1
+"""Depth in metres from which on a camera sees things."""
+
 DHP19_SIZE: Final = (346, 260)
 """Width and height of the DAVIS346."""
 

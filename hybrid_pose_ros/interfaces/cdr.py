@@ -18,7 +18,9 @@ from hybrid_pose_ros.interfaces.messages import MAX_AGE_NS, MAX_STEPS, POSE_SOUR
 from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
-_CDR_LE: Final = b"\x00\x01"
+CDR_LE: Final = b"\x00\x01"
+"""How a message in classic little-endian CDR begins."""
+
 _BEGIN: Final = 4
 """Bytes of the encapsulation; alignment counts from there."""
 
@@ -77,7 +79,7 @@ def read_packet(data: bytes, message_type: type) -> Any:
     Raises:
         MalformedPacketError: the bytes end too early, or hold a text that is none.
     """
-    if data[:2] != _CDR_LE:
+    if data[:2] != CDR_LE:
         try:
             return deserialize_message(data, message_type)
         except (RuntimeError, ValueError) as error:  # the middleware's errors; a text that is none
@@ -131,7 +133,7 @@ def serialised_packet(
     head += bytes(-len(head) % 8) + _TIMES.pack(seq, packet.time_base)
     head += _LENGTH.pack(len(name)) + name + b"\0"  # not big-endian
     head += bytes(-len(head) % 4) + _LENGTH.pack(len(packet.data))
-    return b"".join((_CDR_LE, b"\0\0", head, packet.data))
+    return b"".join((CDR_LE, b"\0\0", head, packet.data))
 
 
 def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
@@ -159,7 +161,7 @@ def serialised_pose(pose: Pose, header: Any, sensor: Sensor) -> bytes:
     keypoints[:, 4] = pose.variance
     keypoints[:, 5:7] = pose.velocity
     keypoints[:, 7] = pose.velocity_variance
-    return b"".join((_CDR_LE, b"\0\0", head, keypoints.tobytes()))
+    return b"".join((CDR_LE, b"\0\0", head, keypoints.tobytes()))
 
 
 def stamp_ns(data: bytes) -> int:

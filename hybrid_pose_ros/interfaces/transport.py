@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from hybrid_pose_ros.installation import find_prefix, share_directory
+from hybrid_pose_ros.interfaces.leftovers import SHARED_MEMORY
 
 PROFILES: Final = "FASTRTPS_DEFAULT_PROFILES_FILE"
 TRANSPORTS: Final = "FASTDDS_BUILTIN_TRANSPORTS"
 """Variables of the environment by which users choose their own transports."""
-
-SHARED_MEMORY: Final = "/dev/shm"
 
 NEEDED_BYTES: Final = 32 << 20
 """Free shared memory below which ours is not taken: Fast DDS would do without any."""

@@ -159,7 +159,7 @@ class AnnEstimator:
         inputs, sensor_time_ns = self.snapshot() if snapshot is None else snapshot
         window = self._window
         start = time.perf_counter_ns()
-        if self.follow_person and not window.looks_around():
+        if self.follow_person and not window.looks_around(sensor_time_ns):
             state, points, confidence = self._run(window.seen(inputs, sensor_time_ns))
         else:
             state, points, confidence = self._run(inputs)

@@ -25,8 +25,8 @@ meanwhile, and to grow where a pose was drawn together."""
 MIN_SIDE: Final = 12.0
 """Cells; the room around a smaller person is that of this size."""
 
-LOOK_AROUND: Final = 10
-"""Every so many inferences the whole picture is seen."""
+LOOK_AROUND_NS: Final = 1_000_000_000
+"""After so much sensor time an inference sees the whole picture again."""
 
 SURER: Final = 1.3
 """Somebody outside of the window is followed if the sum of the confidences is so many times that
@@ -45,7 +45,7 @@ class PersonWindow:
         self._joints: NDArray[np.float32] | None = None
         self._time_ns = 0
         self._confidence = 0.0
-        self._inferences = 0
+        self._looked_ns = 0
 
     def follow(
         self, points: NDArray[np.float32], confidence: NDArray[np.float32], time_ns: int
@@ -57,7 +57,6 @@ class PersonWindow:
             confidence: [13].
             time_ns: sensor time of the pose.
         """
-        self._inferences += 1
         self._time_ns = time_ns
         self._confidence = float(confidence.sum())
         sure = confidence >= MIN_CONFIDENCE
@@ -79,9 +78,15 @@ class PersonWindow:
         inside[..., top:bottom, left:right] = maps[..., top:bottom, left:right]
         return inside
 
-    def looks_around(self) -> bool:
-        """Return whether the next inference is to see the whole picture."""
-        return self._joints is None or self._inferences % LOOK_AROUND == 0
+    def looks_around(self, time_ns: int) -> bool:
+        """Return whether an inference at this sensor time is to see the whole picture.
+
+        If so, it is taken to have seen it.
+        """
+        looks = self._joints is None or time_ns - self._looked_ns >= LOOK_AROUND_NS
+        if looks:
+            self._looked_ns = time_ns
+        return looks
 
     def accepts(
         self, points: NDArray[np.float32], confidence: NDArray[np.float32], time_ns: int

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid_pose_ros.geometry.cameras import NEAREST_M
 from hybrid_pose_ros.simulation.figure import Figure, FigureView
 from hybrid_pose_ros.simulation.renderer import clear
 from hybrid_pose_ros.simulation.rooms import show_room
@@ -23,8 +24,6 @@ STILL_PX: Final = 0.02
 
 _SAMPLE_US = 10_000
 """Time between the points by which speed is measured."""
-
-_NEAREST_M = 0.1
 
 
 class Canvas:
@@ -115,7 +114,7 @@ def _movement(scene: Scene, start_us: int, stop_us: int) -> tuple[float, float]:
         points = 2 * joints - joints.mean(1, keepdims=True)
         image = points @ camera.matrix[:, :3].T + camera.matrix[:, 3]
         depth = image[..., 2:]
-        behind = depth < _NEAREST_M
+        behind = depth < NEAREST_M
         tracks.append(np.where(behind, 0.0, image[..., :2] / np.where(behind, 1.0, depth)))
     track = np.concatenate(tracks, 1)
     if scene.camera_motion is not None:

@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.arrays import F32, F64
-from hybrid_pose_ros.geometry.cameras import Camera
+from hybrid_pose_ros.geometry.cameras import NEAREST_M, Camera
 
 _EDGE_PX = 1.5
 """Width of an edge in the lens' image."""
-
-_NEAREST_M = 0.1
-"""Depth in metres from which on parts are drawn."""
 
 
 TEXTURE_SHAPE: Final = (32, 64)
@@ -93,8 +90,8 @@ def project_parts(capsules: Capsules, camera: Camera, lighting: Lighting) -> Pro
     """Project the body's parts into a camera."""
     depth = camera.depth(capsules.ends)
     # a part that is not wholly before the camera gets no radius and is not drawn
-    seen = np.all(depth > _NEAREST_M, axis=-1, keepdims=True)
-    safe = np.where(seen, depth, _NEAREST_M)
+    seen = np.all(depth > NEAREST_M, axis=-1, keepdims=True)
+    safe = np.where(seen, depth, NEAREST_M)
     radius = np.where(seen, camera.focal_px * capsules.radii / safe, 0.0)
     points = np.where(seen[..., None], camera.project(capsules.ends), 0.0)
     image = np.concatenate((points, radius[..., None], safe[..., None]), -1)

@@ -82,15 +82,21 @@ def test_maps_are_kept_inside_and_zero_outside_and_not_changed() -> None:
     np.testing.assert_array_equal(maps, before)
 
 
-def test_every_tenth_inference_looks_around() -> None:
+@pytest.mark.parametrize(
+    ("every_ms", "looks"), [(100, [0, 10, 20]), (50, [0, 20]), (600, [0, 2, 4]), (2000, [0, 1, 2])]
+)
+def test_the_whole_picture_is_seen_once_a_second(every_ms: int, looks: list[int]) -> None:
     window = PersonWindow(HEIGHT, WIDTH)
     looked = []
-    for _ in range(25):
-        looked.append(window.looks_around())
-        window.follow(joints_between((30, 20), (40, 48)), SURE, FOUND_NS)
-    assert [number for number, whole in enumerate(looked) if whole] == [0, 10, 20]
-    window.follow(joints_between((30, 20), (40, 48)), SURE * 0, FOUND_NS)
-    assert window.looks_around(), "nobody is followed"
+    for number in range(25):
+        time_ns = FOUND_NS + number * every_ms * 1_000_000
+        if window.looks_around(time_ns):
+            looked.append(number)
+        window.follow(joints_between((30, 20), (40, 48)), SURE, time_ns)
+    assert looked[: len(looks)] == looks
+    assert not window.looks_around(time_ns)
+    window.follow(joints_between((30, 20), (40, 48)), SURE * 0, time_ns)
+    assert window.looks_around(time_ns), "nobody is followed"
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,6 @@ __all__ = [
 _FIRST = 10
 """Samples begin after so many steps of a recording."""
 
-_PAUSE_S = (0.3, 90.0)
-"""Shortest and longest pause in seconds."""
-
 
 class Batch(NamedTuple):
     """Training samples: the ANN's input at t0, and the SNN's inputs and labels around it.

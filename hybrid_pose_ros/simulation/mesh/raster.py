@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid_pose_ros.arrays import F32, F64
+from hybrid_pose_ros.geometry.cameras import NEAREST_M
 
 I32 = NDArray[np.int32]
 
@@ -16,9 +17,6 @@ SAMPLES: Final = 2
 
 MARGIN_PX: Final = 2
 """How far a mesh reaches into pixels beyond its outline."""
-
-_NEAREST_M: Final = 0.1
-"""Depth in metres from which on triangles are drawn."""
 
 _FAR: Final = 1e8
 """Depth beyond all that is drawn."""
@@ -77,7 +75,7 @@ def skin(
             lit = max((nx * lamp[0] + ny * lamp[1] + nz * lamp[2]) * size, 0.0)
             around = ambient * (1.0 - rim * away * np.sqrt(max(away, 0.0)))
             depth = camera[2, 0] * px + camera[2, 1] * py + camera[2, 2] * pz + camera[2, 3]
-            safe = max(depth, _NEAREST_M)
+            safe = max(depth, NEAREST_M)
             u = camera[0, 0] * px + camera[0, 1] * py + camera[0, 2] * pz + camera[0, 3]
             v = camera[1, 0] * px + camera[1, 1] * py + camera[1, 2] * pz + camera[1, 3]
             image[frame, i, 0] = u / safe
@@ -91,7 +89,7 @@ def mesh_bounds(image: F64, width: int, height: int, box: NDArray[np.int64]) -> 
     """Box x0, y0, x1, y1 (exclusive) of what a mesh [V, 4] changes in an image."""
     box[0], box[1], box[2], box[3] = width, height, 0, 0
     for i in range(image.shape[0]):
-        if image[i, 2] <= _NEAREST_M:
+        if image[i, 2] <= NEAREST_M:
             continue
         u, v = image[i, 0], image[i, 1]
         box[0] = min(box[0], max(0, int(np.floor(u)) - MARGIN_PX))
@@ -125,7 +123,7 @@ def fill(
     rows, columns = texture.shape
     for t in range(faces.shape[0]):
         i, j, k = faces[t, 0], faces[t, 1], faces[t, 2]
-        if min(image[i, 2], image[j, 2], image[k, 2]) <= _NEAREST_M:
+        if min(image[i, 2], image[j, 2], image[k, 2]) <= NEAREST_M:
             continue
         # pixel centres are whole numbers; sample s lies at (s + 0.5) / SAMPLES - 0.5
         x0 = SAMPLES * (image[i, 0] - left + 0.5)
