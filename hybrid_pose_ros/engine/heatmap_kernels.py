@@ -26,7 +26,7 @@ from hybrid_pose_ros.engine.spikes import (
     spikes_at,
 )
 from hybrid_pose_ros.networks.heatmap_motion import ATTENTION_FLOOR, MAX_VELOCITY, SHIFT_REACH
-from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR
+from hybrid_pose_ros.networks.heatmaps import LOG_FLOOR, MEAN_FLOOR, UNSURE
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 _TAPS = 2 * SHIFT_REACH + 1
@@ -265,9 +265,34 @@ def _vertex(before: float, peak: float, after: float) -> float:
     return min(max(0.5 * (low - high) / curvature, -0.5), 0.5)
 
 
+@inner
+def _mean(maps: F32, best: F32, cells: int, length: int, peak: float) -> tuple[float, float]:
+    """The mean (x, y) of where a joint may be.
+
+    Args:
+        maps: from its first cell on.
+        best: the highest value in each column of cells, from the first on.
+        cells: W.
+        length: distance of two rows.
+        peak: its highest value, above 0.
+    """
+    floor = MEAN_FLOOR * peak
+    total = total_x = total_y = 0.0
+    for x in range(cells):
+        if best[x * LANES] <= floor:
+            continue
+        for y, i in enumerate(range(x * LANES, len(maps), length)):
+            above = maps[i] - floor
+            if above > 0.0:
+                total += above
+                total_x += above * x
+                total_y += above * y
+    return total_x / total, total_y / total
+
+
 @compiled
 def decode(maps: F32, cells: int, best: F32, points: F32, confidence: F32) -> None:
-    """Locate the peak of each map: :func:`hybrid_pose_ros.networks.heatmaps.decode_heatmaps`.
+    """Find the joints: :func:`hybrid_pose_ros.networks.heatmaps.decode_heatmaps`.
 
     Args:
         maps: [H, W + 6, 16], flat.
@@ -296,10 +321,13 @@ def decode(maps: F32, cells: int, best: F32, points: F32, confidence: F32) -> No
                 if maps[y * length + first + x * LANES] == peak:
                     row, column = y, x
                     break
+        confidence[j] = min(max(peak, np.float32(0.0)), np.float32(1.0))
+        if 0.0 < peak < UNSURE:
+            points[j, 0], points[j, 1] = _mean(maps[first:], best[first:], cells, length, peak)
+            continue
         i = row * length + first + column * LANES
         points[j, 0], points[j, 1] = column, row
         if 0 < column < cells - 1:
             points[j, 0] += _vertex(maps[i - LANES], peak, maps[i + LANES])
         if 0 < row < height - 1:
             points[j, 1] += _vertex(maps[i - length], peak, maps[i + length])
-        confidence[j] = min(max(peak, np.float32(0.0)), np.float32(1.0))

@@ -10,6 +10,13 @@ LOG_FLOOR: Final = 1e-4
 """Heatmap values below are raised to it before their logarithm is taken."""
 
 
+UNSURE: Final = 0.3
+"""Height of a peak below which its joint is put at the mean of where it may be."""
+
+MEAN_FLOOR: Final = 0.1
+"""Share of the peak that a cell must exceed to count in that mean: it counts by what is above."""
+
+
 def draw_heatmaps(
     points: Tensor, visible: Tensor, height: int, width: int, sigma: float
 ) -> Tensor:
@@ -53,7 +60,7 @@ def highest_cells(heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return peak, row, index - row * heatmaps.shape[-1]
 
 
-def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+def locate_peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     """Locate the peak of each heatmap to a fraction of a cell.
 
     The highest cell is refined by a parabola through the logarithms of it and its two neighbours
@@ -63,9 +70,31 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         heatmaps: [..., H, W], H and W at least 3.
 
     Returns:
+        ``(points, height)``: grid coordinates (x, y) [..., 2], and the value of the highest cell,
+        clipped to [0, 1].
+    """
+    height, width = heatmaps.shape[-2:]
+    peak, row, column = highest_cells(heatmaps)
+    flat = heatmaps.flatten(-2)
+    offset_x = _vertex(flat, row, column, width, (0, 1), (column > 0) & (column < width - 1))
+    offset_y = _vertex(flat, row, column, width, (1, 0), (row > 0) & (row < height - 1))
+    points = torch.stack((column + offset_x, row + offset_y), -1)
+    return points, peak.clamp(0.0, 1.0)
+
+
+def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the joints: where the peaks are, or the mean of where those without one may be.
+
+    Trained by least squares on Gaussians of height 1, the network puts about the probability
+    there that a joint lies in a place. A map whose peak is below :data:`UNSURE` says that the
+    joint may be in several: the mean of these is nearer to it, on average, than any one of them.
+
+    Args:
+        heatmaps: [..., H, W], H and W at least 3.
+
+    Returns:
         ``(points, confidence)``: grid coordinates (x, y) [..., 2], and the value of the highest
-        cell, clipped to [0, 1]: trained by least squares on Gaussians of height 1, the network
-        puts about the probability there that the joint lies in this place.
+        cell, clipped to [0, 1].
 
     Example:
         >>> points = torch.tensor([[30.3, 20.75]])
@@ -76,13 +105,15 @@ def decode_heatmaps(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         >>> torch.allclose(found, points, atol=1e-3)
         True
     """
-    height, width = heatmaps.shape[-2:]
-    peak, row, column = highest_cells(heatmaps)
-    flat = heatmaps.flatten(-2)
-    offset_x = _vertex(flat, row, column, width, (0, 1), (column > 0) & (column < width - 1))
-    offset_y = _vertex(flat, row, column, width, (1, 0), (row > 0) & (row < height - 1))
-    points = torch.stack((column + offset_x, row + offset_y), -1)
-    return points, peak.clamp(0.0, 1.0)
+    points, confidence = locate_peaks(heatmaps)
+    unsure = (confidence > 0.0) & (confidence < UNSURE)
+    maps = heatmaps[unsure].double()
+    above = (maps - MEAN_FLOOR * maps.amax((-1, -2), keepdim=True)).clamp_min(0.0)
+    above = above / above.sum((-1, -2), keepdim=True)
+    x = above.sum(-2) @ torch.arange(maps.shape[-1], dtype=maps.dtype, device=maps.device)
+    y = above.sum(-1) @ torch.arange(maps.shape[-2], dtype=maps.dtype, device=maps.device)
+    points[unsure] = torch.stack((x, y), -1).to(points.dtype)
+    return points, confidence
 
 
 def _vertex(

@@ -20,7 +20,7 @@ from hybrid_pose_ros.events.binning import GridView, Step, StepBinner
 from hybrid_pose_ros.events.labelled import PointLabels
 from hybrid_pose_ros.metrics.pose_score import score_poses
 from hybrid_pose_ros.networks.checkpoint import Checkpoint
-from hybrid_pose_ros.networks.heatmaps import decode_heatmaps
+from hybrid_pose_ros.networks.heatmaps import locate_peaks
 from hybrid_pose_ros.pipeline.ann_estimator import AnnEstimator
 from hybrid_pose_ros.pipeline.pose_estimator import whole_period
 from hybrid_pose_ros.pipeline.snn_estimator import SnnEstimator
@@ -255,7 +255,7 @@ def _run_cnn(
             stop = int(np.searchsorted(events["t"], end_ns))
             image = count_image(events[max(0, stop - CNN_EVENTS) : stop])
             with torch.inference_mode():
-                points, confidence = decode_heatmaps(cnn(torch.from_numpy(image)[None, None])[0])
+                points, confidence = locate_peaks(cnn(torch.from_numpy(image)[None, None])[0])
             last = Pose(end_ns, points.numpy(), confidence.numpy(), "ann", 0, 0)
             seconds.append(time.perf_counter() - begin)
         if last is not None:
