@@ -10,15 +10,38 @@ from hybrid_pose_ros.networks.layers import LEAKY_SLOPE, ConvNorm, leaky, resize
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 
+class _Block(nn.Module):
+    """Two convolutions that change what they are given; untrained, they leave it as it is."""
+
+    def __init__(self, channels: int, kernel: int, norm: bool) -> None:
+        super().__init__()
+        self.conv1 = ConvNorm(channels, channels, kernel, norm=norm)
+        self.conv2 = ConvNorm(channels, channels, kernel, norm=norm)
+
+    def leave_as_is(self) -> None:
+        """Make the block the identity, from which training starts."""
+        last = self.conv2.norm if isinstance(self.conv2.norm, nn.BatchNorm2d) else self.conv2.conv
+        nn.init.zeros_(last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change: Tensor = self.conv2(leaky(self.conv1(x)))
+        return x + change
+
+
 class _Down(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, norm: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, norm: bool, blocks: int
+    ) -> None:
         super().__init__()
         self.conv1 = ConvNorm(in_channels, out_channels, kernel, norm=norm)
         self.conv2 = ConvNorm(out_channels, out_channels, kernel, norm=norm)
+        self.blocks = nn.Sequential(*(_Block(out_channels, kernel, norm) for _ in range(blocks)))
 
     def forward(self, x: Tensor) -> Tensor:
         x = avg_pool2d(x, 2, ceil_mode=True)
-        return leaky(self.conv2(leaky(self.conv1(x))))
+        x = leaky(self.conv2(leaky(self.conv1(x))))
+        deeper: Tensor = self.blocks(x)
+        return deeper
 
 
 class _Up(nn.Module):
@@ -42,9 +65,10 @@ class AnnUNet(nn.Module):
         self.stem1 = ConvNorm(config.input_planes, channels, kernel, norm=config.norm)
         self.stem2 = ConvNorm(channels, channels, kernel, norm=config.norm)
         widths = [channels, *(width for width, _ in config.downs)]
+        blocks = config.blocks or (0,) * len(config.downs)
         self.downs = nn.ModuleList(
-            _Down(width, out, k, config.norm)
-            for width, (out, k) in zip(widths, config.downs, strict=False)
+            _Down(width, out, k, config.norm, extra)
+            for width, (out, k), extra in zip(widths[:-1], config.downs, blocks, strict=True)
         )
         self.ups = nn.ModuleList(
             _Up(widths[i + 1], widths[i], config.norm) for i in reversed(range(len(config.downs)))
@@ -56,6 +80,9 @@ class AnnUNet(nn.Module):
                 if isinstance(layer, ConvNorm) and layer.conv.bias is not None:
                     nn.init.kaiming_normal_(layer.conv.weight, a=LEAKY_SLOPE)
                     nn.init.zeros_(layer.conv.bias)
+        for layer in self.modules():
+            if isinstance(layer, _Block):
+                layer.leave_as_is()
         # heatmaps start near zero, where the loss is 1 whatever the layers below do
         nn.init.normal_(self.head.conv.weight, std=1e-3)
         self.tap_channels = {"stem": channels}

@@ -60,6 +60,8 @@ class AnnConfig:
         downs: (channels, kernel) of each level: average pooling and two convolutions.
         head_kernel: kernel of the last convolution.
         norm: BatchNorm after each convolution but the last (which then have no bias).
+        blocks: residual blocks of two convolutions that end each level; none where it is empty.
+            The coarse levels, which see the whole body, have few cells: depth is cheap there.
         activity_levels: how long ago a cell last had so many events within a step is one input
             plane per level: what rests makes no events, and is not forgotten.
         activity_steps: length of those steps, in steps.
@@ -71,6 +73,7 @@ class AnnConfig:
     downs: tuple[tuple[int, int], ...]
     head_kernel: int
     norm: bool
+    blocks: tuple[int, ...] = ()
     activity_levels: tuple[int, ...] = ()
     activity_steps: int = 1
 
@@ -235,6 +238,7 @@ EDGE = ModelConfig(
         downs=((48, 3), (96, 3), (160, 3), (192, 3)),
         head_kernel=3,
         norm=True,
+        blocks=(0, 0, 2, 1),
         activity_levels=(1, 3),
     ),
     snn=SnnConfig(
