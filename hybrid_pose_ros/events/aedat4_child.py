@@ -6,8 +6,9 @@ end the process. So it runs in one of its own: a watchdog, which needs no interp
 process when a call takes longer than :data:`LIMIT_S`, and the reader of its output sees the end.
 
 The output is an empty line once this has begun, a line of JSON (:class:`Opening`, or
-``{"error": ...}``), then per batch its number of events as 8 bytes (little-endian) and the event
-array. After the last batch come 8 bytes of :data:`END` or :data:`DAMAGED`.
+``{"error": ...}``), then per batch its number of events as 8 bytes (little-endian) and the events
+as dv-processing holds them (:data:`ROWS`). After the last batch come 8 bytes of :data:`END` or
+:data:`DAMAGED`.
 """
 
 import faulthandler
@@ -19,8 +20,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NamedTuple, TypeVar
 
 import dv_processing as dv
-
-from hybrid_pose_ros.events.dv_events import from_store
+import numpy as np
 
 LIMIT_S: Final = 2.0
 """Reading a batch takes milliseconds; a call that takes longer will not return."""
@@ -30,6 +30,16 @@ OPEN_LIMIT_S: Final = 20.0
 
 OPEN_BYTES_PER_S: Final = 50_000_000
 """An index is made anew faster than this."""
+
+ROWS: Final = np.dtype(
+    {
+        "names": ["us", "x", "y", "polarity"],
+        "formats": ["<i8", "<u2", "<u2", "i1"],
+        "offsets": [0, 8, 10, 12],
+        "itemsize": 16,
+    }
+)
+"""A pixel that dv-processing read as negative lies far outside here."""
 
 END: Final = 0
 DAMAGED: Final = 2**64 - 1
@@ -72,16 +82,16 @@ def _serve(output: BinaryIO, path: str, *camera: str) -> None:
     while True:
         try:
             store = _watched(LIMIT_S, reader.getNextEventBatch)
-            events = None if store is None else from_store(store)
+            rows = None if store is None else store.numpy()
         except Exception:
             output.write(DAMAGED.to_bytes(8, "little"))
             return
-        if events is None:
+        if rows is None:
             output.write(END.to_bytes(8, "little"))
             return
-        if len(events):
-            output.write(len(events).to_bytes(8, "little"))
-            _write_all(output, events.data.cast("B"))
+        if len(rows):
+            output.write(len(rows).to_bytes(8, "little"))
+            _write_all(output, rows.view(np.uint8).data)
 
 
 def _describe(reader: "dv.io.MonoCameraRecording") -> Opening | None:

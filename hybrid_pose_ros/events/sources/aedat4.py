@@ -14,9 +14,8 @@ from typing import Final
 import numpy as np
 
 from hybrid_pose_ros.events import aedat4_child
-from hybrid_pose_ros.events.aedat4_child import DAMAGED, END, Opening
+from hybrid_pose_ros.events.aedat4_child import DAMAGED, END, ROWS, Opening
 from hybrid_pose_ros.events.array import (
-    EVENT_DTYPE,
     EventArray,
     MalformedEventsError,
     check_sensor,
@@ -101,12 +100,13 @@ class Aedat4Source:
             return None
         if count == DAMAGED or count > _MAX_BATCH:
             self._fail(f"damaged data; {_REMEDY}")
-        rows = np.frombuffer(self._receive(count * EVENT_DTYPE.itemsize), EVENT_DTYPE)
-        self._latest_us = int(rows["t"][-1]) // 1000
+        rows = np.frombuffer(self._receive(count * ROWS.itemsize), ROWS)
+        self._latest_us = int(rows["us"][-1])
         try:
             size = (self.width, self.height)
+            t_ns = 1000 * rows["us"]
             return assemble(
-                "aedat4", size, rows["t"], rows["x"], rows["y"], rows["polarity"], self.losses
+                "aedat4", size, t_ns, rows["x"], rows["y"], rows["polarity"], self.losses
             )
         except MalformedPacketError:
             self.losses.refused += count
