@@ -62,7 +62,7 @@ def _faults(figures: Figures) -> str:
 def _memory(figures: Figures) -> str:
     if not figures["rss_kb_per_min"]:
         return "Not watched for long enough."
-    rows = [[name, f"{growth:.0f}"] for name, growth in figures["rss_kb_per_min"].items()]
+    rows = [[name, f"{growth:z.0f}"] for name, growth in figures["rss_kb_per_min"].items()]
     lines = table(["node", "resident memory grows by (KB/min)"], rows)
     return (
         f"Slope over the last part of the {figures['calm_seconds']:.0f} s after the faults. A "

@@ -161,7 +161,7 @@ def figures(**changes: Any) -> dict[str, Any]:
         "faults": [outcome],
         "messages": 12345,
         "packets_lost": 2,
-        "rss_kb_per_min": {"cam0/snn": 12.4},
+        "rss_kb_per_min": {"cam0/snn": 12.4, "cam0/ann": -1e-11},
         "minutes": 3.0,
         "calm_seconds": 40.0,
         "rate": 0.5,
@@ -177,6 +177,7 @@ def test_the_page_has_every_figure() -> None:
     assert row in page
     assert "**1 of 1 faults survived**, 12,345 messages" in page
     assert "2 packets lost in 40 s" in page and "| cam0/snn | 12 |" in page
+    assert "| cam0/ann | 0 |" in page
 
 
 def test_the_page_says_what_was_not_survived() -> None:
