@@ -19,7 +19,7 @@ from hybrid_pose_ros.pipeline.state import Pose
 from hybrid_pose_ros.skeleton import NUM_JOINTS
 
 CDR_LE: Final = b"\x00\x01"
-"""How a message in classic little-endian CDR begins."""
+"""First two bytes of a message in classic little-endian CDR."""
 
 _BEGIN: Final = 4
 """Bytes of the encapsulation; alignment counts from there."""
