@@ -66,3 +66,6 @@ def _mirror_name(name: str) -> str:
 
 MIRROR: Final = tuple(joint_id(_mirror_name(name)) for name in JOINTS)
 """``MIRROR[i]`` is the joint that joint ``i`` becomes in a mirrored image."""
+
+SIDE_PAIRS: Final = tuple((i, other) for i, other in enumerate(MIRROR) if i < other)
+"""The joints that there are on both sides, (right, left)."""

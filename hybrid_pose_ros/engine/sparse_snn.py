@@ -24,6 +24,7 @@ from hybrid_pose_ros.networks.config import HEATMAPS, SPIKING_LAYERS, VELOCITY
 from hybrid_pose_ros.networks.layers import ConvNorm, fold_batchnorm
 from hybrid_pose_ros.networks.lif import LIF
 from hybrid_pose_ros.networks.snn import INPUTS, SnnState, SpikingUNet
+from hybrid_pose_ros.skeleton import SIDE_PAIRS
 
 
 def _padded(channels: int) -> int:
@@ -101,10 +102,14 @@ _UNCHANGED = Resampling(
 
 
 class Memory(NamedTuple):
-    """State to blend an initialisation with: ``heatmaps`` [H, W, 13], ``velocity`` [13, 2]."""
+    """State to blend an initialisation with, as :class:`SnnState` has it.
+
+    ``heatmaps``: [H, W, 13]. ``velocity``: [13, 2]. ``sides``: [6], zero where that has none.
+    """
 
     heatmaps: F32
     velocity: F32
+    sides: F32
 
 
 class SparseSnn:
@@ -113,7 +118,7 @@ class SparseSnn:
     Args:
         snn: the trained network; it is copied.
         height, width: of the grid, in cells.
-        carry: shares of the SNN's own state in state blending; None: initialisations replace it.
+        carry: the state blending; None: initialisations replace the state.
     """
 
     def __init__(
@@ -127,10 +132,7 @@ class SparseSnn:
             upsamples = name.startswith("up") and not snn.config.upsample_first
             cells = sizes[INPUTS[name][0] if upsamples else name][1]
             synapses[name] = _synapses(snn, name, cells)
-        self._keep: Memory | None = None
-        if carry is not None:
-            with torch.no_grad():
-                self._keep = Memory(carry.heatmaps.numpy(), carry.velocity[:, None].numpy())
+        self._carry = carry
         self._build(snn, height, width, synapses)
 
     def _build(
@@ -150,6 +152,7 @@ class SparseSnn:
         last = (self._layers["up3"].layer.out, self._layers["head"].layer.out)
         wide = self._layers["up2"].layer.out
         self._output = Accumulator(snn, height, width, last, wide)
+        self._sides = zeros(len(SIDE_PAIRS))
 
     def twin(self) -> "SparseSnn":
         """Return a network with the same weights, which are shared, and a state of its own.
@@ -239,6 +242,7 @@ class SparseSnn:
         if self._output.velocity is not None:
             assert state.velocity is not None
             self._output.velocity[:] = state.velocity[0].numpy()
+        self._sides[:] = 0.0 if state.sides is None else state.sides[0].numpy()
 
     def memory(self, into: Memory | None = None) -> Memory | None:
         """Return a copy of what an initialisation may leave; None in a network without.
@@ -246,12 +250,13 @@ class SparseSnn:
         Args:
             into: an earlier copy that is not needed any more; it is written over and returned.
         """
-        if self._keep is None or self._output.velocity is None:
+        if self._carry is None or self._output.velocity is None:
             return None
         if into is None:
-            return Memory(self._output.copy(), self._output.velocity.copy())
+            return Memory(self._output.copy(), self._output.velocity.copy(), self._sides.copy())
         self._output.copy(into.heatmaps)
         into.velocity[:] = self._output.velocity
+        into.sides[:] = self._sides
         return into
 
     def reload(self, state: SnnState, memory: Memory | None, silent: int = 0) -> None:
@@ -263,23 +268,24 @@ class SparseSnn:
                 is taken as it is.
             silent: steps of silence between the memory and the moment.
         """
-        if self._keep is None or self._output.velocity is None or memory is None:
-            self.load(state)
-            return
-        own = Memory(
-            memory.heatmaps * self._output.decay**silent,
-            memory.velocity * self._output.inertia**silent,
-        )
+        if self._carry is not None and memory is not None:
+            heatmaps = memory.heatmaps * self._output.decay**silent
+            own = SnnState(
+                {},
+                torch.from_numpy(heatmaps).permute(2, 0, 1)[None],
+                torch.from_numpy(memory.velocity * self._output.inertia**silent)[None],
+                sides=torch.from_numpy(memory.sides)[None],
+            )
+            with torch.inference_mode():
+                state = self._carry(state, own)
         self.load(state)
-        self._output.maps += self._keep.heatmaps * (own.heatmaps - self._output.maps)
-        velocity = self._output.velocity
-        velocity += self._keep.velocity * (own.velocity - velocity)
 
     def rest(self) -> None:
         """Set every membrane, the accumulator and the velocities to zero."""
         for layer in self._layers.values():
             layer.membrane[:] = 0.0
         self._output.rest()
+        self._sides[:] = 0.0
 
     def state(self) -> SnnState:
         """Return a copy of the state."""
@@ -291,7 +297,8 @@ class SparseSnn:
         velocity = None
         if self._output.velocity is not None:
             velocity = torch.from_numpy(self._output.velocity.copy())[None]
-        return SnnState(membranes, tensor(self._output.maps), velocity)
+        sides = torch.from_numpy(self._sides.copy())[None]
+        return SnnState(membranes, tensor(self._output.maps), velocity, sides=sides)
 
     def firing_rates(self) -> dict[str, float]:
         """Fraction of the neurons of each layer that fired in the last step."""

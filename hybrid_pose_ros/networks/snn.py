@@ -27,13 +27,15 @@ class SnnState(NamedTuple):
     [N, 13, H, W]. ``velocity``: of each joint (x, y) in cells per step, [N, 13, 2]; None in a
     network without motion. ``activity``: weights that the spikes of the step that led here add
     up, as a share of those of a step in which every neuron fires, [N]; counted where gradients
-    are, else None.
+    are, else None. ``sides``: how firmly earlier initialisations agree with the heatmaps about
+    left and right, per pair of joints, [N, 6]; None before the second.
     """
 
     membranes: dict[str, Tensor]
     heatmaps: Tensor
     velocity: Tensor | None = None
     activity: Tensor | None = None
+    sides: Tensor | None = None
 
 
 INPUTS: Final = {
@@ -158,7 +160,8 @@ class SpikingUNet(nn.Module):
             assert isinstance(neuron, LIF)
             membranes[name] = membrane * (1.0 - neuron.leak) ** steps
         velocity = None if state.velocity is None else state.velocity * self.motion.inertia**steps
-        return SnnState(membranes, state.heatmaps * self.decay**steps, velocity)
+        heatmaps = state.heatmaps * self.decay**steps
+        return SnnState(membranes, heatmaps, velocity, sides=state.sides)
 
     def forward(self, counts: Tensor, state: SnnState) -> tuple[Tensor, SnnState]:
         """Advance by one step.
@@ -206,7 +209,7 @@ class SpikingUNet(nn.Module):
             most = sum(v[0].numel() * self._fan_outs[name] for name, v in membranes.items())
             activity = sum(added[1:], added[0]) / most
         if not self.config.accumulate:
-            return delta, SnnState(membranes, delta, state.velocity, activity)
+            return delta, SnnState(membranes, delta, state.velocity, activity, state.sides)
         heatmaps, velocity = state.heatmaps, state.velocity
         if velocity is not None:
             where = attention(heatmaps.detach())
@@ -214,4 +217,5 @@ class SpikingUNet(nn.Module):
             wide = pool(halve(where), up2.to(where.dtype))
             velocity = self.motion(velocity, torch.cat((near, wide), -1))
             heatmaps = shift_heatmaps(heatmaps, velocity)
-        return delta, SnnState(membranes, self.decay * heatmaps + delta, velocity, activity)
+        heatmaps = self.decay * heatmaps + delta
+        return delta, SnnState(membranes, heatmaps, velocity, activity, state.sides)

@@ -214,16 +214,26 @@ def test_an_initialisation_leaves_what_the_trained_module_leaves() -> None:
     sparse.step(np.ones((2, 65, 87), np.uint16))  # does not change the memory
     sparse.reload(init, memory)
     with torch.no_grad():
-        expected = tensors(carry(init, own))
-    for name, value in tensors(sparse.state()).items():
-        assert torch.allclose(value, expected[name], atol=1e-6), name
+        once = carry(init, own)
+    found = sparse.state()
+    for name, value in tensors(found).items():
+        assert torch.allclose(value, tensors(once)[name], atol=1e-6), name
+    assert found.sides is not None and once.sides is not None and once.sides.any()
+    assert torch.equal(found.sides, once.sides)
     assert sparse.memory(memory) is memory  # written over
     sparse.rest()
     sparse.reload(init, memory)
     with torch.no_grad():
-        expected = tensors(carry(init, carry(init, own)))
-    for name, value in tensors(sparse.state()).items():
-        assert torch.allclose(value, expected[name], atol=1e-6), name
+        twice = carry(init, once)
+    found = sparse.state()
+    for name, value in tensors(found).items():
+        assert torch.allclose(value, tensors(twice)[name], atol=1e-6), name
+    assert found.sides is not None and twice.sides is not None
+    assert torch.allclose(found.sides, twice.sides, atol=1e-6)
+    assert not torch.equal(twice.sides, once.sides)
+    sparse.rest()
+    rest = sparse.state().sides
+    assert rest is not None and not rest.any()
 
 
 @pytest.fixture(scope="module")
