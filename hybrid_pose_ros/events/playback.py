@@ -19,6 +19,9 @@ MAX_GAP_NS: Final = 20 * 10**9
 """Noise alone makes an event camera fire several times a second: so long without any event is no
 quiet scene."""
 
+CATCH_UP: Final = 2
+"""How many times as fast a late playback goes, at most."""
+
 
 def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:
     """Cut a source's events into packets at absolute multiples of ``packet_ns`` of sensor time.
@@ -62,9 +65,10 @@ class Pacer:
     """Maps sensor time to the host's monotonic clock.
 
     The first moment waited for is the present; all others follow from it, so that no delay adds
-    up. When playback has fallen behind it does not wait until it has caught up. A gap that no
-    camera makes (:data:`MAX_GAP_NS`), or time that goes back, comes of a damaged time stamp or a
-    clock that was reset: it is skipped, and the moment after it is the present.
+    up. When playback has fallen behind it goes at most :data:`CATCH_UP` times as fast until it has
+    caught up: a burst of all that is late would overrun the queues of those who listen. A gap
+    that no camera makes (:data:`MAX_GAP_NS`), or time that goes back, comes of a damaged time
+    stamp or a clock that was reset: it is skipped, and the moment after it is the present.
 
     Args:
         rate: sensor seconds per host second; 0 for no limit.
@@ -76,6 +80,7 @@ class Pacer:
         self._stop = stop
         self._origin: tuple[int, int] | None = None  # sensor time, host time
         self._last_ns: int | None = None
+        self._released = 0  # host time
 
     def wait_until(self, sensor_ns: int) -> int:
         """Wait for a moment of sensor time (ns).
@@ -92,8 +97,11 @@ class Pacer:
         now = time.monotonic_ns()
         if self._origin is None or skipped:
             self._origin = (sensor_ns, now)
+            self._released = now
             return gap_ns * skipped
         due = self._origin[1] + (sensor_ns - self._origin[0]) / self._rate
+        due = max(due, self._released + gap_ns / (CATCH_UP * self._rate))
         if due > now:
             self._stop.wait((due - now) * 1e-9)
+        self._released = max(now, round(due))
         return 0

@@ -109,16 +109,21 @@ def test_pace_does_not_drift(monkeypatch: pytest.MonkeyPatch, rate: float) -> No
         assert abs(elapsed - (sensor - 7_000) / rate) <= 301
 
 
-def test_time_lost_is_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rate", [0.5, 1.0])
+def test_time_lost_is_caught_up_without_a_burst(
+    monkeypatch: pytest.MonkeyPatch, rate: float
+) -> None:
+    """At twice the rate, however much is late: queues of any length would overrun else."""
     clock = Clock(monkeypatch)
-    pacer = Pacer(1.0, clock.stop)
+    pacer = Pacer(rate, clock.stop)
     start = clock.now
     pacer.wait_until(0)
-    clock.now += 5_000
-    pacer.wait_until(1_000)
-    assert clock.now == start + 5_000
-    pacer.wait_until(6_000)
-    assert clock.now == start + 6_000
+    clock.now += round(5_000 / rate)  # 5,000 ns of sensor time
+    released = []
+    for sensor in range(1_000, 13_000, 1_000):
+        pacer.wait_until(sensor)
+        released.append((clock.now - start) * rate)
+    assert released == [*range(5_000, 9_000, 500), *range(9_000, 13_000, 1_000)]
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
