@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hybrid_pose_ros.events.labelled import PointLabels
     from hybrid_pose_ros.networks.checkpoint import Checkpoint
 
+_NAMED = 5
+"""Moments that a warning names."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recording, and the options that choose from it."""
@@ -67,6 +70,7 @@ def read_part(command: str, options: argparse.Namespace) -> LabelledPart:
     torch.set_num_threads(1)  # as the nodes: sums in another order would differ in the end
     recording = open_recording(options.recording, camera=options.camera)
     labels = _labels(options)
+    _warn_of_labels(command, labels)
     checkpoint = load_checkpoint(options.checkpoint)
     events = recording.read_all(options.start, options.end)
     _warn_of_losses(command, recording, events)
@@ -85,6 +89,19 @@ def _labels(options: argparse.Namespace) -> "PointLabels | None":
     if labels is None:
         raise CommandError(f"{options.labels}: no labels in it (gt_t_us and gt)")
     return labels
+
+
+def _warn_of_labels(command: str, labels: "PointLabels | None") -> None:
+    """Say where the labels take left for right."""
+    exchanges = [] if labels is None else labels.side_exchanges().tolist()
+    if exchanges:
+        times = ", ".join(f"{t_ns * 1e-9:.3f} s" for t_ns in exchanges[:_NAMED])
+        more = f" and {len(exchanges) - _NAMED} more times" if len(exchanges) > _NAMED else ""
+        warn(
+            command,
+            f"left and right of the labels change places at {times}{more}: on one side of such a "
+            "moment they are wrong, and the errors with them",
+        )
 
 
 def _warn_of_losses(command: str, recording: "Recording", events: "EventArray") -> None:

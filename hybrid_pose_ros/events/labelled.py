@@ -33,10 +33,20 @@ from hybrid_pose_ros.events.encodings.packet import (
 from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.geometry.ranges import MAX_PIXEL, RangeError, check_range
 from hybrid_pose_ros.regular_files import find_obstacle
-from hybrid_pose_ros.skeleton import NUM_JOINTS
+from hybrid_pose_ros.skeleton import JOINTS, MIRROR, NUM_JOINTS, SIDE_PAIRS
 
 MAX_LABEL_GAP_NS: Final = 150_000_000
 """Between labels that lie farther apart the truth is taken as unknown."""
+
+_NEXT_NS: Final = 50_000_000
+
+_TRUNK_MOVES: Final = 0.03
+_BODY_MOVES: Final = 0.05
+"""How far shoulders and hips, and all joints with a counterpart, lie from where they were in a
+label that exchanges the sides, as a share of the person's size: who walks stays below it."""
+
+_PAIRED: Final = [joint for pair in SIDE_PAIRS for joint in pair]
+_TRUNK: Final = [joint for joint in _PAIRED if JOINTS[joint].endswith(("shoulder", "hip"))]
 
 _ROUND_NS: Final = 2**32 * 1000
 _MAGIC: Final = b"PK"
@@ -86,6 +96,24 @@ class PointLabels:
         points = (1 - part) * self.points[before] + part * self.points[after]
         confidence = np.where(known[:, None] & np.isfinite(points).all(-1), confidence, 0.0)
         return np.nan_to_num(points), confidence
+
+    def side_exchanges(self) -> NDArray[np.int64]:
+        """Return the times (ns) of labels that take left for right if the ones before do not.
+
+        Nobody moves so fast that every joint lies where its counterpart of the other side was;
+        pose networks that label videos say so now and then. Of labels that lack a joint, or follow
+        the ones before after more than :data:`_NEXT_NS`, nothing is said.
+        """
+        step = np.diff(self.t_ns)
+        before, after = self.points[:-1], self.points[1:]
+        size = np.ptp(before[:, _PAIRED], axis=1).max(-1)
+        exchanged = np.linalg.norm(after[:, list(MIRROR)] - before, axis=-1)
+        moved = np.linalg.norm(after - before, axis=-1)
+        found = step <= _NEXT_NS
+        for joints, least in ((_TRUNK, _TRUNK_MOVES), (_PAIRED, _BODY_MOVES)):
+            path = moved[:, joints].mean(-1)
+            found &= (path > least * size) & (path > 3 * exchanged[:, joints].mean(-1))
+        return self.t_ns[1:][found]
 
 
 def load_npz_events(path: Path, losses: Losses) -> tuple[EventArray, int, int]:

@@ -16,6 +16,7 @@ from hybrid_pose_ros.events.labelled import (
 )
 from hybrid_pose_ros.events.losses import Losses
 from hybrid_pose_ros.events.sources import SourceError, open_source
+from hybrid_pose_ros.skeleton import JOINTS, MIRROR
 
 EVENTS = {
     "t_us": np.array([5, 6, 6]),
@@ -178,3 +179,56 @@ def test_truth_lies_on_the_line_between_labels_that_are_near() -> None:
     assert found[1:4, 0, 0].tolist() == [0.0, 2.5, 10.0]
     # before the first, in a gap, and after the last label nothing is known
     assert confidence[:, 0].tolist() == [0, 1, 1, 1, 0, 1, 0]
+
+
+def walking(frames: int = 30, hz: float = 30.0) -> PointLabels:
+    """Somebody 170 px high who walks past in profile: limbs of both sides cross each other."""
+    times = np.arange(frames) / hz
+    swing = np.sin(2 * np.pi * 1.0 * times)
+    points = np.zeros((frames, 13, 2))
+    rows = {
+        "head": 5,
+        "shoulder": 30,
+        "elbow": 60,
+        "hand": 85,
+        "hip": 90,
+        "knee": 130,
+        "foot": 170,
+    }
+    reach = {"head": 0, "shoulder": 2, "elbow": 8, "hand": 25, "hip": 2, "knee": 15, "foot": 40}
+    for joint, name in enumerate(JOINTS):
+        part = name.split("_")[-1]
+        side = 1 if name.startswith("right") else -1
+        points[:, joint, 0] = 50 + 60 * times + side * reach[part] * swing
+        points[:, joint, 1] = rows[part]
+    return PointLabels((times * 1e9).astype(np.int64), points, np.ones((frames, 13)))
+
+
+def facing(frames: int = 30) -> PointLabels:
+    labels = walking(frames)
+    for joint, name in enumerate(JOINTS):
+        labels.points[:, joint, 0] += {"right": -18, "left": 18}.get(name.split("_")[0], 0)
+    return labels
+
+
+def test_labels_that_exchange_the_sides_are_found() -> None:
+    labels = facing()
+    labels.points[12:20] = labels.points[12:20][:, list(MIRROR)]
+    assert labels.side_exchanges().tolist() == labels.t_ns[[12, 20]].tolist()
+
+
+def test_a_person_who_moves_exchanges_no_sides() -> None:
+    """Not in profile, where limbs cross; not where a label is unknown, or far from the last."""
+    assert not len(facing().side_exchanges())
+    assert not len(walking().side_exchanges())
+    labels = facing()
+    labels.points[12:] = labels.points[12:][:, list(MIRROR)]
+    labels.points[12, 3] = np.nan
+    assert not len(labels.side_exchanges())
+    rare = facing()
+    rare.points[12:] = rare.points[12:][:, list(MIRROR)]
+    rare.t_ns[:] *= 2
+    assert not len(rare.side_exchanges())
+    assert not len(
+        PointLabels(rare.t_ns[:1], rare.points[:1], rare.confidence[:1]).side_exchanges()
+    )

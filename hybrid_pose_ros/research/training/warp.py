@@ -37,7 +37,7 @@ class Warp:
     """
 
     share: float = 0.8
-    turn_deg: float = 12.0
+    turn_deg: float = 20.0
     scale: float = 1.35
     stretch: float = 0.06
     thin: float = 0.3

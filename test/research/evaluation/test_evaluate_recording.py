@@ -15,6 +15,7 @@ from hybrid_pose_ros.networks.checkpoint import load_checkpoint
 from hybrid_pose_ros.pipeline.pose_estimator import AnnPoseEstimator, PoseEstimator
 from hybrid_pose_ros.research.evaluation.recording_pictures import contact_sheet
 from hybrid_pose_ros.research.evaluation.recordings import evaluate_recording
+from hybrid_pose_ros.skeleton import MIRROR
 
 from ...conftest import Refusal
 
@@ -99,6 +100,20 @@ def test_labels_may_lie_in_another_file_and_without_any_only_joints_are_counted(
     assert figures["ann"].keys() == {"poses", "joints_shown", "joints_shown_outside"}
     assert main([*arguments, "--labels", str(labelled), "--json", str(out)]) == 0
     assert json.loads(out.read_text())["hybrid"]["mpjpe_px"] > 0
+
+
+def test_labels_that_take_left_for_right_are_told(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_npz(tmp_path / "a.npz", 0.3, labels=False)
+    points = np.zeros((8, 13, 2)) + np.random.default_rng(3).integers(60, 200, (13, 2))
+    points[5:] = points[5:][:, list(MIRROR)]
+    labels = tmp_path / "b.npz"
+    np.savez(labels, gt_t_us=np.arange(8) * 33_000, gt=points)
+    arguments = ["evaluate-recording", str(path), "--checkpoint", str(checkpoint)]
+    assert main([*arguments, "--labels", str(labels)]) == 0
+    error = " ".join(capsys.readouterr().err.split())
+    assert "left and right of the labels change places at 0.165 s: on one side" in error
 
 
 def test_what_cannot_be_evaluated_is_one_sentence(
