@@ -95,8 +95,10 @@ def test_a_signal_ends_a_working_node_at_any_moment(tmp_path: Path, node: str) -
                 process.wait(seconds)
             assert process.poll() is None
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
-            assert "Traceback" not in process.stderr.read()
+            code = process.wait(60)
+            errors = process.stderr.read()
+            assert code == 0, f"after {seconds} s: {errors}"
+            assert "Traceback" not in errors
         finally:
             process.kill()
 
