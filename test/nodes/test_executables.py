@@ -103,6 +103,35 @@ def test_a_signal_ends_a_working_node_at_any_moment(tmp_path: Path, node: str) -
             process.kill()
 
 
+BROKEN_OFF = """
+import os, signal, sys, time
+from hybrid_pose_ros.nodes.support.base import ManagedNode
+from hybrid_pose_ros.nodes.support.running import run_node
+
+class Node(ManagedNode):
+    def configure(self):
+        try:
+            if "signal" in sys.argv:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(60)
+        finally:
+            raise RuntimeError("half done")
+
+sys.exit(run_node(lambda: Node("broken_off")))
+"""
+
+
+@pytest.mark.parametrize(("words", "code"), [(["signal"], 0), ([], 1)])
+def test_a_start_that_a_signal_breaks_off_is_no_failure_whatever_it_raises(
+    tmp_path: Path, words: list[str], code: int
+) -> None:
+    """Libraries turn what breaks them off into errors of their own."""
+    command = [sys.executable, "-P", "-c", BROKEN_OFF, *words]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "half done" in ended.stderr
+    assert ended.returncode == code, ended.stderr
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Return whether a process has a handler for a signal, as `start_node` sets it first."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

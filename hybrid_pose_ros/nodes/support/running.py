@@ -93,12 +93,13 @@ def run_node(node_type: Callable[[], ManagedNode]) -> int:
         reason = str(error).partition(", at /")[0]
         print(f"error: the ROS arguments cannot be read: {reason}", file=sys.stderr)
         return 2
+    stop = Stop()
     try:
-        return _run(node_type, Stop(), record, refusal)
+        return _run(node_type, stop, record, refusal)
     except StopRequested:
         return 0
-    except StartError:  # has been logged
-        return 1
+    except StartError:  # has been logged; a start that is broken off may end in any error
+        return 0 if stop.requested else 1
     except ParameterException as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
