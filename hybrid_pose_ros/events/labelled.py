@@ -39,11 +39,12 @@ MAX_LABEL_GAP_NS: Final = 150_000_000
 """Between labels that lie farther apart the truth is taken as unknown."""
 
 _NEXT_NS: Final = 50_000_000
+"""Longest time between two labels of which the later is judged by the earlier."""
 
 _TRUNK_MOVES: Final = 0.03
 _BODY_MOVES: Final = 0.05
-"""How far shoulders and hips, and all joints with a counterpart, lie from where they were in a
-label that exchanges the sides, as a share of the person's size: who walks stays below it."""
+"""Least mean way of shoulders and hips, and of all joints with a counterpart, into a label that
+exchanges the sides, as a share of the person's size: who walks stays below it."""
 
 _PAIRED: Final = [joint for pair in SIDE_PAIRS for joint in pair]
 _TRUNK: Final = [joint for joint in _PAIRED if JOINTS[joint].endswith(("shoulder", "hip"))]

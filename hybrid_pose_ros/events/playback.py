@@ -20,7 +20,7 @@ MAX_GAP_NS: Final = 20 * 10**9
 quiet scene."""
 
 CATCH_UP: Final = 2
-"""How many times as fast a late playback goes, at most."""
+"""Highest speed of a late playback, as a multiple of its rate."""
 
 
 def packetise(source: EventSource, packet_ns: int) -> Iterator[EventArray]:

@@ -27,7 +27,7 @@ _VELOCITY: Final = 0.5
 """Shares that are kept before training."""
 
 VOTES_KEPT: Final = 0.9
-"""What is left of the votes on left and right at the next initialisation."""
+"""Share of the votes on left and right that is left at the next initialisation."""
 
 _RIGHT, _LEFT = map(list, zip(*SIDE_PAIRS, strict=True))
 

@@ -62,7 +62,7 @@ def standing() -> torch.Tensor:
 
 
 def seen(points: torch.Tensor) -> SnnState:
-    """What an ANN that is sure of these places says; the velocities tell the joints apart."""
+    """State of an ANN that is sure of these places; the velocities tell the joints apart."""
     maps = draw_heatmaps(points, torch.ones(1, 13, dtype=torch.bool), 40, 44, 1.5)
     return SnnState({}, maps, torch.arange(26.0).view(1, 13, 2))
 
